@@ -106,7 +106,14 @@ export function createPortPair<A, B>(): [Port<A, B>, Port<B, A>] {
     for (const listener of [...left.closers, ...right.closers]) listener();
   };
   const port = <Out, In>(mine: ReturnType<typeof end<In>>, theirs: ReturnType<typeof end<Out>>): Port<Out, In> => ({
-    send: (frame) => queueMicrotask(() => (!open ? undefined : theirs.listener ? theirs.listener(frame) : theirs.waiting.push(frame))),
+    send: (frame) => {
+      // A promise, because neither Node nor the DOM is known here.
+      Promise.resolve().then(() => {
+        if (!open) return;
+        if (theirs.listener) theirs.listener(frame);
+        else theirs.waiting.push(frame);
+      });
+    },
     onFrame: (listener) => {
       mine.listener = listener;
       for (const frame of mine.waiting.splice(0)) listener(frame);

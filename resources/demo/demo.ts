@@ -1,0 +1,91 @@
+/** Starts the demo services, real servers on 127.0.0.1, and gives the registry that names them. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createModelServer } from './model.ts';
+import { createPodium } from './podium.ts';
+import { openService, type Service } from './service.ts';
+import { createControl, createCrm, createDeploy, createFlaky, createFlows, createSlow } from './services.ts';
+
+export interface Demo {
+  /** YAML text of the registry with the addresses filled in. */
+  registryText: string;
+  /** Base address of each service by name: crm, deploy, payments, report, archive, flows, model, podium, control. */
+  urls: Record<string, string>;
+  /** Closes a service's port and cuts its connections. Throws on a name that is not in `urls`. */
+  stop(name: string): Promise<void>;
+  /** Opens it again at the same address. */
+  start(name: string): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Down from the beginning, so that there is something to see; "start the archive" brings it up. */
+const downAtStart = new Set(['archive']);
+
+/**
+ * `home`: the ports are kept in `demo-ports.json` there and used again at the next start, so that addresses in a registry
+ * somebody edited stay true. `only`: the names to start; the others have an address but stay stopped.
+ */
+export async function startDemo({ home, only }: { home?: string; only?: string[] } = {}): Promise<Demo> {
+  const portsFile = home ? join(home, 'demo-ports.json') : null;
+  const ports = portsFile ? await readPorts(portsFile) : {};
+  const [template, corpus] = await Promise.all(
+    ['registry.yaml', 'corpus.txt'].map((name) => readFile(new URL(name, import.meta.url), 'utf8')),
+  );
+
+  const services = new Map<string, Service>();
+  const find = (name: string): Service => {
+    const service = services.get(name);
+    if (!service) throw new Error(`There is no demo service ${name}; there are ${[...services.keys()].join(', ')}.`);
+    return service;
+  };
+  const stop = (name: string) => find(name).stop();
+  const start = (name: string) => find(name).start();
+
+  const podium = createPodium();
+  const parts = {
+    crm: { handle: createCrm() },
+    deploy: { handle: createDeploy() },
+    payments: { handle: createFlaky() },
+    report: { handle: createSlow() },
+    archive: { handle: () => ({ success: true, archived: 12 }) },
+    flows: { handle: createFlows() },
+    model: { handle: createModelServer(corpus!) },
+    podium: { handle: podium.handle, health: podium.health },
+    control: {
+      handle: createControl({ names: ['crm', 'deploy', 'payments', 'report', 'archive', 'flows', 'model', 'podium'], stop, start }),
+    },
+  };
+  // One after the other: a remembered port must not be given away as somebody else's free one.
+  for (const [name, part] of Object.entries(parts))
+    services.set(name, await openService({ ...part, ...(ports[name] && { port: ports[name] }) }));
+  podium.attach(find('podium').server);
+  for (const name of services.keys()) if (downAtStart.has(name) || (only && !only.includes(name))) await stop(name);
+
+  const urls = Object.fromEntries([...services].map(([name, service]) => [name, service.url]));
+  if (portsFile) {
+    const used = Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, Number(new URL(url).port)]));
+    await writeFile(portsFile, `${JSON.stringify(used, null, 2)}\n`);
+  }
+  return {
+    registryText: template!.replace(/\{\{(\w+)\}\}/g, (_, name: string) => find(name).url),
+    urls,
+    stop,
+    start,
+    async [Symbol.asyncDispose]() {
+      podium.close();
+      await Promise.all([...services.values()].map((service) => service.stop()));
+    },
+  };
+}
+
+async function readPorts(file: string): Promise<Record<string, number>> {
+  try {
+    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+    const entries = Object.entries(value && typeof value === 'object' ? value : {});
+    return Object.fromEntries(
+      entries.filter((entry): entry is [string, number] => Number.isInteger(entry[1]) && entry[1] > 1023 && entry[1] < 65536),
+    );
+  } catch {
+    return {};
+  }
+}

@@ -333,7 +333,7 @@ export interface Settings {
   databaseFile: string;
   limits: { perSecond: number; burst: number } | null;
   /** Where a value comes from, so that the page can say what wins. */
-  limitsFrom: 'settings' | 'registry' | 'default';
+  limitsFrom: 'settings' | 'registry';
   retentionDays: number;
   healthIntervalMs: number;
   publicKey: string;
@@ -349,6 +349,8 @@ export type EventBody =
   | { type: 'breaker'; breaker: BreakerState }
   | { type: 'registry'; registry: RegistryState }
   | { type: 'routes'; orgs: Org[]; routes: RouteSummary[]; rules: Rule[] }
+  /** One route's figures changed; the registry did not. */
+  | { type: 'route'; route: RouteSummary }
   | { type: 'sovereign'; sovereign: Sovereign }
   | { type: 'gpu'; gpu: GpuState }
   | { type: 'self'; self: CoreSelf; counts: Snapshot['counts'] }

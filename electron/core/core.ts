@@ -1,1 +1,380 @@
-export {};
+/** The door every adapter uses: wiring and lifetime of the core. Knows no transport. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Call, Event, Settings } from '../../shared/contract.ts';
+import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
+import type { CallLimits, Capability, CoreSelf, Crossing, Door, Principal, Registry, Route, RouteSummary, Snapshot, Sovereign, TokenInfo } from '../../shared/model.ts';
+import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
+import { type Breakers, createBreakers } from './breaker.ts';
+import { createSigner } from './crossing.ts';
+import { type Accepted, createSeam } from './dispatch.ts';
+import { createEgress } from './egress.ts';
+import { createJournal } from './events.ts';
+import { createGpu } from './gpu.ts';
+import { createHealth } from './health.ts';
+import { createLimits } from './limits.ts';
+import { createOperationRunner, dangers, hashToken } from './operations.ts';
+import { createOperator, type Operator } from './operator/operator.ts';
+import { openRegistry } from './registry/registry.ts';
+import { createHttpRunner } from './runners/http.ts';
+import { createMockRunner } from './runners/mock.ts';
+import { createModelRunner } from './runners/model.ts';
+import { createToolRunner } from './runners/tool.ts';
+import { createStats } from './stats.ts';
+import { redact } from './store/redact.ts';
+import { openStore } from './store/store.ts';
+import { compileTable, type Table } from './table.ts';
+import { createTools } from './tools/tools.ts';
+
+export type { Accepted } from './dispatch.ts';
+
+export interface CoreOptions {
+  /** The one folder for configuration and data. */
+  home: string;
+  /** Default: registry.yaml in home. */
+  registryFile?: string;
+  /** Text of the registry that is copied there at first start. */
+  template: string;
+  version: string;
+  /** Nothing is called: every service answers as its mock. With responses: by endpoint. */
+  mock?: boolean | { responses: Record<string, unknown> };
+  demo?: boolean;
+  /** False only in the benchmark that shows what the record costs. */
+  audit?: boolean;
+  /** Value of an environment variable that a service's auth names. */
+  secret?(name: string): string | null;
+  clock?: () => number;
+}
+
+export interface Core extends AsyncDisposable {
+  dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing>;
+  /** A snapshot, or the events since `since` where they are still kept; then every event, in batches of one turn. */
+  watch(since: number, listener: { snapshot(snapshot: Snapshot): void; events(batch: Event[]): void }): () => void;
+  /** Whose secret this is; null for nobody's. */
+  authenticate(secret: string): Principal | null;
+  readonly owner: { principal: Principal; secret: string };
+  /** Records a request that was refused before it was a call: wrong host, no token, not JSON. */
+  reject(rejected: { door: Door; error: WireError; detail: Record<string, unknown> }): void;
+  readonly home: string;
+  readonly databaseFile: string;
+  setUrl(url: string | null): void;
+}
+
+const TICK_MS = 2000;
+
+/**
+ * Opens the core on a home folder.
+ * Throws `Refusal` database_newer or store_unavailable (another core has the folder, disk, permissions).
+ */
+export async function createCore(options: CoreOptions): Promise<Core> {
+  const { home, clock = Date.now, version } = options;
+  const mock = options.mock !== undefined && options.mock !== false;
+  await using stack = new AsyncDisposableStack();
+  makeFolder(home);
+  const databaseFile = join(home, 'dispatcher.sqlite');
+  const registryFile = options.registryFile ?? join(home, 'registry.yaml');
+  const signer = createSigner(join(home, 'key.pem'));
+  const store = stack.use(await openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock }));
+  const startedAt = clock();
+  const journal = createJournal(clock);
+  const limits = createLimits(() => performance.now());
+  const stats = createStats(store.read.routeStats());
+
+  // --- state that the built-in routes change ---------------------------------------------------------------------------
+
+  let sovereign: Sovereign = readSetting('sovereign', { on: false, since: null, by: null });
+  let chosenLimits: CallLimits | null | undefined = readSetting('limits', undefined);
+  let chosenInterval: number | undefined = readSetting('healthIntervalMs', undefined);
+  let retentionDays: number = readSetting('retentionDays', 90);
+  let url: string | null = null;
+  let table: Table;
+  let cpu = { at: performance.now(), used: process.cpuUsage(), percent: 0 };
+
+  function readSetting<T>(key: string, otherwise: T): T {
+    const text = store.read.setting(key);
+    return text === null ? otherwise : (JSON.parse(text) as T);
+  }
+
+  // --- parts -----------------------------------------------------------------------------------------------------------
+
+  const egress = stack.use(createEgress({ sovereign: () => sovereign.on }));
+  const breakers: Breakers = createBreakers({
+    clock,
+    onChange: (breaker) => journal.publish({ type: 'breaker', breaker }, `⚡ OS → OS : breaker, ${breaker.endpoint}=${breaker.state}`),
+  });
+  const health = stack.use(
+    createHealth({
+      routes: () => (mock ? [] : (table?.registry.routes ?? [])),
+      egress,
+      clock,
+      random: Math.random,
+      intervalMs: () => chosenInterval ?? table?.registry.healthIntervalMs ?? 30_000,
+      history: (route, since) => store.read.healthHistory(route, since),
+      save: (route, sample) => store.saveHealth(route, sample),
+      onChange: (state, changed) =>
+        journal.publish({ type: 'health', health: state }, changed ? `${iconOf[state.status]} OS → OS : health_check, ${state.route}=${state.status}` : null),
+    }),
+  );
+  const gpu = stack.use(createGpu({ onChange: (state) => journal.publish({ type: 'gpu', gpu: state }) }));
+  const tools = createTools();
+  const http = createHttpRunner({ egress, breakers, clock, secret: options.secret ?? (() => null), resolveRoute: (name) => table.routes.get(name)?.spec ?? null });
+  const model = createModelRunner({ egress, breakers, clock, secret: options.secret ?? (() => null), resolveRoute: (name) => table.routes.get(name)?.spec ?? null });
+  const tool = createToolRunner(tools);
+  const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
+
+  // --- registry, operator, table: a new one is made aside and swapped in ------------------------------------------------
+
+  let wanted = 0;
+  let learning: Promise<void> = Promise.resolve();
+  const registry = stack.use(
+    openRegistry({
+      file: registryFile,
+      template: options.template,
+      tools: [...tools.keys()],
+      onChange: (changed) => {
+        const { state } = registry;
+        const errors = state.problems.filter((problem) => problem.severity === 'error').length;
+        const signal =
+          errors > 0
+            ? `❌ OS → OS : registry_rejected, errors=${errors}, line=${state.problems[0]!.line}, serving=${state.serving}`
+            : `📖 OS → OS : registry_loaded, services=${state.services}, rules=${state.rules}`;
+        if (errors > 0 || !changed) journal.publish({ type: 'registry', registry: state }, signal);
+        else learning = learn(signal);
+        void recordChange('registry', { file: registryFile, revision: registry.revision, errors, services: state.services, rules: state.rules });
+      },
+    }),
+  );
+
+  function learnFrom({ routes, rules }: Registry): Promise<Operator> {
+    const taught = new Map<string, string[]>();
+    for (const { route, text } of store.read.examples()) taught.set(route, [...(taught.get(route) ?? []), text]);
+    const ruled = new Map<string, Registry['rules']>();
+    for (const rule of rules) {
+      const list = ruled.get(rule.route);
+      if (list) list.push(rule);
+      else ruled.set(rule.route, [rule]);
+    }
+    return createOperator(routes.map(({ name, examples }) => ({ name, examples: [...examples, ...(taught.get(name) ?? [])], rules: ruled.get(name) ?? [] })));
+  }
+
+  /** The newest registry becomes the table; of several asked for at once only the last is swapped in. */
+  async function learn(signal: string | null): Promise<void> {
+    const mine = ++wanted;
+    const next = registry.registry;
+    const operator = await learnFrom(next);
+    if (mine !== wanted) return operator[Symbol.dispose]();
+    const old = table;
+    table = compileTable(next, operator, {
+      limits: limitsBoundary(limits),
+      sovereign: sovereignBoundary((spec) => (spec.endpoint === null || mock ? null : egress.check(spec.endpoint, spec.egress))),
+      operationRunner,
+      runnerOf: (spec) => (spec.kind === 'tool' ? tool : mock ? mocked : spec.kind === 'model' ? model : http),
+      dangers,
+    });
+    old?.operator[Symbol.dispose]();
+    breakers.assign(next.routes);
+    limits.configure(limitsNow().limits);
+    health.refresh();
+    if (old) journal.publish({ type: 'routes', orgs: next.orgs, routes: summaries(), rules: next.rules });
+    journal.publish({ type: 'registry', registry: registry.state }, signal);
+  }
+
+  function limitsNow(): Pick<Settings, 'limits' | 'limitsFrom'> {
+    if (chosenLimits !== undefined) return { limits: chosenLimits, limitsFrom: 'settings' };
+    return { limits: registry.registry.limits, limitsFrom: 'registry' };
+  }
+
+  // --- what fronts draw --------------------------------------------------------------------------------------------------
+
+  const summary = (route: Route): RouteSummary => ({ ...route, ...(stats.of(route.name) ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null }) });
+  const summaries = () => table.registry.routes.map(summary);
+  const counts = () => ({ ...store.read.counts(), running: seam.running().length });
+
+  function self(): CoreSelf {
+    const now = performance.now();
+    if (now - cpu.at >= 1000) {
+      const used = process.cpuUsage(cpu.used);
+      cpu = { at: now, used: process.cpuUsage(), percent: (used.user + used.system) / 10 / (now - cpu.at) };
+    }
+    return { pid: process.pid, version, startedAt, cpuPercent: Math.round(cpu.percent * 10) / 10, memoryBytes: process.memoryUsage.rss(), home, demo: options.demo ?? false, mock, url };
+  }
+
+  function snapshot(): Snapshot {
+    const running = seam.running();
+    const listed = store.read.jobs({ limit: 200 }).jobs.filter((job) => !running.some((live) => live.id === job.id));
+    return {
+      seq: journal.seq, self: self(), sovereign, registry: registry.state, orgs: table.registry.orgs, routes: summaries(), rules: table.registry.rules,
+      health: health.all(), breakers: breakers.all(), gpu: gpu.state(), jobs: [...running.reverse(), ...listed], counts: counts(), signals: journal.signals(200),
+    };
+  }
+
+  // --- changes that are audited without being a call ---------------------------------------------------------------------
+
+  async function recordChange(what: string, detail: Record<string, unknown>, by = 'core'): Promise<void> {
+    await store.append({ at: clock(), kind: 'change', caller: by, door: 'core', route: null, outcome: what, detail: redact(detail) }).catch((caught: unknown) => {
+      journal.publish({ type: 'rejected', door: 'core', error: (caught as Refusal).wire ?? refuse('store_unavailable', String(caught)) }, `❌ OS → OS : audit_failed, change=${what}`);
+    });
+  }
+
+  async function setSovereign(on: boolean, by: string): Promise<Sovereign> {
+    if (on === sovereign.on) return sovereign;
+    const next = { on, since: clock(), by };
+    // Turning it on holds from now, whatever the disk says; turning it off holds only once it is on record.
+    if (on) sovereign = next;
+    await store.setSetting('sovereign', JSON.stringify(next));
+    sovereign = next;
+    const cut = on ? egress.cutRemote(refuse('sovereign_refused', 'Sovereign was switched on while this ran.', { hint: 'Nothing leaves the machine until it is off.' })) : 0;
+    await recordChange('sovereign', { on, cut }, by);
+    journal.publish({ type: 'sovereign', sovereign }, `${on ? '🔒' : '🔓'} OS → OS : sovereign=${on ? 'on' : 'off'}, by=${by}${on ? `, cut=${cut}` : ''}`);
+    health.refresh();
+    return sovereign;
+  }
+
+  const settings = (): Settings => ({
+    registryFile, home, databaseFile, ...limitsNow(), retentionDays,
+    healthIntervalMs: chosenInterval ?? registry.registry.healthIntervalMs,
+    publicKey: signer.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  });
+
+  const tokens = new Map<string, { principal: Principal; id: string; usedAt: number }>();
+  const addToken = ({ hash, id, name, capabilities }: TokenInfo & { hash: string }) => tokens.set(hash, { principal: { id, name, capabilities }, id, usedAt: 0 });
+  for (const token of store.read.tokens()) addToken(token);
+
+  // --- the seam --------------------------------------------------------------------------------------------------------
+
+  const operationRunner = createOperationRunner({
+    table: () => table,
+    seam: () => seam,
+    store, signer, journal, health, breakers, gpu,
+    registry: {
+      state: () => registry.state,
+      text: () => registry.text(),
+      revision: () => registry.revision,
+      check: (text) => registry.check(text).problems,
+      async save(text, revision) {
+        registry.save(text, revision);
+        await learning;
+      },
+      async operatorOf(text) {
+        const parsed = registry.check(text).registry;
+        return parsed && learnFrom(parsed);
+      },
+    },
+    tokens: {
+      add: addToken,
+      remove: (id) => {
+        for (const [hash, token] of tokens) if (token.id === id) tokens.delete(hash);
+      },
+    },
+    self, counts, summaries, sovereign: () => sovereign, setSovereign, settings, clock, cancelWaitMs: 3000,
+    async changeSettings(changes) {
+      for (const [key, value] of Object.entries(changes)) if (value !== undefined) await store.setSetting(key, JSON.stringify(value));
+      if (changes.limits !== undefined) chosenLimits = changes.limits;
+      if (changes.healthIntervalMs !== undefined) chosenInterval = changes.healthIntervalMs;
+      if (changes.retentionDays !== undefined) retentionDays = changes.retentionDays;
+      limits.configure(limitsNow().limits);
+      health.refresh();
+      return settings();
+    },
+    relearn: () => {
+      learning = learn(null);
+      return learning;
+    },
+  });
+
+  const seam = createSeam({
+    table: () => table,
+    sovereign: () => sovereign,
+    store: options.audit === false ? null : store,
+    signer, journal, limits, egress, breakers, health, stats, clock, mock,
+  });
+  stack.defer(() => seam.close());
+
+  await learn(`📖 OS → OS : registry_loaded, services=${registry.state.services}, rules=${registry.state.rules}`);
+  if (store.leftRunning.length > 0)
+    journal.publish({ type: 'self', self: self(), counts: counts() }, `🧾 OS → OS : boot_report, left_running=${store.leftRunning.length}, now=unknown`);
+  if (!mock) health.start();
+  gpu.start();
+
+  // Nobody looks: nobody is told. The figures are made only while somebody watches.
+  let watchers = 0;
+  const tick = setInterval(() => {
+    const names = stats.changed();
+    if (watchers === 0) return;
+    for (const name of names.slice(0, 200)) {
+      const spec = table.routes.get(name)?.spec;
+      if (spec) journal.publish({ type: 'route', route: summary(spec) });
+    }
+    journal.publish({ type: 'self', self: self(), counts: counts() });
+  }, TICK_MS);
+  tick.unref();
+  stack.defer(() => clearInterval(tick));
+
+  const everything: readonly Capability[] = ['read', 'dispatch', 'admin'];
+  const owner = { principal: { id: 'owner', name: 'Owner', capabilities: everything }, secret: `dsp_${randomBytes(32).toString('base64url')}` };
+  tokens.set(hashToken(owner.secret), { principal: owner.principal, id: 'owner', usedAt: 0 });
+
+  const rejected = { at: 0, rows: 0, held: 0 };
+  const owned = stack.move();
+  return {
+    home,
+    databaseFile,
+    owner,
+    dispatch: seam.dispatch,
+    watch(since, listener) {
+      const kept = since > 0 ? journal.after(since) : null;
+      const stop = journal.watch(listener.events);
+      watchers++;
+      if (kept) listener.events(kept);
+      else listener.snapshot(snapshot());
+      return () => {
+        if (stop()) watchers--;
+      };
+    },
+    authenticate(secret) {
+      const token = tokens.get(hashToken(secret));
+      if (!token) return null;
+      const now = clock();
+      if (token.id !== 'owner' && now - token.usedAt > 60_000) {
+        token.usedAt = now;
+        store.touchToken(token.id, now);
+      }
+      return token.principal;
+    },
+    reject({ door, error, detail }) {
+      const now = clock();
+      if (now - rejected.at >= 1000) Object.assign(rejected, { at: now, rows: 0 });
+      // A flood of refused requests must fill neither the disk nor the journal; the next row says how many it stands for.
+      if (++rejected.rows > 20) {
+        rejected.held++;
+        return;
+      }
+      const unrecorded = rejected.held;
+      rejected.held = 0;
+      journal.publish({ type: 'rejected', door, error }, `⛔ OS → OS : rejected, door=${door}, error=${error.code}`);
+      store.append({ at: now, kind: 'rejected', caller: 'unknown', door, route: null, outcome: error.code, detail: redact({ error, ...detail, ...(unrecorded > 0 && { unrecorded }) }) }).catch(() => {
+        // The store says by itself that it is unavailable, to every call that needs it; this request was refused anyway.
+        rejected.held++;
+      });
+    },
+    setUrl(next) {
+      url = next;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await seam.close();
+      await recordChange('stopped', { running: 0 });
+      await owned.disposeAsync();
+    },
+  };
+}
+
+const iconOf = { healthy: '🟢', degraded: '🟡', down: '🔴', unknown: '⚪' } as const;
+
+function makeFolder(home: string): void {
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+  } catch (caught) {
+    throw new Refusal(refuse('store_unavailable', `The folder ${home} cannot be made: ${(caught as Error).message}`, { hint: 'Choose another with DISPATCHER_HOME.' }));
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The chain that a call crosses before anything runs. Chains are compiled once, when a registry loads; every boundary is
+ * synchronous, so a call is judged in one piece and nothing changes under it. After them come audit and execute, which wait.
+ */
+import type { z } from 'zod';
+import { type Issue, refuse, type WireError } from '../../shared/errors.ts';
+import type { CallLimits, Capability, Crossing, Door, Principal, Route, Sovereign } from '../../shared/model.ts';
+import { tooDeep } from './crossing.ts';
+import type { Limits } from './limits.ts';
+import type { Runner } from './runners/runner.ts';
+
+/** A route as the table holds it: its spec, its chain, and how it runs. */
+export interface CompiledRoute {
+  spec: Route;
+  chain: Boundary[];
+  run: Runner;
+  needs: Capability;
+  /** Leaves an intent and an outcome row. */
+  audited: boolean;
+  /** Leaves a job that can be listed and cancelled. */
+  tracked: boolean;
+}
+
+/** What the call reaches besides its own words. */
+export interface Runtime {
+  principal: Principal;
+  door: Door;
+  text: string | null;
+  confirmed: boolean;
+  /** Makes a call of this one's own; its crossing names this one as parent. */
+  dispatch(ask: { route?: string; text?: string; params?: Record<string, unknown> }): Promise<Crossing>;
+}
+
+/** The call as every boundary sees it: the seven keys of seed 002. */
+export interface Input {
+  params: Record<string, unknown>;
+  query: Record<string, string>;
+  path: string;
+  headers: Record<string, string>;
+  config: { fallbackOrg: string | null; limits: CallLimits | null; sovereign: Sovereign };
+  route: CompiledRoute;
+  runtime: Runtime;
+}
+
+/** null passes. */
+export type Verdict = null | { refused: WireError } | { rewrote: { params: Record<string, unknown> } };
+
+export interface Boundary {
+  name: string;
+  cross(input: Input): Verdict;
+}
+
+const refused = (...failure: Parameters<typeof refuse>): Verdict => ({ refused: refuse(...failure) });
+
+/** The principal has the capability the route needs, or is told which. */
+export const identity: Boundary = {
+  name: 'identity',
+  cross({ route, runtime: { principal } }) {
+    if (principal.capabilities.includes(route.needs)) return null;
+    return refused('forbidden', `${principal.name} may not use ${route.spec.name}.`, {
+      hint: `Use a token with the capability ${route.needs}; this one has ${principal.capabilities.join(', ') || 'none'}.`,
+      needed: [route.needs],
+    });
+  },
+};
+
+export function limitsBoundary(limits: Limits): Boundary {
+  return {
+    name: 'limits',
+    cross({ runtime: { principal } }) {
+      const retryAfterMs = limits.take(principal.id);
+      if (retryAfterMs === 0) return null;
+      return refused('limited', `${principal.name} makes calls faster than its limit.`, { hint: `Wait ${retryAfterMs} ms and call again.`, retryAfterMs });
+    },
+  };
+}
+
+/** Input of a service: any object, within a depth that can be recorded; names that would reach into prototypes are refused. */
+export const serviceInput: Boundary = {
+  name: 'input',
+  cross({ params }) {
+    if (tooDeep(params)) return refused('input_invalid', 'params is nested too deep.', { hint: 'Nest at most 180 levels.', issues: [{ path: 'params', message: 'nested too deep' }] });
+    const path = forbiddenName(params, 'params');
+    return path === null ? null : refused('input_invalid', `${path} is not a name that can be used.`, { hint: 'Rename this member.', issues: [{ path, message: 'reserved name' }] });
+  },
+};
+
+/** Input of a built-in route: its zod schema, which also fills defaults in. */
+export function schemaInput(schema: z.ZodType): Boundary {
+  return {
+    name: 'input',
+    cross({ params, route }) {
+      const parsed = schema.safeParse(params);
+      if (parsed.success) return { rewrote: { params: parsed.data as Record<string, unknown> } };
+      const issues: Issue[] = parsed.error.issues.slice(0, 20).map(({ path, message }) => ({ path: ['params', ...path].join('.'), message }));
+      return refused('input_invalid', `${issues[0]!.path}: ${issues[0]!.message}`, { hint: `See ${route.spec.name} in /openapi.json.`, issues });
+    },
+  };
+}
+
+/** What a person must have seen before it happens: `describe` says what would happen, or null when it is harmless. */
+export function danger(describe: (params: Record<string, unknown>) => string | null): Boundary {
+  return {
+    name: 'danger',
+    cross({ params, runtime: { confirmed } }) {
+      const what = confirmed ? null : describe(params);
+      return what === null ? null : refused('confirm_required', what, { hint: 'Send it again with confirm: true.' });
+    },
+  };
+}
+
+/** Whether the service's address may be called at all: judged from its literal text, before any name is looked up. */
+export function sovereignBoundary(check: (spec: Route) => WireError | null): Boundary {
+  return {
+    name: 'sovereign',
+    cross({ route }) {
+      const error = check(route.spec);
+      return error === null ? null : { refused: error };
+    },
+  };
+}
+
+function forbiddenName(value: unknown, path: string): string | null {
+  if (value === null || typeof value !== 'object') return null;
+  for (const [key, member] of Object.entries(value)) {
+    if (key === '__proto__' || key === 'constructor' || key === 'prototype') return `${path}.${key}`;
+    if (typeof member === 'object') {
+      const found = forbiddenName(member, `${path}.${key}`);
+      if (found !== null) return found;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,207 @@
+/** What makes a crossing a record: its ids, its canonical text and its signature. */
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject, randomFillSync, sign, verify } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { Refusal, refuse } from '../../shared/errors.ts';
+import type { Crossing, Signature } from '../../shared/model.ts';
+
+const MAX_DEPTH = 200;
+const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** Ids that sort by the time they were made: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32 (as ULIDs). */
+export function createIds(clock: () => number): { next(prefix: string): string; hex(bytes: number): string } {
+  const pool = Buffer.allocUnsafe(8192);
+  let at = pool.length;
+  let stampedAt = -1;
+  let stamp = '';
+  const take = (bytes: number) => {
+    if (at + bytes > pool.length) {
+      randomFillSync(pool);
+      at = 0;
+    }
+    at += bytes;
+    return at - bytes;
+  };
+  return {
+    next(prefix) {
+      const now = clock();
+      if (now !== stampedAt) {
+        stampedAt = now;
+        stamp = '';
+        for (let rest = now, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) stamp = CROCKFORD[rest % 32] + stamp;
+      }
+      const from = take(16);
+      let random = '';
+      for (let i = from; i < from + 16; i++) random += CROCKFORD[pool[i]! & 31];
+      return prefix + stamp + random;
+    },
+    hex(bytes) {
+      const from = take(bytes);
+      return pool.toString('hex', from, from + bytes);
+    },
+  };
+}
+
+/** Trace id of a W3C traceparent (Trace Context level 1, version 00), or null when it is not one. */
+export function traceIdOf(traceparent: string | undefined): string | null {
+  const match = traceparent === undefined ? null : /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-|$)/.exec(traceparent);
+  if (!match || traceparent!.startsWith('ff') || /^0+$/.test(match[1]!) || /^0+$/.test(match[2]!)) return null;
+  return match[1]!;
+}
+
+/**
+ * Canonical JSON (RFC 8785): members sorted by UTF-16 code units, no white space, numbers and strings as ECMAScript
+ * writes them. Throws `Refusal input_invalid` for values nested deeper than 200.
+ */
+export function canonicalJson(value: unknown, depth = 0): string {
+  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
+  if (depth > MAX_DEPTH) throw new Refusal(refuse('input_invalid', `The value is nested deeper than ${MAX_DEPTH} levels.`, { hint: 'Flatten it.' }));
+  if (Array.isArray(value)) {
+    let text = '[';
+    for (let i = 0; i < value.length; i++) text += (i === 0 ? '' : ',') + canonicalJson(value[i], depth + 1);
+    return `${text}]`;
+  }
+  const object = value as Record<string, unknown>;
+  const keys = Object.keys(object);
+  for (let i = 1; i < keys.length; i++) {
+    if (keys[i - 1]! > keys[i]!) {
+      keys.sort();
+      break;
+    }
+  }
+  let text = '';
+  for (const key of keys) {
+    const member = object[key];
+    if (member !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member, depth + 1)}`;
+  }
+  return `{${text}}`;
+}
+
+/** Depth of nesting is within what canonical JSON takes; stops at the first value that is too deep. */
+export function tooDeep(value: unknown, left = MAX_DEPTH - 20): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  if (left === 0) return true;
+  for (const member of Array.isArray(value) ? value : Object.values(value)) if (typeof member === 'object' && tooDeep(member, left - 1)) return true;
+  return false;
+}
+
+function leafOf(crossing: Crossing): Buffer {
+  const { signature: _, ...rest } = crossing;
+  return hash('sha256', `\0${canonicalJson(rest)}`, 'buffer');
+}
+
+const node = (left: Buffer, right: Buffer) => createHash('sha256').update('\x01').update(left).update(right).digest();
+
+/** Where RFC 6962 splits a tree of n leaves: the largest power of two below n. */
+function split(n: number): number {
+  let k = 1;
+  while (k * 2 < n) k *= 2;
+  return k;
+}
+
+/** Root of RFC 6962's tree over the leaves, and each leaf's audit path, bottom up. */
+function tree(leaves: Buffer[]): { root: Buffer; paths: Buffer[][] } {
+  if (leaves.length === 1) return { root: leaves[0]!, paths: [[]] };
+  const k = split(leaves.length);
+  const left = tree(leaves.slice(0, k));
+  const right = tree(leaves.slice(k));
+  for (const path of left.paths) path.push(right.root);
+  for (const path of right.paths) path.push(left.root);
+  return { root: node(left.root, right.root), paths: [...left.paths, ...right.paths] };
+}
+
+/** Root that a leaf and its path lead to (RFC 9162, section 2.1.3.2); null when the path does not fit the place. */
+function rootFrom(leaf: Buffer, { index, size, path }: { index: number; size: number; path: Buffer[] }): Buffer | null {
+  let fn = index;
+  let sn = size - 1;
+  if (index < 0 || index >= size) return null;
+  let root = leaf;
+  for (const sibling of path) {
+    if (sn === 0) return null;
+    if (fn % 2 === 1 || fn === sn) {
+      root = node(sibling, root);
+      while (fn % 2 === 0 && fn !== 0) {
+        fn = Math.floor(fn / 2);
+        sn = Math.floor(sn / 2);
+      }
+    } else root = node(root, sibling);
+    fn = Math.floor(fn / 2);
+    sn = Math.floor(sn / 2);
+  }
+  return sn === 0 ? root : null;
+}
+
+export interface Signer {
+  readonly key: KeyObject;
+  readonly publicKey: KeyObject;
+  /** First 16 hex digits of the SHA-256 of the raw public key. */
+  readonly keyId: string;
+  /** Sets `signature`. Crossings given in the same turn of the event loop share one Ed25519 operation over their Merkle root. */
+  sign(crossing: Crossing): Promise<Crossing>;
+  verify(crossing: Crossing): { ok: boolean; reason: string };
+}
+
+/** Opens the Ed25519 key kept in `file` (PKCS 8 PEM, mode 0600), making it the first time. */
+export function createSigner(file: string): Signer {
+  const key = readOrMakeKey(file);
+  const publicKey = createPublicKey(key);
+  const raw = Buffer.from((publicKey.export({ format: 'jwk' }) as { x: string }).x, 'base64url');
+  const keyId = hash('sha256', raw, 'hex').slice(0, 16);
+  let waiting: { crossing: Crossing; leaf: Buffer; done(crossing: Crossing): void }[] = [];
+
+  const flush = () => {
+    const batch = waiting;
+    waiting = [];
+    const { root, paths } = tree(batch.map((entry) => entry.leaf));
+    const value = sign(null, root, key).toString('base64url');
+    for (let leaf = 0; leaf < batch.length; leaf++) {
+      const { crossing, done } = batch[leaf]!;
+      crossing.signature = { alg: 'Ed25519', key: keyId, leaf, path: paths[leaf]!.map((hashed) => hashed.toString('base64url')), size: batch.length, value };
+      done(crossing);
+    }
+  };
+
+  return {
+    key,
+    publicKey,
+    keyId,
+    sign(crossing) {
+      const leaf = leafOf(crossing);
+      return new Promise((done) => {
+        waiting.push({ crossing, leaf, done });
+        if (waiting.length === 1) setImmediate(flush);
+      });
+    },
+    verify: (crossing) => verifyCrossing(crossing, publicKey, keyId),
+  };
+}
+
+function verifyCrossing(crossing: Crossing, publicKey: KeyObject, keyId: string): { ok: boolean; reason: string } {
+  const signature = crossing.signature as Signature | null | undefined;
+  if (!signature) return { ok: false, reason: 'It carries no signature.' };
+  if (signature.key !== keyId) return { ok: false, reason: `It was signed with key ${signature.key}, not with ${keyId}.` };
+  const path = signature.path.map((hashed) => Buffer.from(hashed, 'base64url'));
+  const root = rootFrom(leafOf(crossing), { index: signature.leaf, size: signature.size, path });
+  const ok = root !== null && verify(null, root, publicKey, Buffer.from(signature.value, 'base64url'));
+  return ok ? { ok, reason: `Signed with key ${keyId}.` } : { ok, reason: 'It is not what was signed: something in it was changed.' };
+}
+
+function readOrMakeKey(file: string): KeyObject {
+  try {
+    return createPrivateKey(readFileSync(file));
+  } catch (caught) {
+    if ((caught as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new Refusal(refuse('store_unavailable', `The signing key ${file} cannot be read: ${(caught as Error).message}`, { hint: 'Restore it from a backup, or move it away to get a new one.' }));
+  }
+  const { privateKey } = generateKeyPairSync('ed25519');
+  // wx: of two processes that start at once one wins, the other reads what it wrote.
+  try {
+    const handle = openSync(file, 'wx', 0o600);
+    writeSync(handle, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    fsyncSync(handle);
+    closeSync(handle);
+    return privateKey;
+  } catch (caught) {
+    if ((caught as NodeJS.ErrnoException).code === 'EEXIST') return createPrivateKey(readFileSync(file));
+    throw new Refusal(refuse('store_unavailable', `The signing key ${file} cannot be written: ${(caught as Error).message}`, { hint: 'Make the data folder writable.' }));
+  }
+}

@@ -1,0 +1,475 @@
+/**
+ * The seam: shape, resolve, run, record. One call in, one crossing out, whatever door it came through.
+ *
+ * Finding the route and crossing its boundaries is one synchronous piece. Then the intent is durable before the first byte
+ * goes to any service, the runner runs, and the outcome is durable before the caller has the answer.
+ */
+import type { Call } from '../../shared/contract.ts';
+import { type ErrorCode, type Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
+import type { Attempt, Crossing, Job, JobState, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
+import type { CompiledRoute, Input, Runtime } from './boundaries.ts';
+import type { Breakers } from './breaker.ts';
+import { canonicalJson, createIds, type Signer, tooDeep, traceIdOf } from './crossing.ts';
+import type { Egress } from './egress.ts';
+import type { Journal } from './events.ts';
+import type { Health } from './health.ts';
+import type { Limits } from './limits.ts';
+import type { Outcome } from './runners/runner.ts';
+import type { Stats } from './stats.ts';
+import { redact } from './store/redact.ts';
+import type { Store } from './store/store.ts';
+import { findRoute, nearestNames, type Table } from './table.ts';
+
+/** Longest an event may carry of a result; the job has the whole. */
+const EVENT_RESULT = 16_384;
+/** Longest a job keeps of its record. */
+const RECORD_MAX = 262_144;
+
+export interface SeamParts {
+  table(): Table;
+  sovereign(): Sovereign;
+  /** null only in the benchmark that shows what the record costs. */
+  store: Store | null;
+  signer: Signer;
+  journal: Journal;
+  limits: Limits;
+  egress: Egress;
+  breakers: Breakers;
+  health: Health;
+  stats: Stats;
+  clock(): number;
+  mock: boolean;
+}
+
+export type Accepted = (accepted: { job: string; route: string; audit: { seq: number; hash: string } }) => void;
+
+export interface Seam {
+  dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing>;
+  resolve(ask: { text?: string; route?: string }, principal: string): Resolution;
+  /** Asks a running job to stop; null when no such job runs here, else how it ended. */
+  cancel(job: string, by: string): Promise<Job> | null;
+  /** Jobs that run now, oldest first. */
+  running(): Job[];
+  /** Refuses what comes from now on, cuts what runs off, and waits until all of it is on record. */
+  close(): Promise<void>;
+}
+
+interface Found {
+  route: CompiledRoute | null;
+  confidence: number | null;
+  why: string;
+  error: WireError | null;
+  abstained: boolean;
+  usedFallback: boolean;
+  ranked: RankedRoute[];
+}
+
+interface Running {
+  job: Job;
+  abort(error: WireError): void;
+  ended: Promise<void>;
+}
+
+export function createSeam(parts: SeamParts): Seam {
+  const { store, signer, journal, limits, egress, breakers, health, stats, clock } = parts;
+  const ids = createIds(clock);
+  const running = new Map<string, Running>();
+  const busy = new Set<Promise<unknown>>();
+  let closing = false;
+  const limitedRows = { at: 0, held: 0 };
+
+  // --- resolve -------------------------------------------------------------------------------------------------------
+
+  function find(table: Table, { route: name, text, ask }: { route?: string; text?: string; ask?: boolean }): Found {
+    if (name !== undefined) {
+      const route = findRoute(table, name);
+      if (route) return found(route, 1, `named ${route.spec.name}`);
+      const choices = nearestNames(table, name).map((near) => ({ route: near, confidence: null, reason: 'similar name' }));
+      return missing(refuse('route_unknown', `There is no route ${name.slice(0, 200)}.`, { hint: `Nearest: ${choices.map((near) => near.route).join(', ')}.`, choices }));
+    }
+    const named = table.routes.get(text!);
+    if (named) return found(named, 1, `named ${named.spec.name}`);
+    const { ranked, abstained } = table.operator.classify(text!);
+    const best = ranked[0];
+    const target = best && !abstained ? table.routes.get(best.route) : undefined;
+    if (target) return { ...found(target, best!.confidence, best!.reason), ranked };
+    const choices = ranked.slice(0, 3);
+    const fallback = ask ? null : fallbackOf(table);
+    if (fallback) return { ...found(fallback, 0, `no route is sure enough, so the fallback ${fallback.spec.name}`), abstained: true, usedFallback: true, ranked };
+    const error = refuse('route_uncertain', 'It is not clear which route is meant.', {
+      hint: choices.length > 0 ? `Name one, e.g. ${choices.map((choice) => choice.route).join(', ')}, or say it in other words.` : 'Name a route, or give routes examples in the registry.',
+      choices,
+    });
+    return { ...missing(error), abstained: true, ranked };
+  }
+
+  const found = (route: CompiledRoute, confidence: number, why: string): Found => ({
+    route, confidence, why, error: null, abstained: false, usedFallback: false, ranked: [],
+  });
+  const missing = (error: WireError): Found => ({
+    route: null, confidence: null, why: error.message, error, abstained: false, usedFallback: false, ranked: [],
+  });
+
+  function fallbackOf({ registry, routes }: Table): CompiledRoute | null {
+    if (registry.fallbackOrg === null) return null;
+    const org = registry.orgs.find(({ code }) => code === registry.fallbackOrg);
+    const first = org?.defaultService ? `${org.code}.${org.defaultService}` : registry.routes.find((route) => route.org === registry.fallbackOrg)?.name;
+    return first === undefined ? null : (routes.get(first) ?? null);
+  }
+
+  function resolve(ask: { text?: string; route?: string }, principal: string): Resolution {
+    const table = parts.table();
+    const decision = find(table, ask);
+    const explained = ask.text === undefined ? { rules: [], ranked: decision.ranked } : table.operator.explain(ask.text);
+    const spec = decision.route?.spec ?? null;
+    const endpoint = spec?.endpoint ?? null;
+    const blocked = endpoint === null || parts.mock ? null : egress.check(endpoint, spec!.egress);
+    const breaker = endpoint === null ? null : breakers.state(new URL(endpoint).origin);
+    const look = limits.look(principal);
+    const waits = look && look.retryAfterMs > 0 ? refuse('limited', 'The limit is used up for now.', { retryAfterMs: look.retryAfterMs }) : null;
+    const open = breaker?.state === 'open' && spec!.fallback === null ? refuse('breaker_open', `The breaker of ${breaker.endpoint} is open.`) : null;
+    return {
+      route: spec?.name ?? null,
+      confidence: decision.confidence,
+      why: decision.why,
+      abstained: decision.abstained,
+      usedFallback: decision.usedFallback,
+      ranked: explained.ranked.slice(0, 10),
+      rules: explained.rules,
+      breaker,
+      health: spec === null ? null : (health.of(spec.name)?.status ?? null),
+      limits: look,
+      egress:
+        spec === null
+          ? null
+          : {
+              egress: spec.egress,
+              host: endpoint === null ? null : new URL(endpoint).host,
+              allowed: blocked === null,
+              reason: blocked?.message ?? (endpoint === null ? 'runs in this process' : reasonOf[spec.egress]),
+            },
+      refusal: decision.error ?? blocked ?? open ?? waits,
+      expectedMs: spec === null ? null : (stats.of(spec.name)?.p50Ms ?? null),
+    };
+  }
+
+  // --- dispatch ------------------------------------------------------------------------------------------------------
+
+  function dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing> {
+    const crossing = cross(call, signal, accepted);
+    busy.add(crossing);
+    crossing.finally(() => busy.delete(crossing));
+    return crossing;
+  }
+
+  async function cross(call: Call, signal: AbortSignal | undefined, accepted: Accepted | undefined): Promise<Crossing> {
+    const started = performance.now();
+    const { principal, door } = call;
+    const traceId = traceIdOf(call.traceparent) ?? ids.hex(16);
+    const record: Crossing = {
+      at: clock(), attempts: [], audit: null, boundaries: [], caller: principal.id, confidence: null, door, durationMs: 0, error: null,
+      id: ids.next('x_'), job: null, left: [], mock: parts.mock, ok: false, parent: call.parent ?? null, result: null, route: null,
+      signal: '', signature: null, text: call.text ?? null, traceparent: `00-${traceId}-${ids.hex(8)}-01`, why: '',
+    };
+    const end = () => {
+      record.durationMs = round(performance.now() - started);
+    };
+    const refuseWith = (error: WireError) => {
+      record.error = error;
+      end();
+      return finishRefused(record, call);
+    };
+
+    if (closing) return refuseWith(refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Call again once it is back.' }));
+    if (call.route === undefined && call.text === undefined)
+      return refuseWith(refuse('input_invalid', 'There is neither a query nor a route.', { hint: 'Send {"query": "..."} or {"route": "ORG.service"}.', issues: [{ path: 'query', message: 'required' }] }));
+
+    const table = parts.table();
+    const decision = find(table, call);
+    record.why = decision.why;
+    record.confidence = decision.confidence;
+    if (!decision.route) return refuseWith(decision.error!);
+    const { route } = decision;
+    record.route = route.spec.name;
+    const input: Input = {
+      params: call.params ?? {},
+      query: call.query ?? {},
+      path: call.path ?? '',
+      headers: call.headers ?? {},
+      config: { fallbackOrg: table.registry.fallbackOrg, limits: table.registry.limits, sovereign: parts.sovereign() },
+      route,
+      runtime: runtimeOf(call, record, signal),
+    };
+    let mark = started;
+    for (const boundary of route.chain) {
+      const verdict = boundary.cross(input);
+      const now = performance.now();
+      const outcome = verdict === null ? 'passed' : 'refused' in verdict ? 'refused' : 'rewrote';
+      record.boundaries.push({ boundary: boundary.name, ms: round(now - mark), outcome });
+      mark = now;
+      if (verdict === null) continue;
+      if ('refused' in verdict) return refuseWith(verdict.refused);
+      input.params = verdict.rewrote.params;
+    }
+    return execute({ input, record, call, end, mark, signal, accepted });
+  }
+
+  async function execute({ input, record, call, end, mark, signal, accepted }: { input: Input; record: Crossing; call: Call; end(): void; mark: number; signal: AbortSignal | undefined; accepted: Accepted | undefined }): Promise<Crossing> {
+    const { route } = input;
+    const name = route.spec.name;
+    const stamp = (boundary: string, outcome: 'passed' | 'refused') => {
+      const now = performance.now();
+      record.boundaries.push({ boundary, ms: round(now - mark), outcome });
+      mark = now;
+    };
+    if (route.tracked) record.job = ids.next('job_');
+
+    // Audit before execute: whatever happens next, there is a trace that it was meant to happen.
+    if (route.audited && store) {
+      try {
+        const text = record.text === null ? null : redactText(record.text);
+        record.audit = await store.begin({
+          at: record.at, crossing: record.id, job: record.job, caller: record.caller, door: record.door, route: name,
+          detail: redact({ text: record.text, params: input.params, confidence: record.confidence, why: record.why, parent: record.parent, traceparent: record.traceparent }),
+          jobRow: record.job === null ? null : { text, params: redact(input.params), confidence: record.confidence, why: record.why },
+        });
+      } catch (caught) {
+        stamp('audit', 'refused');
+        record.job = null;
+        record.error = toWire(caught);
+        end();
+        return finishRefused(record, call);
+      }
+    }
+    if (route.audited) stamp('audit', 'passed');
+
+    const abort = new AbortController();
+    let cut: WireError | null = null;
+    const stop = (error: WireError) => {
+      cut ??= error;
+      abort.abort(error);
+    };
+    const allowed = Math.min(route.spec.timeoutMs, call.deadlineMs ?? route.spec.timeoutMs);
+    const deadline = setTimeout(() => stop(refuse('upstream_timeout', `${name} did not answer within ${allowed} ms.`, { hint: 'Raise its timeout in the registry, or look at its health.' })), allowed);
+    const onCallerGone = () => stop(refuse('cancelled', 'The caller cancelled.'));
+    if (signal?.aborted) onCallerGone();
+    else signal?.addEventListener('abort', onCallerGone, { once: true });
+
+    const tracked = record.job === null ? null : track(record, route, stop);
+    if (tracked && record.audit) accepted?.({ job: tracked.job.id, route: name, audit: record.audit });
+
+    let outcome: Outcome;
+    try {
+      outcome = await route.run({
+        route: route.spec, text: record.text, params: input.params, signal: abort.signal, deadlineAt: record.at + allowed,
+        traceparent: record.traceparent, principal: call.principal, door: call.door, runtime: input.runtime, attempts: record.attempts, left: record.left,
+        newAttemptId: () => ids.next('att_'),
+        progress: (progress, note) => tracked?.progress(progress, note),
+        chunk: (text) => record.job !== null && journal.publish({ type: 'chunk', job: record.job, text }),
+      });
+    } catch (caught) {
+      if (!isRefusal(caught)) reportBug(caught);
+      outcome = { ok: false, error: toWire(caught) };
+    }
+    clearTimeout(deadline);
+    signal?.removeEventListener('abort', onCallerGone);
+    // What cut the run off is the reason, not what the socket said when it was destroyed.
+    if (cut !== null && !outcome.ok) outcome = { ok: false, error: cut };
+    if (outcome.ok && tooDeep(outcome.result)) outcome = { ok: false, error: refuse('upstream_failed', `${name} answered with JSON nested too deep to record.`) };
+
+    stamp('execute', outcome.ok ? 'passed' : 'refused');
+    record.ok = outcome.ok;
+    if (outcome.ok) {
+      record.result = outcome.result ?? null;
+      if (outcome.directives) record.directives = outcome.directives;
+    } else record.error = outcome.error;
+    end();
+    record.signal = signalOf(record);
+    if (route.tracked) {
+      stats.note(name, { at: record.at, durationMs: record.durationMs, error: record.error?.code ?? null });
+      health.note(name, { ok: record.ok, durationMs: record.durationMs, error: record.error?.code ?? null });
+    }
+    return finish(record, route, tracked);
+  }
+
+  async function finish(record: Crossing, route: CompiledRoute, tracked: ReturnType<typeof track> | null): Promise<Crossing> {
+    await signer.sign(record);
+    if (route.audited && store) {
+      const state = stateOf(record);
+      const text = redact(record);
+      try {
+        await store.finish({
+          at: record.at + record.durationMs, crossing: record.id, job: record.job, caller: record.caller, door: record.door, route: record.route,
+          outcome: record.ok ? 'ok' : record.error!.code,
+          detail: redact({ durationMs: record.durationMs, attempts: record.attempts, left: record.left, error: record.error, result: record.result, signature: record.signature?.value }),
+          jobEnd: record.job === null ? null : {
+            state, durationMs: record.durationMs, errorCode: record.error?.code ?? null, errorMessage: record.error?.message ?? null,
+            attempts: redact(record.attempts), record: text.length <= RECORD_MAX ? text : redact({ ...record, result: cutResult(record.result) }),
+          },
+        });
+      } catch (caught) {
+        // It ran and cannot be recorded: the caller has to know both.
+        record.ok = false;
+        record.result = null;
+        record.error = refuse('unknown_outcome', `${record.route} was called, but its outcome could not be recorded: ${toWire(caught).message}`, { hint: 'Make the data folder writable, then look at the service before calling again.' });
+        record.signal = signalOf(record);
+        await signer.sign(record);
+      }
+    }
+    tracked?.end(stateOf(record), record);
+    publishCrossing(record);
+    return record;
+  }
+
+  async function finishRefused(record: Crossing, call: Call): Promise<Crossing> {
+    record.signal = signalOf(record);
+    const error = record.error!;
+    const detail = () => redact({ text: record.text, params: call.params ?? {}, error, parent: record.parent });
+    if (store && error.code !== 'store_unavailable' && error.code !== 'shutting_down') {
+      // A flood of limited calls must not become a flood of rows: one a second, saying how many it stands for.
+      const held = error.code === 'limited' && record.at - limitedRows.at < 1000;
+      if (held) limitedRows.held++;
+      else {
+        const text = error.code === 'limited' ? redact({ error, unrecorded: limitedRows.held }) : detail();
+        if (error.code === 'limited') Object.assign(limitedRows, { at: record.at, held: 0 });
+        try {
+          record.audit = await store.append({ at: record.at, kind: 'rejected', caller: record.caller, door: record.door, route: record.route, outcome: error.code, detail: text });
+        } catch (caught) {
+          // Nothing was sent; the refusal stands, and says with a null audit that it is not on record.
+          if (!isRefusal(caught)) reportBug(caught);
+        }
+      }
+    }
+    await signer.sign(record);
+    publishCrossing(record);
+    return record;
+  }
+
+  function track(record: Crossing, route: CompiledRoute, stop: (error: WireError) => void) {
+    const job: Job = {
+      id: record.job!, crossing: record.id, state: 'running', route: record.route, text: record.text === null ? null : redactText(record.text),
+      door: record.door, caller: record.caller, createdAt: record.at, startedAt: clock(), finishedAt: null, durationMs: null, progress: null,
+      progressNote: null, confidence: record.confidence, why: record.why, errorCode: null, errorMessage: null, auditSeq: record.audit?.seq ?? null,
+      cancelRequestedAt: null, waits: null,
+    };
+    const { promise: ended, resolve: setEnded } = Promise.withResolvers<void>();
+    const { org, service } = route.spec;
+    let current = job;
+    const change = (changes: Partial<Job>, signal: string | null) => {
+      current = { ...current, ...changes };
+      entry.job = current;
+      journal.publish({ type: 'job', job: current }, signal);
+    };
+    const entry: Running = {
+      job,
+      abort: (error) => {
+        if (current.cancelRequestedAt === null && error.code === 'cancelled') {
+          store?.cancelRequested(current.id, clock());
+          change({ cancelRequestedAt: clock() }, `✋ OS → ${org} : cancel_requested, service=${service}, job=${current.id}`);
+        }
+        stop(error);
+      },
+      ended,
+    };
+    running.set(job.id, entry);
+    journal.publish({ type: 'job', job }, null);
+    return {
+      job,
+      progress(progress: number | null, note: string | null) {
+        store?.progress(job.id, progress, note);
+        change({ progress, progressNote: note }, `⏳ OS → ${org} : progress, service=${service}${progress === null ? '' : `, done=${Math.round(progress * 100)}%`}${note === null ? '' : `, note=${note.slice(0, 80)}`}`);
+      },
+      end(state: JobState, finished: Crossing) {
+        running.delete(job.id);
+        change({ state, finishedAt: finished.at + finished.durationMs, durationMs: finished.durationMs, errorCode: finished.error?.code ?? null, errorMessage: finished.error?.message ?? null }, null);
+        setEnded();
+      },
+    };
+  }
+
+  function runtimeOf(call: Call, record: Crossing, signal: AbortSignal | undefined): Runtime {
+    return {
+      principal: call.principal,
+      door: call.door,
+      text: call.text ?? null,
+      confirmed: call.confirm === true,
+      dispatch: (ask) => dispatch({ ...ask, door: call.door, principal: call.principal, parent: record.id, traceparent: record.traceparent }, signal),
+    };
+  }
+
+  function publishCrossing(record: Crossing): void {
+    // Reads are how fronts look at the state; telling every front of every look would tell nobody anything.
+    if (record.ok && record.job === null && record.audit === null && store) return;
+    const large = typeof record.result === 'object' || typeof record.result === 'string' ? sizeOf(record.result) > EVENT_RESULT : false;
+    journal.publish({ type: 'crossing', crossing: large ? { ...record, result: cutResult(record.result) } : record }, record.signal);
+  }
+
+  return {
+    dispatch,
+    resolve,
+    cancel(job, by) {
+      const entry = running.get(job);
+      if (!entry) return null;
+      entry.abort(refuse('cancelled', `Cancelled by ${by}.`, { hint: 'The service may have done part of it.' }));
+      return entry.ended.then(() => entry.job);
+    },
+    running: () => [...running.values()].map((entry) => entry.job),
+    async close() {
+      closing = true;
+      for (const entry of running.values()) entry.abort(refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' }));
+      await Promise.allSettled(busy);
+    },
+  };
+}
+
+const reasonOf = { local: 'stays on this machine', lan: 'stays in the local network', remote: 'leaves the local network' } as const;
+
+const round = (ms: number) => Math.round(ms * 1000) / 1000;
+
+const isRefusal = (caught: unknown): caught is Refusal => caught instanceof Error && caught.name === 'Refusal';
+
+/** The one place where a thrown exception, a bug, is written down. */
+function reportBug(caught: unknown): void {
+  process.stderr.write(`${JSON.stringify({ level: 'error', time: Date.now(), msg: 'bug', stack: caught instanceof Error ? caught.stack : String(caught) })}\n`);
+}
+
+const redactText = (text: string): string => JSON.parse(redact(text)) as string;
+
+function stateOf(record: Crossing): JobState {
+  if (record.ok) return 'succeeded';
+  const code: ErrorCode = record.error!.code;
+  return code === 'cancelled' ? 'cancelled' : code === 'unknown_outcome' ? 'unknown' : 'failed';
+}
+
+/** About how many characters a value takes as JSON; stops counting once it is beyond what an event carries. */
+function sizeOf(value: unknown, left = EVENT_RESULT + 1): number {
+  if (typeof value === 'string') return value.length;
+  if (value === null || typeof value !== 'object') return 8;
+  let size = 2;
+  for (const [key, member] of Object.entries(value)) {
+    size += key.length + 4 + sizeOf(member, left - size);
+    if (size > left) return size;
+  }
+  return size;
+}
+
+function cutResult(result: unknown): { cut: true; characters: number; start: string } {
+  const text = canonicalJson(result);
+  return { cut: true, characters: text.length, start: text.slice(0, 4096) };
+}
+
+/** Seed 000's one-line form of what happened. */
+export function signalOf({ ok, route, durationMs, error, attempts, mock }: Pick<Crossing, 'ok' | 'route' | 'durationMs' | 'error' | 'attempts' | 'mock'>): string {
+  const [org, ...service] = (route ?? 'OS').split('.');
+  const via = usedFallback(route, attempts);
+  if (ok) return `🎯 OS → ${org} : dispatched, service=${service.join('.')}, latency=${Math.round(durationMs)}ms${via ? `, fallback=${via}` : ''}${mock ? ', mock' : ''}`;
+  if (error?.code === 'limited') return `🚫 RATE LIMITED : retry_after=${((error.retryAfterMs ?? 0) / 1000).toFixed(1)}s`;
+  const why = error?.code === 'upstream_refused' ? 'connection_refused' : error?.code;
+  if (error?.code === 'cancelled') return `✋ OS → ${org} : cancelled, service=${service.join('.')}, after=${Math.round(durationMs)}ms`;
+  return `❌ OS → ${org} : dispatch_failed, ${service.length > 0 ? `service=${service.join('.')}, ` : ''}error=${why}`;
+}
+
+function usedFallback(route: string | null, attempts: Attempt[]): string | null {
+  const last = attempts.at(-1);
+  return last && last.route !== route ? last.route : null;
+}

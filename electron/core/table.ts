@@ -1,0 +1,85 @@
+/** The one table of everything that can be called. A new registry means a new table; the swap is one assignment. */
+import { operations } from '../../shared/contract.ts';
+import type { Registry, Route } from '../../shared/model.ts';
+import type { Boundary, CompiledRoute } from './boundaries.ts';
+import { danger, identity, schemaInput, serviceInput } from './boundaries.ts';
+import type { Operator } from './operator/operator.ts';
+import type { Runner } from './runners/runner.ts';
+
+export interface Table {
+  registry: Registry;
+  routes: Map<string, CompiledRoute>;
+  /** Lower-cased name to name: people do not type capitals. */
+  names: Map<string, string>;
+  operator: Operator;
+}
+
+export interface Compiler {
+  limits: Boundary;
+  sovereign: Boundary;
+  operationRunner: Runner;
+  runnerOf(spec: Route): Runner;
+  dangers: Record<string, (params: Record<string, unknown>) => string | null>;
+}
+
+export function operationRoute(name: string): Route {
+  const dot = name.indexOf('.');
+  const operation = operations[name as keyof typeof operations];
+  return {
+    name, org: name.slice(0, dot), service: name.slice(dot + 1), kind: 'operation', description: operation.summary, type: 'internal',
+    endpoint: null, health: null, method: 'POST', auth: null, egress: 'local', timeoutMs: 60_000, maxResponseBytes: Number.MAX_SAFE_INTEGER,
+    concurrency: null, lane: null, idempotent: operation.effect === 'read', fallback: null, provider: null, model: null, nodes: [], examples: [],
+    demo: false, line: null,
+  };
+}
+
+export function compileTable(registry: Registry, operator: Operator, compiler: Compiler): Table {
+  const routes = new Map<string, CompiledRoute>();
+  const service = [identity, compiler.limits, serviceInput, compiler.sovereign];
+  for (const spec of registry.routes) {
+    routes.set(spec.name, { spec, chain: service, run: compiler.runnerOf(spec), needs: 'dispatch', audited: true, tracked: true });
+  }
+  for (const operation of Object.values(operations)) {
+    const write = operation.effect === 'write';
+    const describe = compiler.dangers[operation.name];
+    routes.set(operation.name, {
+      spec: operationRoute(operation.name),
+      // Cancelling and switching must work for somebody who has used up the limit, so built-in routes do not count.
+      chain: [identity, schemaInput(operation.input), ...(describe ? [danger(describe)] : [])],
+      run: compiler.operationRunner,
+      needs: operation.needs,
+      audited: write,
+      tracked: false,
+    });
+  }
+  const names = new Map<string, string>();
+  for (const name of routes.keys()) names.set(name.toLowerCase(), name);
+  return { registry, routes, names, operator };
+}
+
+export function findRoute(table: Table, name: string): CompiledRoute | null {
+  return table.routes.get(name) ?? table.routes.get(table.names.get(name.toLowerCase()) ?? '') ?? null;
+}
+
+/** The three names nearest to a mistyped one, by edit distance, those that contain it first. */
+export function nearestNames(table: Table, name: string): string[] {
+  const wanted = name.toLowerCase().slice(0, 100);
+  const scored: { name: string; distance: number }[] = [];
+  for (const [lower, full] of table.names) {
+    const service = lower.slice(lower.indexOf('.') + 1);
+    const within = service === wanted || lower.includes(wanted) ? 0 : Math.min(distance(wanted, lower), distance(wanted, service) + 1);
+    scored.push({ name: full, distance: within });
+  }
+  return scored.sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1)).slice(0, 3).map((entry) => entry.name);
+}
+
+/** Levenshtein's edit distance, one row at a time. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -61,7 +61,8 @@ export async function createDispatcher({ mock = false, client, registry, home }:
     dispatch: (text, params) => call({ text, ...(params && { params }) }),
     dispatchTo: (org, service, params) => call({ route: `${org}.${service}`, ...(params && { params }) }),
     listRoutes: async () => (await operate<{ routes: RouteSummary[] }>('OS.routes', {})).routes,
-    healthCheck: async (org, service) => (await operate<{ health: Health[] }>('OS.health', { route: `${org}.${service}`, probe: true })).health[0]!,
+    healthCheck: async (org, service) =>
+      (await operate<{ health: Health[] }>('OS.health', { route: `${org}.${service}`, probe: true })).health[0]!,
     async healthCheckAll() {
       const { health } = await operate<{ health: Health[] }>('OS.health', { probe: true });
       const all: Record<string, Record<string, HealthStatus>> = {};

@@ -70,7 +70,10 @@ export function limitsBoundary(limits: Limits): Boundary {
     cross({ runtime: { principal } }) {
       const retryAfterMs = limits.take(principal.id);
       if (retryAfterMs === 0) return null;
-      return refused('limited', `${principal.name} makes calls faster than its limit.`, { hint: `Wait ${retryAfterMs} ms and call again.`, retryAfterMs });
+      return refused('limited', `${principal.name} makes calls faster than its limit.`, {
+        hint: `Wait ${retryAfterMs} ms and call again.`,
+        retryAfterMs,
+      });
     },
   };
 }
@@ -79,9 +82,18 @@ export function limitsBoundary(limits: Limits): Boundary {
 export const serviceInput: Boundary = {
   name: 'input',
   cross({ params }) {
-    if (tooDeep(params)) return refused('input_invalid', 'params is nested too deep.', { hint: 'Nest at most 180 levels.', issues: [{ path: 'params', message: 'nested too deep' }] });
+    if (tooDeep(params))
+      return refused('input_invalid', 'params is nested too deep.', {
+        hint: 'Nest at most 180 levels.',
+        issues: [{ path: 'params', message: 'nested too deep' }],
+      });
     const path = forbiddenName(params, 'params');
-    return path === null ? null : refused('input_invalid', `${path} is not a name that can be used.`, { hint: 'Rename this member.', issues: [{ path, message: 'reserved name' }] });
+    return path === null
+      ? null
+      : refused('input_invalid', `${path} is not a name that can be used.`, {
+          hint: 'Rename this member.',
+          issues: [{ path, message: 'reserved name' }],
+        });
   },
 };
 
@@ -92,18 +104,23 @@ export function schemaInput(schema: z.ZodType): Boundary {
     cross({ params, route }) {
       const parsed = schema.safeParse(params);
       if (parsed.success) return { rewrote: { params: parsed.data as Record<string, unknown> } };
-      const issues: Issue[] = parsed.error.issues.slice(0, 20).map(({ path, message }) => ({ path: ['params', ...path].join('.'), message }));
-      return refused('input_invalid', `${issues[0]!.path}: ${issues[0]!.message}`, { hint: `See ${route.spec.name} in /openapi.json.`, issues });
+      const issues: Issue[] = parsed.error.issues
+        .slice(0, 20)
+        .map(({ path, message }) => ({ path: ['params', ...path].join('.'), message }));
+      return refused('input_invalid', `${issues[0]!.path}: ${issues[0]!.message}`, {
+        hint: `See ${route.spec.name} in /openapi.json.`,
+        issues,
+      });
     },
   };
 }
 
-/** What a person must have seen before it happens: `describe` says what would happen, or null when it is harmless. */
-export function danger(describe: (params: Record<string, unknown>) => string | null): Boundary {
+/** What a person must have seen before it happens: `say` tells what would happen, or null when it is harmless. */
+export function danger(say: (params: Record<string, unknown>) => string | null): Boundary {
   return {
     name: 'danger',
     cross({ params, runtime: { confirmed } }) {
-      const what = confirmed ? null : describe(params);
+      const what = confirmed ? null : say(params);
       return what === null ? null : refused('confirm_required', what, { hint: 'Send it again with confirm: true.' });
     },
   };

@@ -4,7 +4,20 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
 import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
-import type { CallLimits, Capability, CoreSelf, Crossing, Door, Principal, Registry, Route, RouteSummary, Snapshot, Sovereign, TokenInfo } from '../../shared/model.ts';
+import type {
+  CallLimits,
+  Capability,
+  CoreSelf,
+  Crossing,
+  Door,
+  Principal,
+  Registry,
+  Route,
+  RouteSummary,
+  Snapshot,
+  Sovereign,
+  TokenInfo,
+} from '../../shared/model.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
 import { createSigner } from './crossing.ts';
@@ -75,7 +88,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const databaseFile = join(home, 'dispatcher.sqlite');
   const registryFile = options.registryFile ?? join(home, 'registry.yaml');
   const signer = createSigner(join(home, 'key.pem'));
-  const store = stack.use(await openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock }));
+  const store = stack.use(
+    await openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock }),
+  );
   const startedAt = clock();
   const journal = createJournal(clock);
   const limits = createLimits(() => performance.now());
@@ -113,13 +128,28 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       history: (route, since) => store.read.healthHistory(route, since),
       save: (route, sample) => store.saveHealth(route, sample),
       onChange: (state, changed) =>
-        journal.publish({ type: 'health', health: state }, changed ? `${iconOf[state.status]} OS → OS : health_check, ${state.route}=${state.status}` : null),
+        journal.publish(
+          { type: 'health', health: state },
+          changed ? `${iconOf[state.status]} OS → OS : health_check, ${state.route}=${state.status}` : null,
+        ),
     }),
   );
   const gpu = stack.use(createGpu({ onChange: (state) => journal.publish({ type: 'gpu', gpu: state }) }));
   const tools = createTools();
-  const http = createHttpRunner({ egress, breakers, clock, secret: options.secret ?? (() => null), resolveRoute: (name) => table.routes.get(name)?.spec ?? null });
-  const model = createModelRunner({ egress, breakers, clock, secret: options.secret ?? (() => null), resolveRoute: (name) => table.routes.get(name)?.spec ?? null });
+  const http = createHttpRunner({
+    egress,
+    breakers,
+    clock,
+    secret: options.secret ?? (() => null),
+    resolveRoute: (name) => table.routes.get(name)?.spec ?? null,
+  });
+  const model = createModelRunner({
+    egress,
+    breakers,
+    clock,
+    secret: options.secret ?? (() => null),
+    resolveRoute: (name) => table.routes.get(name)?.spec ?? null,
+  });
   const tool = createToolRunner(tools);
   const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
 
@@ -141,7 +171,13 @@ export async function createCore(options: CoreOptions): Promise<Core> {
             : `📖 OS → OS : registry_loaded, services=${state.services}, rules=${state.rules}`;
         if (errors > 0 || !changed) journal.publish({ type: 'registry', registry: state }, signal);
         else learning = learn(signal);
-        void recordChange('registry', { file: registryFile, revision: registry.revision, errors, services: state.services, rules: state.rules });
+        void recordChange('registry', {
+          file: registryFile,
+          revision: registry.revision,
+          errors,
+          services: state.services,
+          rules: state.rules,
+        });
       },
     }),
   );
@@ -155,7 +191,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       if (list) list.push(rule);
       else ruled.set(rule.route, [rule]);
     }
-    return createOperator(routes.map(({ name, examples }) => ({ name, examples: [...examples, ...(taught.get(name) ?? [])], rules: ruled.get(name) ?? [] })));
+    return createOperator(
+      routes.map(({ name, examples }) => ({ name, examples: [...examples, ...(taught.get(name) ?? [])], rules: ruled.get(name) ?? [] })),
+    );
   }
 
   /** The newest registry becomes the table; of several asked for at once only the last is swapped in. */
@@ -187,7 +225,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   // --- what fronts draw --------------------------------------------------------------------------------------------------
 
-  const summary = (route: Route): RouteSummary => ({ ...route, ...(stats.of(route.name) ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null }) });
+  const summary = (route: Route): RouteSummary => ({
+    ...route,
+    ...(stats.of(route.name) ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null }),
+  });
   const summaries = () => table.registry.routes.map(summary);
   const counts = () => ({ ...store.read.counts(), running: seam.running().length });
 
@@ -197,24 +238,50 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       const used = process.cpuUsage(cpu.used);
       cpu = { at: now, used: process.cpuUsage(), percent: (used.user + used.system) / 10 / (now - cpu.at) };
     }
-    return { pid: process.pid, version, startedAt, cpuPercent: Math.round(cpu.percent * 10) / 10, memoryBytes: process.memoryUsage.rss(), home, demo: options.demo ?? false, mock, url };
+    return {
+      pid: process.pid,
+      version,
+      startedAt,
+      cpuPercent: Math.round(cpu.percent * 10) / 10,
+      memoryBytes: process.memoryUsage.rss(),
+      home,
+      demo: options.demo ?? false,
+      mock,
+      url,
+    };
   }
 
   function snapshot(): Snapshot {
     const running = seam.running();
     const listed = store.read.jobs({ limit: 200 }).jobs.filter((job) => !running.some((live) => live.id === job.id));
     return {
-      seq: journal.seq, self: self(), sovereign, registry: registry.state, orgs: table.registry.orgs, routes: summaries(), rules: table.registry.rules,
-      health: health.all(), breakers: breakers.all(), gpu: gpu.state(), jobs: [...running.reverse(), ...listed], counts: counts(), signals: journal.signals(200),
+      seq: journal.seq,
+      self: self(),
+      sovereign,
+      registry: registry.state,
+      orgs: table.registry.orgs,
+      routes: summaries(),
+      rules: table.registry.rules,
+      health: health.all(),
+      breakers: breakers.all(),
+      gpu: gpu.state(),
+      jobs: [...running.reverse(), ...listed],
+      counts: counts(),
+      signals: journal.signals(200),
     };
   }
 
   // --- changes that are audited without being a call ---------------------------------------------------------------------
 
   async function recordChange(what: string, detail: Record<string, unknown>, by = 'core'): Promise<void> {
-    await store.append({ at: clock(), kind: 'change', caller: by, door: 'core', route: null, outcome: what, detail: redact(detail) }).catch((caught: unknown) => {
-      journal.publish({ type: 'rejected', door: 'core', error: (caught as Refusal).wire ?? refuse('store_unavailable', String(caught)) }, `❌ OS → OS : audit_failed, change=${what}`);
-    });
+    await store
+      .append({ at: clock(), kind: 'change', caller: by, door: 'core', route: null, outcome: what, detail: redact(detail) })
+      .catch((caught: unknown) => {
+        journal.publish(
+          { type: 'rejected', door: 'core', error: (caught as Refusal).wire ?? refuse('store_unavailable', String(caught)) },
+          `❌ OS → OS : audit_failed, change=${what}`,
+        );
+      });
   }
 
   async function setSovereign(on: boolean, by: string): Promise<Sovereign> {
@@ -224,21 +291,33 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     if (on) sovereign = next;
     await store.setSetting('sovereign', JSON.stringify(next));
     sovereign = next;
-    const cut = on ? egress.cutRemote(refuse('sovereign_refused', 'Sovereign was switched on while this ran.', { hint: 'Nothing leaves the machine until it is off.' })) : 0;
+    const cut = on
+      ? egress.cutRemote(
+          refuse('sovereign_refused', 'Sovereign was switched on while this ran.', { hint: 'Nothing leaves the machine until it is off.' }),
+        )
+      : 0;
     await recordChange('sovereign', { on, cut }, by);
-    journal.publish({ type: 'sovereign', sovereign }, `${on ? '🔒' : '🔓'} OS → OS : sovereign=${on ? 'on' : 'off'}, by=${by}${on ? `, cut=${cut}` : ''}`);
+    journal.publish(
+      { type: 'sovereign', sovereign },
+      `${on ? '🔒' : '🔓'} OS → OS : sovereign=${on ? 'on' : 'off'}, by=${by}${on ? `, cut=${cut}` : ''}`,
+    );
     health.refresh();
     return sovereign;
   }
 
   const settings = (): Settings => ({
-    registryFile, home, databaseFile, ...limitsNow(), retentionDays,
+    registryFile,
+    home,
+    databaseFile,
+    ...limitsNow(),
+    retentionDays,
     healthIntervalMs: chosenInterval ?? registry.registry.healthIntervalMs,
     publicKey: signer.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
   });
 
   const tokens = new Map<string, { principal: Principal; id: string; usedAt: number }>();
-  const addToken = ({ hash, id, name, capabilities }: TokenInfo & { hash: string }) => tokens.set(hash, { principal: { id, name, capabilities }, id, usedAt: 0 });
+  const addToken = ({ hash, id, name, capabilities }: TokenInfo & { hash: string }) =>
+    tokens.set(hash, { principal: { id, name, capabilities }, id, usedAt: 0 });
   for (const token of store.read.tokens()) addToken(token);
 
   // --- the seam --------------------------------------------------------------------------------------------------------
@@ -246,7 +325,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const operationRunner = createOperationRunner({
     table: () => table,
     seam: () => seam,
-    store, signer, journal, health, breakers, gpu,
+    store,
+    signer,
+    journal,
+    health,
+    breakers,
+    gpu,
     registry: {
       state: () => registry.state,
       text: () => registry.text(),
@@ -267,7 +351,14 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         for (const [hash, token] of tokens) if (token.id === id) tokens.delete(hash);
       },
     },
-    self, counts, summaries, sovereign: () => sovereign, setSovereign, settings, clock, cancelWaitMs: 3000,
+    self,
+    counts,
+    summaries,
+    sovereign: () => sovereign,
+    setSovereign,
+    settings,
+    clock,
+    cancelWaitMs: 3000,
     async changeSettings(changes) {
       for (const [key, value] of Object.entries(changes)) if (value !== undefined) await store.setSetting(key, JSON.stringify(value));
       if (changes.limits !== undefined) chosenLimits = changes.limits;
@@ -287,13 +378,24 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     table: () => table,
     sovereign: () => sovereign,
     store: options.audit === false ? null : store,
-    signer, journal, limits, egress, breakers, health, stats, clock, mock,
+    signer,
+    journal,
+    limits,
+    egress,
+    breakers,
+    health,
+    stats,
+    clock,
+    mock,
   });
   stack.defer(() => seam.close());
 
   await learn(`📖 OS → OS : registry_loaded, services=${registry.state.services}, rules=${registry.state.rules}`);
   if (store.leftRunning.length > 0)
-    journal.publish({ type: 'self', self: self(), counts: counts() }, `🧾 OS → OS : boot_report, left_running=${store.leftRunning.length}, now=unknown`);
+    journal.publish(
+      { type: 'self', self: self(), counts: counts() },
+      `🧾 OS → OS : boot_report, left_running=${store.leftRunning.length}, now=unknown`,
+    );
   if (!mock) health.start();
   gpu.start();
 
@@ -312,7 +414,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   stack.defer(() => clearInterval(tick));
 
   const everything: readonly Capability[] = ['read', 'dispatch', 'admin'];
-  const owner = { principal: { id: 'owner', name: 'Owner', capabilities: everything }, secret: `dsp_${randomBytes(32).toString('base64url')}` };
+  const owner = {
+    principal: { id: 'owner', name: 'Owner', capabilities: everything },
+    secret: `dsp_${randomBytes(32).toString('base64url')}`,
+  };
   tokens.set(hashToken(owner.secret), { principal: owner.principal, id: 'owner', usedAt: 0 });
 
   const rejected = { at: 0, rows: 0, held: 0 };
@@ -353,10 +458,20 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       const unrecorded = rejected.held;
       rejected.held = 0;
       journal.publish({ type: 'rejected', door, error }, `⛔ OS → OS : rejected, door=${door}, error=${error.code}`);
-      store.append({ at: now, kind: 'rejected', caller: 'unknown', door, route: null, outcome: error.code, detail: redact({ error, ...detail, ...(unrecorded > 0 && { unrecorded }) }) }).catch(() => {
-        // The store says by itself that it is unavailable, to every call that needs it; this request was refused anyway.
-        rejected.held++;
-      });
+      store
+        .append({
+          at: now,
+          kind: 'rejected',
+          caller: 'unknown',
+          door,
+          route: null,
+          outcome: error.code,
+          detail: redact({ error, ...detail, ...(unrecorded > 0 && { unrecorded }) }),
+        })
+        .catch(() => {
+          // The store says by itself that it is unavailable, to every call that needs it; this request was refused anyway.
+          rejected.held++;
+        });
     },
     setUrl(next) {
       url = next;
@@ -375,6 +490,10 @@ function makeFolder(home: string): void {
   try {
     mkdirSync(home, { recursive: true, mode: 0o700 });
   } catch (caught) {
-    throw new Refusal(refuse('store_unavailable', `The folder ${home} cannot be made: ${(caught as Error).message}`, { hint: 'Choose another with DISPATCHER_HOME.' }));
+    throw new Refusal(
+      refuse('store_unavailable', `The folder ${home} cannot be made: ${(caught as Error).message}`, {
+        hint: 'Choose another with DISPATCHER_HOME.',
+      }),
+    );
   }
 }

@@ -1,5 +1,15 @@
 /** What makes a crossing a record: its ids, its canonical text and its signature. */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject, randomFillSync, sign, verify } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  hash,
+  type KeyObject,
+  randomFillSync,
+  sign,
+  verify,
+} from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { Refusal, refuse } from '../../shared/errors.ts';
 import type { Crossing, Signature } from '../../shared/model.ts';
@@ -54,7 +64,8 @@ export function traceIdOf(traceparent: string | undefined): string | null {
  */
 export function canonicalJson(value: unknown, depth = 0): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  if (depth > MAX_DEPTH) throw new Refusal(refuse('input_invalid', `The value is nested deeper than ${MAX_DEPTH} levels.`, { hint: 'Flatten it.' }));
+  if (depth > MAX_DEPTH)
+    throw new Refusal(refuse('input_invalid', `The value is nested deeper than ${MAX_DEPTH} levels.`, { hint: 'Flatten it.' }));
   if (Array.isArray(value)) {
     let text = '[';
     for (let i = 0; i < value.length; i++) text += (i === 0 ? '' : ',') + canonicalJson(value[i], depth + 1);
@@ -80,7 +91,8 @@ export function canonicalJson(value: unknown, depth = 0): string {
 export function tooDeep(value: unknown, left = MAX_DEPTH - 20): boolean {
   if (value === null || typeof value !== 'object') return false;
   if (left === 0) return true;
-  for (const member of Array.isArray(value) ? value : Object.values(value)) if (typeof member === 'object' && tooDeep(member, left - 1)) return true;
+  for (const member of Array.isArray(value) ? value : Object.values(value))
+    if (typeof member === 'object' && tooDeep(member, left - 1)) return true;
   return false;
 }
 
@@ -155,7 +167,14 @@ export function createSigner(file: string): Signer {
     const value = sign(null, root, key).toString('base64url');
     for (let leaf = 0; leaf < batch.length; leaf++) {
       const { crossing, done } = batch[leaf]!;
-      crossing.signature = { alg: 'Ed25519', key: keyId, leaf, path: paths[leaf]!.map((hashed) => hashed.toString('base64url')), size: batch.length, value };
+      crossing.signature = {
+        alg: 'Ed25519',
+        key: keyId,
+        leaf,
+        path: paths[leaf]!.map((hashed) => hashed.toString('base64url')),
+        size: batch.length,
+        value,
+      };
       done(crossing);
     }
   };
@@ -190,7 +209,11 @@ function readOrMakeKey(file: string): KeyObject {
     return createPrivateKey(readFileSync(file));
   } catch (caught) {
     if ((caught as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new Refusal(refuse('store_unavailable', `The signing key ${file} cannot be read: ${(caught as Error).message}`, { hint: 'Restore it from a backup, or move it away to get a new one.' }));
+      throw new Refusal(
+        refuse('store_unavailable', `The signing key ${file} cannot be read: ${(caught as Error).message}`, {
+          hint: 'Restore it from a backup, or move it away to get a new one.',
+        }),
+      );
   }
   const { privateKey } = generateKeyPairSync('ed25519');
   // wx: of two processes that start at once one wins, the other reads what it wrote.
@@ -202,6 +225,10 @@ function readOrMakeKey(file: string): KeyObject {
     return privateKey;
   } catch (caught) {
     if ((caught as NodeJS.ErrnoException).code === 'EEXIST') return createPrivateKey(readFileSync(file));
-    throw new Refusal(refuse('store_unavailable', `The signing key ${file} cannot be written: ${(caught as Error).message}`, { hint: 'Make the data folder writable.' }));
+    throw new Refusal(
+      refuse('store_unavailable', `The signing key ${file} cannot be written: ${(caught as Error).message}`, {
+        hint: 'Make the data folder writable.',
+      }),
+    );
   }
 }

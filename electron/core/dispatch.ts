@@ -85,7 +85,12 @@ export function createSeam(parts: SeamParts): Seam {
       const route = findRoute(table, name);
       if (route) return found(route, 1, `named ${route.spec.name}`);
       const choices = nearestNames(table, name).map((near) => ({ route: near, confidence: null, reason: 'similar name' }));
-      return missing(refuse('route_unknown', `There is no route ${name.slice(0, 200)}.`, { hint: `Nearest: ${choices.map((near) => near.route).join(', ')}.`, choices }));
+      return missing(
+        refuse('route_unknown', `There is no route ${name.slice(0, 200)}.`, {
+          hint: `Nearest: ${choices.map((near) => near.route).join(', ')}.`,
+          choices,
+        }),
+      );
     }
     const named = table.routes.get(text!);
     if (named) return found(named, 1, `named ${named.spec.name}`);
@@ -95,25 +100,48 @@ export function createSeam(parts: SeamParts): Seam {
     if (target) return { ...found(target, best!.confidence, best!.reason), ranked };
     const choices = ranked.slice(0, 3);
     const fallback = ask ? null : fallbackOf(table);
-    if (fallback) return { ...found(fallback, 0, `no route is sure enough, so the fallback ${fallback.spec.name}`), abstained: true, usedFallback: true, ranked };
+    if (fallback)
+      return {
+        ...found(fallback, 0, `no route is sure enough, so the fallback ${fallback.spec.name}`),
+        abstained: true,
+        usedFallback: true,
+        ranked,
+      };
     const error = refuse('route_uncertain', 'It is not clear which route is meant.', {
-      hint: choices.length > 0 ? `Name one, e.g. ${choices.map((choice) => choice.route).join(', ')}, or say it in other words.` : 'Name a route, or give routes examples in the registry.',
+      hint:
+        choices.length > 0
+          ? `Name one, e.g. ${choices.map((choice) => choice.route).join(', ')}, or say it in other words.`
+          : 'Name a route, or give routes examples in the registry.',
       choices,
     });
     return { ...missing(error), abstained: true, ranked };
   }
 
   const found = (route: CompiledRoute, confidence: number, why: string): Found => ({
-    route, confidence, why, error: null, abstained: false, usedFallback: false, ranked: [],
+    route,
+    confidence,
+    why,
+    error: null,
+    abstained: false,
+    usedFallback: false,
+    ranked: [],
   });
   const missing = (error: WireError): Found => ({
-    route: null, confidence: null, why: error.message, error, abstained: false, usedFallback: false, ranked: [],
+    route: null,
+    confidence: null,
+    why: error.message,
+    error,
+    abstained: false,
+    usedFallback: false,
+    ranked: [],
   });
 
   function fallbackOf({ registry, routes }: Table): CompiledRoute | null {
     if (registry.fallbackOrg === null) return null;
     const org = registry.orgs.find(({ code }) => code === registry.fallbackOrg);
-    const first = org?.defaultService ? `${org.code}.${org.defaultService}` : registry.routes.find((route) => route.org === registry.fallbackOrg)?.name;
+    const first = org?.defaultService
+      ? `${org.code}.${org.defaultService}`
+      : registry.routes.find((route) => route.org === registry.fallbackOrg)?.name;
     return first === undefined ? null : (routes.get(first) ?? null);
   }
 
@@ -126,8 +154,10 @@ export function createSeam(parts: SeamParts): Seam {
     const blocked = endpoint === null || parts.mock ? null : egress.check(endpoint, spec!.egress);
     const breaker = endpoint === null ? null : breakers.state(new URL(endpoint).origin);
     const look = limits.look(principal);
-    const waits = look && look.retryAfterMs > 0 ? refuse('limited', 'The limit is used up for now.', { retryAfterMs: look.retryAfterMs }) : null;
-    const open = breaker?.state === 'open' && spec!.fallback === null ? refuse('breaker_open', `The breaker of ${breaker.endpoint} is open.`) : null;
+    const waits =
+      look && look.retryAfterMs > 0 ? refuse('limited', 'The limit is used up for now.', { retryAfterMs: look.retryAfterMs }) : null;
+    const open =
+      breaker?.state === 'open' && spec!.fallback === null ? refuse('breaker_open', `The breaker of ${breaker.endpoint} is open.`) : null;
     return {
       route: spec?.name ?? null,
       confidence: decision.confidence,
@@ -167,9 +197,28 @@ export function createSeam(parts: SeamParts): Seam {
     const { principal, door } = call;
     const traceId = traceIdOf(call.traceparent) ?? ids.hex(16);
     const record: Crossing = {
-      at: clock(), attempts: [], audit: null, boundaries: [], caller: principal.id, confidence: null, door, durationMs: 0, error: null,
-      id: ids.next('x_'), job: null, left: [], mock: parts.mock, ok: false, parent: call.parent ?? null, result: null, route: null,
-      signal: '', signature: null, text: call.text ?? null, traceparent: `00-${traceId}-${ids.hex(8)}-01`, why: '',
+      at: clock(),
+      attempts: [],
+      audit: null,
+      boundaries: [],
+      caller: principal.id,
+      confidence: null,
+      door,
+      durationMs: 0,
+      error: null,
+      id: ids.next('x_'),
+      job: null,
+      left: [],
+      mock: parts.mock,
+      ok: false,
+      parent: call.parent ?? null,
+      result: null,
+      route: null,
+      signal: '',
+      signature: null,
+      text: call.text ?? null,
+      traceparent: `00-${traceId}-${ids.hex(8)}-01`,
+      why: '',
     };
     const end = () => {
       record.durationMs = round(performance.now() - started);
@@ -182,7 +231,12 @@ export function createSeam(parts: SeamParts): Seam {
 
     if (closing) return refuseWith(refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Call again once it is back.' }));
     if (call.route === undefined && call.text === undefined)
-      return refuseWith(refuse('input_invalid', 'There is neither a query nor a route.', { hint: 'Send {"query": "..."} or {"route": "ORG.service"}.', issues: [{ path: 'query', message: 'required' }] }));
+      return refuseWith(
+        refuse('input_invalid', 'There is neither a query nor a route.', {
+          hint: 'Send {"query": "..."} or {"route": "ORG.service"}.',
+          issues: [{ path: 'query', message: 'required' }],
+        }),
+      );
 
     const table = parts.table();
     const decision = find(table, call);
@@ -214,7 +268,23 @@ export function createSeam(parts: SeamParts): Seam {
     return execute({ input, record, call, end, mark, signal, accepted });
   }
 
-  async function execute({ input, record, call, end, mark, signal, accepted }: { input: Input; record: Crossing; call: Call; end(): void; mark: number; signal: AbortSignal | undefined; accepted: Accepted | undefined }): Promise<Crossing> {
+  async function execute({
+    input,
+    record,
+    call,
+    end,
+    mark,
+    signal,
+    accepted,
+  }: {
+    input: Input;
+    record: Crossing;
+    call: Call;
+    end(): void;
+    mark: number;
+    signal: AbortSignal | undefined;
+    accepted: Accepted | undefined;
+  }): Promise<Crossing> {
     const { route } = input;
     const name = route.spec.name;
     const stamp = (boundary: string, outcome: 'passed' | 'refused') => {
@@ -229,8 +299,20 @@ export function createSeam(parts: SeamParts): Seam {
       try {
         const text = record.text === null ? null : redactText(record.text);
         record.audit = await store.begin({
-          at: record.at, crossing: record.id, job: record.job, caller: record.caller, door: record.door, route: name,
-          detail: redact({ text: record.text, params: input.params, confidence: record.confidence, why: record.why, parent: record.parent, traceparent: record.traceparent }),
+          at: record.at,
+          crossing: record.id,
+          job: record.job,
+          caller: record.caller,
+          door: record.door,
+          route: name,
+          detail: redact({
+            text: record.text,
+            params: input.params,
+            confidence: record.confidence,
+            why: record.why,
+            parent: record.parent,
+            traceparent: record.traceparent,
+          }),
           jobRow: record.job === null ? null : { text, params: redact(input.params), confidence: record.confidence, why: record.why },
         });
       } catch (caught) {
@@ -250,7 +332,15 @@ export function createSeam(parts: SeamParts): Seam {
       abort.abort(error);
     };
     const allowed = Math.min(route.spec.timeoutMs, call.deadlineMs ?? route.spec.timeoutMs);
-    const deadline = setTimeout(() => stop(refuse('upstream_timeout', `${name} did not answer within ${allowed} ms.`, { hint: 'Raise its timeout in the registry, or look at its health.' })), allowed);
+    const deadline = setTimeout(
+      () =>
+        stop(
+          refuse('upstream_timeout', `${name} did not answer within ${allowed} ms.`, {
+            hint: 'Raise its timeout in the registry, or look at its health.',
+          }),
+        ),
+      allowed,
+    );
     const onCallerGone = () => stop(refuse('cancelled', 'The caller cancelled.'));
     if (signal?.aborted) onCallerGone();
     else signal?.addEventListener('abort', onCallerGone, { once: true });
@@ -261,8 +351,17 @@ export function createSeam(parts: SeamParts): Seam {
     let outcome: Outcome;
     try {
       outcome = await route.run({
-        route: route.spec, text: record.text, params: input.params, signal: abort.signal, deadlineAt: record.at + allowed,
-        traceparent: record.traceparent, principal: call.principal, door: call.door, runtime: input.runtime, attempts: record.attempts, left: record.left,
+        route: route.spec,
+        text: record.text,
+        params: input.params,
+        signal: abort.signal,
+        deadlineAt: record.at + allowed,
+        traceparent: record.traceparent,
+        principal: call.principal,
+        door: call.door,
+        runtime: input.runtime,
+        attempts: record.attempts,
+        left: record.left,
         newAttemptId: () => ids.next('att_'),
         progress: (progress, note) => tracked?.progress(progress, note),
         chunk: (text) => record.job !== null && journal.publish({ type: 'chunk', job: record.job, text }),
@@ -275,7 +374,8 @@ export function createSeam(parts: SeamParts): Seam {
     signal?.removeEventListener('abort', onCallerGone);
     // What cut the run off is the reason, not what the socket said when it was destroyed.
     if (cut !== null && !outcome.ok) outcome = { ok: false, error: cut };
-    if (outcome.ok && tooDeep(outcome.result)) outcome = { ok: false, error: refuse('upstream_failed', `${name} answered with JSON nested too deep to record.`) };
+    if (outcome.ok && tooDeep(outcome.result))
+      outcome = { ok: false, error: refuse('upstream_failed', `${name} answered with JSON nested too deep to record.`) };
 
     stamp('execute', outcome.ok ? 'passed' : 'refused');
     record.ok = outcome.ok;
@@ -299,19 +399,42 @@ export function createSeam(parts: SeamParts): Seam {
       const text = redact(record);
       try {
         await store.finish({
-          at: record.at + record.durationMs, crossing: record.id, job: record.job, caller: record.caller, door: record.door, route: record.route,
+          at: record.at + record.durationMs,
+          crossing: record.id,
+          job: record.job,
+          caller: record.caller,
+          door: record.door,
+          route: record.route,
           outcome: record.ok ? 'ok' : record.error!.code,
-          detail: redact({ durationMs: record.durationMs, attempts: record.attempts, left: record.left, error: record.error, result: record.result, signature: record.signature?.value }),
-          jobEnd: record.job === null ? null : {
-            state, durationMs: record.durationMs, errorCode: record.error?.code ?? null, errorMessage: record.error?.message ?? null,
-            attempts: redact(record.attempts), record: text.length <= RECORD_MAX ? text : redact({ ...record, result: cutResult(record.result) }),
-          },
+          detail: redact({
+            durationMs: record.durationMs,
+            attempts: record.attempts,
+            left: record.left,
+            error: record.error,
+            result: record.result,
+            signature: record.signature?.value,
+          }),
+          jobEnd:
+            record.job === null
+              ? null
+              : {
+                  state,
+                  durationMs: record.durationMs,
+                  errorCode: record.error?.code ?? null,
+                  errorMessage: record.error?.message ?? null,
+                  attempts: redact(record.attempts),
+                  record: text.length <= RECORD_MAX ? text : redact({ ...record, result: cutResult(record.result) }),
+                },
         });
       } catch (caught) {
         // It ran and cannot be recorded: the caller has to know both.
         record.ok = false;
         record.result = null;
-        record.error = refuse('unknown_outcome', `${record.route} was called, but its outcome could not be recorded: ${toWire(caught).message}`, { hint: 'Make the data folder writable, then look at the service before calling again.' });
+        record.error = refuse(
+          'unknown_outcome',
+          `${record.route} was called, but its outcome could not be recorded: ${toWire(caught).message}`,
+          { hint: 'Make the data folder writable, then look at the service before calling again.' },
+        );
         record.signal = signalOf(record);
         await signer.sign(record);
       }
@@ -333,7 +456,15 @@ export function createSeam(parts: SeamParts): Seam {
         const text = error.code === 'limited' ? redact({ error, unrecorded: limitedRows.held }) : detail();
         if (error.code === 'limited') Object.assign(limitedRows, { at: record.at, held: 0 });
         try {
-          record.audit = await store.append({ at: record.at, kind: 'rejected', caller: record.caller, door: record.door, route: record.route, outcome: error.code, detail: text });
+          record.audit = await store.append({
+            at: record.at,
+            kind: 'rejected',
+            caller: record.caller,
+            door: record.door,
+            route: record.route,
+            outcome: error.code,
+            detail: text,
+          });
         } catch (caught) {
           // Nothing was sent; the refusal stands, and says with a null audit that it is not on record.
           if (!isRefusal(caught)) reportBug(caught);
@@ -347,10 +478,26 @@ export function createSeam(parts: SeamParts): Seam {
 
   function track(record: Crossing, route: CompiledRoute, stop: (error: WireError) => void) {
     const job: Job = {
-      id: record.job!, crossing: record.id, state: 'running', route: record.route, text: record.text === null ? null : redactText(record.text),
-      door: record.door, caller: record.caller, createdAt: record.at, startedAt: clock(), finishedAt: null, durationMs: null, progress: null,
-      progressNote: null, confidence: record.confidence, why: record.why, errorCode: null, errorMessage: null, auditSeq: record.audit?.seq ?? null,
-      cancelRequestedAt: null, waits: null,
+      id: record.job!,
+      crossing: record.id,
+      state: 'running',
+      route: record.route,
+      text: record.text === null ? null : redactText(record.text),
+      door: record.door,
+      caller: record.caller,
+      createdAt: record.at,
+      startedAt: clock(),
+      finishedAt: null,
+      durationMs: null,
+      progress: null,
+      progressNote: null,
+      confidence: record.confidence,
+      why: record.why,
+      errorCode: null,
+      errorMessage: null,
+      auditSeq: record.audit?.seq ?? null,
+      cancelRequestedAt: null,
+      waits: null,
     };
     const { promise: ended, resolve: setEnded } = Promise.withResolvers<void>();
     const { org, service } = route.spec;
@@ -377,11 +524,23 @@ export function createSeam(parts: SeamParts): Seam {
       job,
       progress(progress: number | null, note: string | null) {
         store?.progress(job.id, progress, note);
-        change({ progress, progressNote: note }, `⏳ OS → ${org} : progress, service=${service}${progress === null ? '' : `, done=${Math.round(progress * 100)}%`}${note === null ? '' : `, note=${note.slice(0, 80)}`}`);
+        change(
+          { progress, progressNote: note },
+          `⏳ OS → ${org} : progress, service=${service}${progress === null ? '' : `, done=${Math.round(progress * 100)}%`}${note === null ? '' : `, note=${note.slice(0, 80)}`}`,
+        );
       },
       end(state: JobState, finished: Crossing) {
         running.delete(job.id);
-        change({ state, finishedAt: finished.at + finished.durationMs, durationMs: finished.durationMs, errorCode: finished.error?.code ?? null, errorMessage: finished.error?.message ?? null }, null);
+        change(
+          {
+            state,
+            finishedAt: finished.at + finished.durationMs,
+            durationMs: finished.durationMs,
+            errorCode: finished.error?.code ?? null,
+            errorMessage: finished.error?.message ?? null,
+          },
+          null,
+        );
         setEnded();
       },
     };
@@ -393,7 +552,8 @@ export function createSeam(parts: SeamParts): Seam {
       door: call.door,
       text: call.text ?? null,
       confirmed: call.confirm === true,
-      dispatch: (ask) => dispatch({ ...ask, door: call.door, principal: call.principal, parent: record.id, traceparent: record.traceparent }, signal),
+      dispatch: (ask) =>
+        dispatch({ ...ask, door: call.door, principal: call.principal, parent: record.id, traceparent: record.traceparent }, signal),
     };
   }
 
@@ -416,7 +576,8 @@ export function createSeam(parts: SeamParts): Seam {
     running: () => [...running.values()].map((entry) => entry.job),
     async close() {
       closing = true;
-      for (const entry of running.values()) entry.abort(refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' }));
+      for (const entry of running.values())
+        entry.abort(refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' }));
       await Promise.allSettled(busy);
     },
   };
@@ -430,7 +591,9 @@ const isRefusal = (caught: unknown): caught is Refusal => caught instanceof Erro
 
 /** The one place where a thrown exception, a bug, is written down. */
 function reportBug(caught: unknown): void {
-  process.stderr.write(`${JSON.stringify({ level: 'error', time: Date.now(), msg: 'bug', stack: caught instanceof Error ? caught.stack : String(caught) })}\n`);
+  process.stderr.write(
+    `${JSON.stringify({ level: 'error', time: Date.now(), msg: 'bug', stack: caught instanceof Error ? caught.stack : String(caught) })}\n`,
+  );
 }
 
 const redactText = (text: string): string => JSON.parse(redact(text)) as string;
@@ -459,10 +622,18 @@ function cutResult(result: unknown): { cut: true; characters: number; start: str
 }
 
 /** Seed 000's one-line form of what happened. */
-export function signalOf({ ok, route, durationMs, error, attempts, mock }: Pick<Crossing, 'ok' | 'route' | 'durationMs' | 'error' | 'attempts' | 'mock'>): string {
+export function signalOf({
+  ok,
+  route,
+  durationMs,
+  error,
+  attempts,
+  mock,
+}: Pick<Crossing, 'ok' | 'route' | 'durationMs' | 'error' | 'attempts' | 'mock'>): string {
   const [org, ...service] = (route ?? 'OS').split('.');
   const via = usedFallback(route, attempts);
-  if (ok) return `🎯 OS → ${org} : dispatched, service=${service.join('.')}, latency=${Math.round(durationMs)}ms${via ? `, fallback=${via}` : ''}${mock ? ', mock' : ''}`;
+  if (ok)
+    return `🎯 OS → ${org} : dispatched, service=${service.join('.')}, latency=${Math.round(durationMs)}ms${via ? `, fallback=${via}` : ''}${mock ? ', mock' : ''}`;
   if (error?.code === 'limited') return `🚫 RATE LIMITED : retry_after=${((error.retryAfterMs ?? 0) / 1000).toFixed(1)}s`;
   const why = error?.code === 'upstream_refused' ? 'connection_refused' : error?.code;
   if (error?.code === 'cancelled') return `✋ OS → ${org} : cancelled, service=${service.join('.')}, after=${Math.round(durationMs)}ms`;

@@ -1,9 +1,20 @@
 /** What the built-in routes of org OS do. Each takes its parsed input and answers its result, or throws a Refusal. */
 import { createHash, randomBytes } from 'node:crypto';
+import type { z } from 'zod';
 import type { InputOf, OperationName, OutputOf, Settings } from '../../shared/contract.ts';
 import { Refusal, refuse } from '../../shared/errors.ts';
-import type { CoreSelf, Crossing, GpuState, Principal, RegistryProblem, RegistryState, RouteSummary, Snapshot, Sovereign, TokenInfo } from '../../shared/model.ts';
-import type { z } from 'zod';
+import type {
+  CoreSelf,
+  Crossing,
+  GpuState,
+  Principal,
+  RegistryProblem,
+  RegistryState,
+  RouteSummary,
+  Snapshot,
+  Sovereign,
+  TokenInfo,
+} from '../../shared/model.ts';
 import type { Breakers } from './breaker.ts';
 import type { Signer } from './crossing.ts';
 import type { Seam } from './dispatch.ts';
@@ -50,7 +61,7 @@ export interface OperationParts {
 type Implementation = {
   [N in OperationName]: (input: ParsedOf<N>, by: Principal) => OutputOf<N> | Promise<OutputOf<N>>;
 };
-type ParsedOf<N extends OperationName> = z.output<(typeof import('../../shared/contract.ts').operations)[N]['input']>;
+type ParsedOf<N extends OperationName> = z.output<typeof import('../../shared/contract.ts').operations[N]['input']>;
 
 const absent = (what: string, hint: string) => new Refusal(refuse('not_found', what, { hint }));
 
@@ -73,7 +84,8 @@ export function createOperationRunner(parts: OperationParts): Runner {
       const { registry } = table();
       const of = (code: string) => org === undefined || code.toLowerCase() === org.toLowerCase();
       const orgs = registry.orgs.filter((entry) => of(entry.code));
-      if (org !== undefined && orgs.length === 0) throw absent(`There is no org ${org}.`, `Orgs: ${registry.orgs.map((entry) => entry.code).join(', ')}.`);
+      if (org !== undefined && orgs.length === 0)
+        throw absent(`There is no org ${org}.`, `Orgs: ${registry.orgs.map((entry) => entry.code).join(', ')}.`);
       return {
         orgs,
         routes: parts.summaries().filter((route) => of(route.org)),
@@ -82,7 +94,10 @@ export function createOperationRunner(parts: OperationParts): Runner {
       };
     },
     'OS.resolve'(ask, by) {
-      if (ask.text === undefined && ask.route === undefined) throw new Refusal(refuse('input_invalid', 'There is neither a text nor a route.', { issues: [{ path: 'params.text', message: 'required' }] }));
+      if (ask.text === undefined && ask.route === undefined)
+        throw new Refusal(
+          refuse('input_invalid', 'There is neither a text nor a route.', { issues: [{ path: 'params.text', message: 'required' }] }),
+        );
       return seam().resolve(ask, by.id);
     },
     'OS.rules.test'({ text }) {
@@ -97,15 +112,31 @@ export function createOperationRunner(parts: OperationParts): Runner {
     },
     async 'OS.health'({ org, route, probe }) {
       const wanted = (name: string) =>
-        (route === undefined || name.toLowerCase() === route.toLowerCase()) && (org === undefined || name.split('.')[0]!.toLowerCase() === org.toLowerCase());
+        (route === undefined || name.toLowerCase() === route.toLowerCase()) &&
+        (org === undefined || name.split('.')[0]!.toLowerCase() === org.toLowerCase());
       if (route !== undefined) routeNamed(route);
-      if (probe) await Promise.all(table().registry.routes.filter(({ name }) => wanted(name)).map(({ name }) => parts.health.probe(name)));
+      if (probe)
+        await Promise.all(
+          table()
+            .registry.routes.filter(({ name }) => wanted(name))
+            .map(({ name }) => parts.health.probe(name)),
+        );
       return { health: parts.health.all().filter((entry) => wanted(entry.route)), breakers: parts.breakers.all() };
     },
-    'OS.health.history': ({ route, hours }) => ({ route, samples: store.read.healthHistory(routeNamed(route).name, parts.clock() - hours * 3_600_000) }),
+    'OS.health.history': ({ route, hours }) => ({
+      route,
+      samples: store.read.healthHistory(routeNamed(route).name, parts.clock() - hours * 3_600_000),
+    }),
     'OS.breakers.set'({ endpoint, action }) {
       if (!parts.breakers.all().some((breaker) => breaker.endpoint === endpoint))
-        throw absent(`No service is reached through ${endpoint}.`, `Endpoints: ${parts.breakers.all().map((breaker) => breaker.endpoint).slice(0, 10).join(', ')}.`);
+        throw absent(
+          `No service is reached through ${endpoint}.`,
+          `Endpoints: ${parts.breakers
+            .all()
+            .map((breaker) => breaker.endpoint)
+            .slice(0, 10)
+            .join(', ')}.`,
+        );
       if (action === 'trip') parts.breakers.trip(endpoint);
       else parts.breakers.reset(endpoint);
       return parts.breakers.state(endpoint);
@@ -114,7 +145,9 @@ export function createOperationRunner(parts: OperationParts): Runner {
     'OS.jobs.get'({ id }) {
       const job = store.read.job(id);
       if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');
-      const live = seam().running().find((entry) => entry.id === id);
+      const live = seam()
+        .running()
+        .find((entry) => entry.id === id);
       return live ? { ...job, ...live } : job;
     },
     async 'OS.jobs.cancel'({ id }, by) {
@@ -129,7 +162,11 @@ export function createOperationRunner(parts: OperationParts): Runner {
       const job = await Promise.race([ending, waited]);
       clearTimeout(timer);
       if (!job) return { id, state: 'running', outcome: `It was asked to stop and has not yet, after ${parts.cancelWaitMs / 1000} s.` };
-      return { id, state: job.state, outcome: job.state === 'cancelled' ? 'It was cut off and is cancelled.' : `It ended before the cancel reached it: ${job.state}.` };
+      return {
+        id,
+        state: job.state,
+        outcome: job.state === 'cancelled' ? 'It was cut off and is cancelled.' : `It ended before the cancel reached it: ${job.state}.`,
+      };
     },
     'OS.audit': (filter) => store.read.audit(filter),
     'OS.audit.verify': () => store.verify(),
@@ -160,14 +197,21 @@ export function createOperationRunner(parts: OperationParts): Runner {
     'OS.tokens': () => ({ tokens: store.read.tokens().map(({ hash: _, ...token }) => token) }),
     async 'OS.tokens.create'({ name, capabilities }) {
       const secret = `dsp_${randomBytes(32).toString('base64url')}`;
-      const token: TokenInfo = { id: `tok_${randomBytes(8).toString('hex')}`, name, capabilities: [...new Set(capabilities)], createdAt: parts.clock(), lastUsedAt: null };
+      const token: TokenInfo = {
+        id: `tok_${randomBytes(8).toString('hex')}`,
+        name,
+        capabilities: [...new Set(capabilities)],
+        createdAt: parts.clock(),
+        lastUsedAt: null,
+      };
       const hashed = { ...token, hash: hashToken(secret) };
       await store.addToken(hashed);
       parts.tokens.add(hashed);
       return { token, secret };
     },
     async 'OS.tokens.revoke'({ id }) {
-      if (!store.read.tokens().some((token) => token.id === id)) throw absent(`There is no token ${id.slice(0, 100)}.`, 'List them with OS.tokens.');
+      if (!store.read.tokens().some((token) => token.id === id))
+        throw absent(`There is no token ${id.slice(0, 100)}.`, 'List them with OS.tokens.');
       await store.revokeToken(id);
       parts.tokens.remove(id);
       return { id };

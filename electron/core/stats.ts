@@ -28,7 +28,13 @@ export function createStats(remembered: (RouteStats & { route: string })[]): Sta
       let entry = routes.get(route);
       if (!entry) {
         const old = before.get(route);
-        entry = { before: old ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null }, calls: 0, lastError: old?.lastError ?? null, lastCallAt: at, recent: [] };
+        entry = {
+          before: old ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null },
+          calls: 0,
+          lastError: old?.lastError ?? null,
+          lastCallAt: at,
+          recent: [],
+        };
         routes.set(route, entry);
       }
       entry.recent[entry.calls % KEPT] = durationMs;
@@ -42,7 +48,13 @@ export function createStats(remembered: (RouteStats & { route: string })[]): Sta
       if (!entry) return before.get(route) ?? null;
       const sorted = [...entry.recent].sort((a, b) => a - b);
       const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
-      return { calls: entry.before.calls + entry.calls, p50Ms: at(0.5), p95Ms: at(0.95), lastError: entry.lastError, lastCallAt: entry.lastCallAt };
+      return {
+        calls: entry.before.calls + entry.calls,
+        p50Ms: at(0.5),
+        p95Ms: at(0.95),
+        lastError: entry.lastError,
+        lastCallAt: entry.lastCallAt,
+      };
     },
     changed() {
       const names = [...changed];

@@ -26,10 +26,29 @@ export function operationRoute(name: string): Route {
   const dot = name.indexOf('.');
   const operation = operations[name as keyof typeof operations];
   return {
-    name, org: name.slice(0, dot), service: name.slice(dot + 1), kind: 'operation', description: operation.summary, type: 'internal',
-    endpoint: null, health: null, method: 'POST', auth: null, egress: 'local', timeoutMs: 60_000, maxResponseBytes: Number.MAX_SAFE_INTEGER,
-    concurrency: null, lane: null, idempotent: operation.effect === 'read', fallback: null, provider: null, model: null, nodes: [], examples: [],
-    demo: false, line: null,
+    name,
+    org: name.slice(0, dot),
+    service: name.slice(dot + 1),
+    kind: 'operation',
+    description: operation.summary,
+    type: 'internal',
+    endpoint: null,
+    health: null,
+    method: 'POST',
+    auth: null,
+    egress: 'local',
+    timeoutMs: 60_000,
+    maxResponseBytes: Number.MAX_SAFE_INTEGER,
+    concurrency: null,
+    lane: null,
+    idempotent: operation.effect === 'read',
+    fallback: null,
+    provider: null,
+    model: null,
+    nodes: [],
+    examples: [],
+    demo: false,
+    line: null,
   };
 }
 
@@ -70,7 +89,10 @@ export function nearestNames(table: Table, name: string): string[] {
     const within = service === wanted || lower.includes(wanted) ? 0 : Math.min(distance(wanted, lower), distance(wanted, service) + 1);
     scored.push({ name: full, distance: within });
   }
-  return scored.sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1)).slice(0, 3).map((entry) => entry.name);
+  return scored
+    .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
+    .slice(0, 3)
+    .map((entry) => entry.name);
 }
 
 /** Levenshtein's edit distance, one row at a time. */

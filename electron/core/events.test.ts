@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Event } from '../../shared/contract.ts';
+import { createJournal } from './events.ts';
+
+const sovereign = { type: 'sovereign', sovereign: { on: true, since: 1, by: 'me' } } as const;
+
+test('what happens in one turn comes as one batch, in order, to each watcher from when it came', async () => {
+  const journal = createJournal(() => 7);
+  const first: number[][] = [];
+  const second: number[][] = [];
+  const seqs = (batch: Event[]) => batch.map((event) => event.seq);
+  journal.publish(sovereign);
+  journal.watch((batch) => first.push(seqs(batch)));
+  journal.publish(sovereign, 'one');
+  journal.publish(sovereign, 'two');
+  journal.watch((batch) => second.push(seqs(batch)));
+  journal.publish(sovereign);
+  await turn();
+  journal.publish(sovereign);
+  await turn();
+  assert.deepEqual({ first, second }, { first: [[2, 3], [4], [5]], second: [[4], [5]] });
+  assert.deepEqual(journal.signals(10), [
+    { seq: 2, at: 7, signal: 'one' },
+    { seq: 3, at: 7, signal: 'two' },
+  ]);
+});
+
+test('events are given again from where a watcher was, or it is told that they are gone', () => {
+  const journal = createJournal(() => 0);
+  for (let i = 0; i < 5000; i++) journal.publish(sovereign);
+  assert.equal(journal.after(4990)!.length, 10);
+  assert.equal(journal.after(4990)![0]!.seq, 4991);
+  assert.deepEqual([journal.after(5000), journal.after(10), journal.after(6000)], [[], null, null]);
+});

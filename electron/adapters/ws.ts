@@ -1,0 +1,205 @@
+/** The frame port over WebSocket at /ws: frames of contract.ts as JSON text, one message each. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { DownFrame, Event, UpFrame } from '../../shared/contract.ts';
+import { refuse, toWire, type WireError } from '../../shared/errors.ts';
+import type { Port } from '../../shared/port.ts';
+import type { Core } from '../core/core.ts';
+import { parseJson } from './input.ts';
+import { serve } from './serve.ts';
+import { type Credential, type Gate, unauthenticated } from './session.ts';
+
+export interface WsDoor {
+  /** Takes over an upgrade request that passed the gate; `turnAway` answers in its place when it cannot. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, turnAway: (error: WireError) => void): void;
+  close(): void;
+}
+
+export interface WsOptions {
+  core: Core;
+  gate: Gate;
+  rejected(error: WireError, detail: Record<string, unknown>): void;
+  /** Time for the first message to be the token, in ms. */
+  authMs?: number;
+  /** Silence after which a connection is taken for dead, twice this, in ms. */
+  beatMs?: number;
+}
+
+const maxMessageBytes = 1_048_576;
+const maxFragments = 1024;
+const maxSockets = 256;
+const maxSocketsPerPrincipal = 64;
+/** Sockets that have not shown a token yet, so that they cannot use up the places of those that have. */
+const maxStrangers = 64;
+const maxPingsPerBeat = 200;
+/** Unsent bytes at which a watcher gets no more events, at which we stop reading, and at which we give up. */
+const slowBytes = 256 * 1024;
+const pauseBytes = 1_048_576;
+const hopelessBytes = 64 * 1_048_576;
+
+interface Peer {
+  socket: WebSocket;
+  credential: Credential | null;
+  alive: boolean;
+  pings: number;
+}
+
+export function createWsDoor({ core, gate, rejected, authMs = 5000, beatMs = 15_000 }: WsOptions): WsDoor {
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: maxMessageBytes,
+    maxFragments,
+    perMessageDeflate: false,
+    autoPong: false,
+  });
+  const peers = new Set<Peer>();
+  const encode = createEncoder();
+
+  const crowded = (principal: string | null): WireError | null => {
+    const same = peers.values().reduce((count, { credential }) => count + ((credential?.principal.id ?? null) === principal ? 1 : 0), 0);
+    if (peers.size < maxSockets && same < (principal === null ? maxStrangers : maxSocketsPerPrincipal)) return null;
+    return refuse('limited', 'Too many connections are open.', { hint: 'Close some and try again.', retryAfterMs: 5000 });
+  };
+
+  const beat = setInterval(() => {
+    for (const peer of peers) {
+      if (!peer.alive || peer.socket.bufferedAmount > hopelessBytes) peer.socket.terminate();
+      else if (peer.credential && !core.authenticate(peer.credential.secret)) peer.socket.close(1008, 'The token was revoked.');
+      else peer.socket.ping();
+      peer.alive = false;
+      peer.pings = 0;
+    }
+  }, beatMs).unref();
+
+  const attach = (socket: WebSocket, credential: Credential | null) => {
+    const peer: Peer = { socket, credential, alive: true, pings: 0 };
+    peers.add(peer);
+    let listener: ((frame: UpFrame) => void) | null = null;
+    const port: Port<DownFrame, UpFrame> = {
+      send: (frame) => {
+        if (socket.readyState === socket.OPEN) socket.send(encode(frame));
+      },
+      onFrame: (next) => {
+        listener = next;
+      },
+      onClose: (next) => socket.on('close', next),
+      close: () => socket.close(1000),
+    };
+    const open = (with_: Credential) => {
+      peer.credential = with_;
+      serve(core, port, { principal: with_.principal, door: 'ws', congested: () => socket.bufferedAmount > slowBytes });
+    };
+    const turnOut = (error: WireError) => {
+      rejected(error, { path: '/ws' });
+      socket.close(1008, error.message);
+    };
+
+    const timer = setTimeout(() => turnOut(unauthenticated('No token came in the first message.')), authMs).unref();
+    if (credential) {
+      clearTimeout(timer);
+      open(credential);
+    }
+    socket.on('message', (data, isBinary) => {
+      peer.alive = true;
+      const frame = isBinary ? null : read(String(data));
+      if (peer.credential === null) {
+        clearTimeout(timer);
+        const found = frame && 'value' in frame ? tokenOf(frame.value) : null;
+        const principal = found === null ? null : core.authenticate(found);
+        if (found === null || principal === null)
+          return turnOut(unauthenticated(found === null ? 'The first message was not the token.' : 'This token is not valid.'));
+        const full = crowded(principal.id);
+        return full ? socket.close(1013, full.message) : open({ principal, secret: found });
+      }
+      if (!core.authenticate(peer.credential.secret)) return socket.close(1008, 'The token was revoked.');
+      if (frame === null)
+        port.send({ t: 'fault', id: null, error: refuse('input_invalid', 'Binary messages are not read.', { hint: 'Send JSON text.' }) });
+      else if ('error' in frame) port.send({ t: 'fault', id: null, error: frame.error });
+      else listener?.(frame.value as UpFrame);
+      holdBack(socket);
+    });
+    socket.on('ping', (data) => {
+      peer.alive = true;
+      if (++peer.pings > maxPingsPerBeat) socket.close(1008, 'Too many pings.');
+      else if (socket.bufferedAmount < slowBytes) socket.pong(data);
+    });
+    socket.on('pong', () => {
+      peer.alive = true;
+    });
+    // A broken frame: ws has closed with the code of RFC 6455 already; without a listener it would be thrown.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearTimeout(timer);
+      peers.delete(peer);
+    });
+  };
+
+  server.on(
+    'wsClientError',
+    (_error, socket, request) =>
+      turnedAway.get(request)?.(
+        refuse('input_invalid', 'This is not a WebSocket handshake.', { hint: 'Use a WebSocket client of version 13.' }),
+      ) ?? socket.destroy(),
+  );
+  const turnedAway = new WeakMap<IncomingMessage, (error: WireError) => unknown>();
+
+  return {
+    upgrade(request, socket, head, turnAway) {
+      const admission = gate.admit(request);
+      if (!admission.ok) return turnAway(admission.error);
+      const url = request.url ?? '';
+      if (url.startsWith('/ws?')) return turnAway(unauthenticated('A token does not belong in a URL, and /ws takes no query.'));
+      if (url !== '/ws') return turnAway(refuse('not_found', 'WebSockets are served at /ws only.', { hint: 'Connect to /ws.' }));
+      const full = crowded(admission.credential?.principal.id ?? null);
+      if (full) return turnAway(full);
+      turnedAway.set(request, turnAway);
+      server.handleUpgrade(request, socket, head, (accepted) => attach(accepted, admission.credential));
+    },
+    close() {
+      clearInterval(beat);
+      for (const { socket } of peers) {
+        socket.close(1001, 'Dispatcher is shutting down.');
+        setTimeout(() => socket.terminate(), 500).unref();
+      }
+    },
+  };
+}
+
+function read(text: string): { value: unknown } | { error: WireError } {
+  try {
+    return { value: parseJson(text) };
+  } catch (error) {
+    return { error: toWire(error) };
+  }
+}
+
+function tokenOf(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null || !('t' in value) || value.t !== 'auth' || !('token' in value)) return null;
+  return typeof value.token === 'string' ? value.token : null;
+}
+
+/** Stops reading from a peer that does not read its answers, until it has. */
+function holdBack(socket: WebSocket): void {
+  if (socket.bufferedAmount < pauseBytes || socket.isPaused) return;
+  socket.pause();
+  const timer = setInterval(() => {
+    if (socket.bufferedAmount >= pauseBytes && socket.readyState === socket.OPEN) return;
+    clearInterval(timer);
+    socket.resume();
+  }, 20).unref();
+}
+
+/** JSON text of a frame; a batch of events that goes to many watchers is encoded once. */
+function createEncoder(): (frame: DownFrame) => string {
+  const encoded = new WeakMap<Event[], string>();
+  return (frame) => {
+    if (frame.t !== 'events') return JSON.stringify(frame);
+    const known = encoded.get(frame.events);
+    if (known !== undefined) return known;
+    const text = JSON.stringify(frame);
+    encoded.set(frame.events, text);
+    return text;
+  };
+}

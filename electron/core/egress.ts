@@ -1,0 +1,676 @@
+/**
+ * The only way out. Every connection to anything outside this process is opened here, and every one is judged three times:
+ * the literal address in the URL before any name is looked up, every address a name resolves to, and the address the
+ * socket is really connected to. Redirects are answers, never followed. Proxy variables of the environment are ignored.
+ *
+ * The classes a route declares, and what each may reach:
+ * - `local`: this machine's loopback (127/8, ::1, localhost), and names that resolve to nothing else.
+ * - `lan`: loopback and private addresses (RFC 1918, RFC 4193, RFC 6598), and names that resolve to nothing else.
+ * - `remote`: everything. Refused as a whole while sovereign is on, before any name is looked up.
+ * Link-local and cloud metadata addresses, the unspecified address, multicast and reserved ranges are refused in every class.
+ * Sovereign lets `lan` through: what a machine on the LAN passes on is not seen here.
+ */
+import { lookup as systemLookup } from 'node:dns';
+import { BlockList, isIP, type LookupFunction, type Socket } from 'node:net';
+import type { Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+import { catalogue, Refusal, refuse, type WireError } from '../../shared/errors.ts';
+import type { Egress as EgressClass } from '../../shared/model.ts';
+
+export interface EgressRequest {
+  url: string;
+  method: string;
+  /** Name, value, name, value. An object is accepted too; the flat list is the fast path. */
+  headers: string[] | Record<string, string>;
+  body: string | Buffer | null;
+  egress: EgressClass;
+  /** Aborting it rejects at once: with the Refusal that is its reason, `upstream_timeout` for a TimeoutError, else `cancelled`. */
+  signal?: AbortSignal | null;
+  /** Bound on everything from here to the last byte of the answer. Default 30 s. */
+  timeoutMs?: number;
+  /** Bound on the time until the request starts to be written. Default: the connector's 5 s. */
+  connectTimeoutMs?: number;
+  /** Cap on the answer's body, counted after decoding. */
+  maxBytes: number;
+  /** Gets the decoded text of streamed answers (event-stream, NDJSON, JSON lines; status 200..299), which are then not kept in `body`. */
+  onChunk?(text: string, contentType: string): void;
+}
+
+export interface EgressAnswer {
+  status: number;
+  headers: Record<string, string>;
+  /** Decoded. Empty when the answer went to `onChunk`. */
+  body: Buffer;
+}
+
+/** What `request` rejects with. */
+export class EgressRefusal extends Refusal {
+  /** The request, or a part of it, was handed to a connected socket: the service may have acted on it. */
+  readonly sent: boolean;
+  constructor(wire: WireError, sent: boolean) {
+    super(wire);
+    this.sent = sent;
+  }
+}
+
+export interface Egress {
+  /** Judges a URL by its text alone, synchronously and without DNS. Codes: egress_refused, sovereign_refused. */
+  check(url: URL | string, egress: EgressClass): WireError | null;
+  /**
+   * Rejects with EgressRefusal: egress_refused, sovereign_refused, upstream_refused, upstream_name_unknown, upstream_unreachable,
+   * upstream_timeout, upstream_failed, upstream_too_large, input_invalid, cancelled, shutting_down.
+   */
+  request(request: EgressRequest): Promise<EgressAnswer>;
+  /** Ends every remote request and socket now; each open request rejects with `reason`. Answers how many requests there were. */
+  cutRemote(reason: WireError): number;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface EgressOptions {
+  sovereign(): boolean;
+  connectTimeoutMs?: number;
+  /** Connections per origin; further requests queue until one is free or their time is over. */
+  connections?: number;
+  lookup?: (
+    hostname: string,
+    done: (error: NodeJS.ErrnoException | null, addresses: { address: string; family: number }[]) => void,
+  ) => void;
+}
+
+// --- addresses ------------------------------------------------------------------------------------------------------
+
+/** `never` may not be connected to in any class. */
+export type AddressKind = 'loopback' | 'private' | 'public' | 'never';
+
+function blockList(subnets: string[]): BlockList {
+  const list = new BlockList();
+  for (const subnet of subnets) {
+    const [net, bits] = subnet.split('/') as [string, string];
+    list.addSubnet(net, Number(bits), net.includes(':') ? 'ipv6' : 'ipv4');
+  }
+  return list;
+}
+
+const loopback = blockList(['127.0.0.0/8', '::1/128']);
+const privateNetworks = blockList(['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7']);
+// Unspecified, link-local (metadata services live there), multicast, reserved, broadcast; then the metadata services that hide in
+// private ranges (Alibaba; AWS over IPv6; GCP over IPv6); then IPv6 forms that tunnel an IPv4 address past this list.
+const never = blockList([
+  ...['0.0.0.0/8', '169.254.0.0/16', '192.0.0.0/24', '224.0.0.0/4', '240.0.0.0/4'],
+  ...['::/128', 'fe80::/10', 'fec0::/10', 'ff00::/8'],
+  ...['100.100.100.200/32', 'fd00:ec2::/32', 'fd20:ce::254/128'],
+  ...['64:ff9b:1::/48'],
+]);
+
+/** What kind of address a literal is; `never` for text that is no address. IPv4 inside IPv6 (mapped, NAT64, 6to4) is judged as IPv4. */
+export function addressKind(address: string): AddressKind {
+  const bare = address.includes('%') ? address.slice(0, address.indexOf('%')) : address;
+  const version = isIP(bare);
+  if (version === 0) return 'never';
+  if (version === 4) return listed(bare, 'ipv4');
+  const groups = expand(bare);
+  const tail = `${groups[6]! >> 8}.${groups[6]! & 255}.${groups[7]! >> 8}.${groups[7]! & 255}`;
+  const zeros = groups.slice(0, 5).every((group) => group === 0);
+  if (zeros && groups[5] === 0xffff) return listed(tail, 'ipv4');
+  if (zeros && groups[5] === 0 && groups[6] !== 0) return 'never'; // ::a.b.c.d, withdrawn by RFC 4291
+  if (groups[0] === 0x64 && groups[1] === 0xff9b && groups.slice(2, 6).every((group) => group === 0)) {
+    return listed(tail, 'ipv4') === 'public' ? 'public' : 'never';
+  }
+  if (groups[0] === 0x2002) {
+    const inner = `${groups[1]! >> 8}.${groups[1]! & 255}.${groups[2]! >> 8}.${groups[2]! & 255}`;
+    return listed(inner, 'ipv4') === 'public' ? 'public' : 'never';
+  }
+  return listed(bare, 'ipv6');
+}
+
+function listed(address: string, family: 'ipv4' | 'ipv6'): AddressKind {
+  if (never.check(address, family)) return 'never';
+  if (loopback.check(address, family)) return 'loopback';
+  return privateNetworks.check(address, family) ? 'private' : 'public';
+}
+
+/** The eight groups of a valid IPv6 address. */
+function expand(address: string): number[] {
+  let text = address;
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
+  if (dotted !== null) {
+    const [a, b, c, d] = dotted.slice(2).map(Number) as [number, number, number, number];
+    text = `${dotted[1]}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  }
+  const [head = '', rest] = text.split('::') as [string, string | undefined];
+  const left = head === '' ? [] : head.split(':');
+  const right = rest === undefined || rest === '' ? [] : rest.split(':');
+  const gap = rest === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0');
+  return [...left, ...gap, ...right].map((group) => Number.parseInt(group, 16));
+}
+
+/** Whether a class may reach an address of this kind. */
+function reaches(egress: EgressClass, kind: AddressKind): boolean {
+  if (kind === 'never') return false;
+  if (egress === 'local') return kind === 'loopback';
+  return egress === 'remote' || kind !== 'public';
+}
+
+const classWords: Record<EgressClass, string> = { local: 'this machine only', lan: 'the private network', remote: 'anywhere' };
+
+function outside(host: string, address: string, egress: EgressClass): WireError {
+  const kind = addressKind(address);
+  const shown = host === address || host === `[${address}]` ? host : `${host} (${address})`;
+  if (kind === 'never') {
+    return refuse('egress_refused', `${shown} is a link-local, metadata, reserved or unspecified address, which nothing may call.`, {
+      hint: 'Give the address or name of the service itself.',
+    });
+  }
+  return refuse('egress_refused', `${shown} is a ${kind} address, but the route is declared ${egress}: ${classWords[egress]}.`, {
+    hint:
+      kind === 'public'
+        ? 'Declare egress: remote if this route may leave.'
+        : 'Declare egress: lan if this route may use the private network.',
+  });
+}
+
+// --- URLs -----------------------------------------------------------------------------------------------------------
+
+interface Target {
+  origin: string;
+  path: string;
+  host: string;
+  /** The address when the host is a literal, null for a name. */
+  literal: string | null;
+  problem: WireError | null;
+}
+
+function parseTarget(text: string): Target {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    return broken(refuse('egress_refused', 'The endpoint is not a URL.', { hint: 'Write it like http://host:port/path.' }));
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    return broken(
+      refuse('egress_refused', `${url.protocol} is not a scheme that can be called.`, {
+        hint: 'Only http: and https: endpoints are called.',
+      }),
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    return broken(
+      refuse('egress_refused', 'The endpoint has a user name or password in it.', {
+        hint: 'Use auth with an environment variable instead.',
+      }),
+    );
+  }
+  if (url.port === '0') return broken(refuse('egress_refused', 'Port 0 cannot be called.'));
+  const host = url.hostname;
+  const bare = host.startsWith('[') ? host.slice(1, -1) : host;
+  return { origin: url.origin, path: url.pathname + url.search, host, literal: isIP(bare) === 0 ? null : bare, problem: null };
+}
+
+function broken(problem: WireError): Target {
+  return { origin: '', path: '', host: '', literal: null, problem };
+}
+
+/** `localhost` and everything below it is this machine without asking anybody (RFC 6761). */
+function isLocalhost(name: string): boolean {
+  const bare = name.endsWith('.') ? name.slice(0, -1) : name;
+  return bare === 'localhost' || bare.endsWith('.localhost');
+}
+
+const targetsKept = 2000;
+
+// --- the module -------------------------------------------------------------------------------------------------------
+
+export function createEgress(options: EgressOptions): Egress {
+  const { sovereign, connectTimeoutMs = 5000, connections = 256 } = options;
+  const targets = new Map<string, Target>();
+  const inFlight = new Set<Exchange>();
+  const sockets: Record<EgressClass, Set<Socket>> = { local: new Set(), lan: new Set(), remote: new Set() };
+  const resolve = createResolver(options.lookup ?? ((name, done) => systemLookup(name, { all: true, order: 'verbatim' }, done)));
+  // One agent a class: a connection opened for a remote route is never reused by one that says it is local.
+  const agents: Record<EgressClass, Agent> = { local: agentOf('local'), lan: agentOf('lan'), remote: agentOf('remote') };
+  let disposed = false;
+
+  function agentOf(egress: EgressClass): Agent {
+    const lookup = ((hostname: string, want: { all?: boolean }, done: (error: Error | null, ...rest: unknown[]) => void) => {
+      const answer = (error: Error | null, found: { address: string; family: number }[]) => {
+        const refusal = error ?? (egress === 'remote' && sovereign() ? new Refusal(sovereignRefusal(hostname)) : null);
+        if (refusal !== null) return done(refusal);
+        const strange = found.find(({ address }) => {
+          const kind = addressKind(address);
+          return kind !== 'never' && !reaches(egress, kind);
+        });
+        // One address outside the class spoils the name: whoever answers with a mix chooses when we connect to which.
+        if (strange !== undefined) return done(new Refusal(outside(hostname, strange.address, egress)));
+        const usable = found.filter(({ address }) => reaches(egress, addressKind(address)));
+        if (usable.length === 0) {
+          if (found[0] !== undefined) return done(new Refusal(outside(hostname, found[0].address, egress)));
+          return done(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }));
+        }
+        if (want.all === true) return done(null, usable);
+        done(null, usable[0]!.address, usable[0]!.family);
+      };
+      if (isLocalhost(hostname)) {
+        return answer(null, [
+          { address: '127.0.0.1', family: 4 },
+          { address: '::1', family: 6 },
+        ]);
+      }
+      resolve(hostname, answer);
+    }) as LookupFunction;
+
+    const base = buildConnector({
+      timeout: connectTimeoutMs,
+      allowH2: false,
+      lookup,
+      autoSelectFamily: true,
+    }) as unknown as (options: Parameters<buildConnector.connector>[0], done: (...args: [null, Socket] | [Error, null]) => void) => Socket;
+    const connect: buildConnector.connector = (target, done) => {
+      const finish = done as (error: Error | null, socket: Socket | null) => void;
+      if (egress === 'remote' && sovereign()) return finish(new Refusal(sovereignRefusal(target.hostname)), null);
+      const opened = base(target, (error, socket) => {
+        if (error !== null) return finish(error, null);
+        const address = socket.remoteAddress;
+        if (address === undefined) return finish(Object.assign(new Error('closed'), { code: 'ECONNRESET' }), null);
+        if (reaches(egress, addressKind(address)) && !(egress === 'remote' && sovereign())) return finish(null, socket);
+        socket.destroy();
+        finish(
+          new Refusal(egress === 'remote' && sovereign() ? sovereignRefusal(target.hostname) : outside(target.hostname, address, egress)),
+          null,
+        );
+      });
+      sockets[egress].add(opened);
+      opened.once('close', () => sockets[egress].delete(opened));
+    };
+    return new Agent({ connect, connections, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
+  }
+
+  function target(url: string): Target {
+    let found = targets.get(url);
+    if (found === undefined) {
+      found = parseTarget(url);
+      if (targets.size >= targetsKept) targets.clear();
+      targets.set(url, found);
+    }
+    return found;
+  }
+
+  function judge(where: Target, egress: EgressClass): WireError | null {
+    if (where.problem !== null) return where.problem;
+    if (where.literal !== null && addressKind(where.literal) === 'never') return outside(where.host, where.literal, egress);
+    if (egress === 'remote') return sovereign() ? sovereignRefusal(where.host) : null;
+    if (where.literal !== null && !reaches(egress, addressKind(where.literal))) return outside(where.host, where.literal, egress);
+    return null;
+  }
+
+  return {
+    check: (url, egress) => judge(target(typeof url === 'string' ? url : url.href), egress),
+
+    request(request) {
+      return new Promise((done, failed) => {
+        const where = target(request.url);
+        const refusal = disposed ? refuse('shutting_down', 'Dispatcher is shutting down.') : judge(where, request.egress);
+        if (refusal !== null) return failed(new EgressRefusal(refusal, false));
+        const exchange = new Exchange(request, where.host, inFlight, done, failed);
+        if (exchange.settled) return;
+        agents[request.egress].dispatch(
+          {
+            origin: where.origin,
+            path: where.path,
+            method: request.method,
+            headers: request.headers,
+            body: request.body,
+          },
+          exchange,
+        );
+      });
+    },
+
+    cutRemote(reason) {
+      const old = agents.remote;
+      agents.remote = agentOf('remote');
+      let cut = 0;
+      for (const exchange of inFlight) {
+        if (exchange.egress !== 'remote') continue;
+        cut += 1;
+        exchange.fail(reason);
+      }
+      for (const socket of sockets.remote) socket.destroy();
+      void old.destroy(new Refusal(reason));
+      return cut;
+    },
+
+    async [Symbol.asyncDispose]() {
+      disposed = true;
+      const reason = refuse('shutting_down', 'Dispatcher is shutting down.');
+      for (const exchange of inFlight) exchange.fail(reason);
+      for (const set of Object.values(sockets)) for (const socket of set) socket.destroy();
+      await Promise.all(Object.values(agents).map((agent) => agent.destroy(new Refusal(reason))));
+    },
+  };
+}
+
+function sovereignRefusal(host: string): WireError {
+  return refuse(
+    'sovereign_refused',
+    `Sovereign is on: ${host === '' ? 'a remote service' : host} is remote, so nothing was sent and no name looked up.`,
+    {
+      hint: 'Turn sovereign off, or use a route that is local.',
+    },
+  );
+}
+
+/**
+ * Looks names up through the system's resolver: equal names once at a time, and never more than three at once, because each
+ * holds one of the four threads that files are read on too.
+ */
+function createResolver(lookup: NonNullable<EgressOptions['lookup']>) {
+  type Waiter = (error: Error | null, addresses: { address: string; family: number }[]) => void;
+  const waiting = new Map<string, Waiter[]>();
+  const queue: string[] = [];
+  let running = 0;
+  function next() {
+    while (running < 3 && queue.length > 0) {
+      const name = queue.shift()!;
+      running += 1;
+      lookup(name, (error, addresses) => {
+        running -= 1;
+        const waiters = waiting.get(name) ?? [];
+        waiting.delete(name);
+        for (const waiter of waiters) waiter(error, error === null ? addresses : []);
+        next();
+      });
+    }
+  }
+  return (name: string, done: Waiter) => {
+    const others = waiting.get(name);
+    if (others !== undefined) return void others.push(done);
+    waiting.set(name, [done]);
+    queue.push(name);
+    next();
+  };
+}
+
+const streamed = /^(?:text\/event-stream|application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|json-seq))\b/i;
+const nothing = Buffer.alloc(0);
+
+/** One request under way: undici's handler, the abort listener and the timer in one object, because this is the hot path. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly egress: EgressClass;
+  settled = false;
+  readonly #request: EgressRequest;
+  readonly #host: string;
+  readonly #inFlight: Set<Exchange>;
+  readonly #done: (answer: EgressAnswer) => void;
+  readonly #failed: (error: EgressRefusal) => void;
+  #controller: Dispatcher.DispatchController | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #connectTimer: NodeJS.Timeout | null = null;
+  #sent = false;
+  #status = 0;
+  #headers: Record<string, string> = {};
+  #first: Buffer | null = null;
+  #more: Buffer[] | null = null;
+  #bytes = 0;
+  #decoder: Transform | null = null;
+  #text: InstanceType<typeof TextDecoder> | null = null;
+
+  constructor(
+    request: EgressRequest,
+    host: string,
+    inFlight: Set<Exchange>,
+    done: (answer: EgressAnswer) => void,
+    failed: (error: EgressRefusal) => void,
+  ) {
+    this.egress = request.egress;
+    this.#request = request;
+    this.#host = host;
+    this.#inFlight = inFlight;
+    this.#done = done;
+    this.#failed = failed;
+    inFlight.add(this);
+    const bound = request.timeoutMs ?? 30_000;
+    if (request.signal?.aborted === true) this.handleEvent();
+    else if (bound <= 0) this.#timeout(bound);
+    else {
+      request.signal?.addEventListener('abort', this);
+      this.#timer = setTimeout(onTotalTimeout, Math.ceil(bound), this);
+      if (request.connectTimeoutMs !== undefined && request.connectTimeoutMs < bound) {
+        this.#connectTimer = setTimeout(onConnectTimeout, Math.max(1, request.connectTimeoutMs), this);
+      }
+    }
+  }
+
+  /** The signal was aborted. */
+  handleEvent() {
+    const reason: unknown = this.#request.signal?.reason;
+    if (reason instanceof Refusal) return this.fail(reason.wire);
+    if (reason instanceof Error && reason.name === 'TimeoutError') return this.#timeout(null);
+    if (typeof reason === 'object' && reason !== null && 'code' in reason && String(reason.code) in catalogue)
+      return this.fail(reason as WireError);
+    this.fail(refuse('cancelled', 'The call was cancelled.'));
+  }
+
+  timedOut(phase: 'connect' | 'total') {
+    this.#timeout((phase === 'connect' ? this.#request.connectTimeoutMs : this.#request.timeoutMs) ?? 30_000);
+  }
+
+  #timeout(ms: number | null) {
+    const what = !this.#sent ? 'could not be connected to' : this.#status === 0 ? 'did not answer' : 'did not finish its answer';
+    const span = ms === null ? 'in time' : `within ${ms < 10_000 ? `${Math.max(0, Math.round(ms))} ms` : `${Math.round(ms / 1000)} s`}`;
+    this.fail(
+      refuse('upstream_timeout', `${this.#host} ${what} ${span}.`, { hint: 'See whether it is busy; raise timeout if it needs longer.' }),
+    );
+  }
+
+  fail(wire: WireError) {
+    if (this.settled) return;
+    this.#settle();
+    this.#failed(new EgressRefusal(wire, this.#sent));
+    this.#decoder?.destroy();
+    this.#controller?.abort(new Refusal(wire));
+  }
+
+  #settle() {
+    this.settled = true;
+    this.#inFlight.delete(this);
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#connectTimer !== null) clearTimeout(this.#connectTimer);
+    this.#request.signal?.removeEventListener('abort', this);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController) {
+    this.#controller = controller;
+    // Given up while it queued or connected: aborting here means not one byte is written.
+    if (this.settled) return controller.abort(new Refusal(refuse('cancelled', 'Given up before it was sent.')));
+    this.#sent = true;
+    if (this.#connectTimer !== null) {
+      clearTimeout(this.#connectTimer);
+      this.#connectTimer = null;
+    }
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>) {
+    if (status < 200 || this.settled) return;
+    this.#status = status;
+    for (const name in headers) {
+      const value = headers[name];
+      if (value !== undefined) this.#headers[name] = typeof value === 'string' ? value : value.join(', ');
+    }
+    const length = this.#headers['content-length'];
+    if (length !== undefined && Number(length) > this.#request.maxBytes && this.#request.method !== 'HEAD') return this.#tooLarge();
+    const encoding = this.#headers['content-encoding'];
+    if (encoding !== undefined && !this.#decodeAs(encoding.trim().toLowerCase())) return;
+    const type = this.#headers['content-type'];
+    if (this.#request.onChunk !== undefined && type !== undefined && status < 300 && streamed.test(type)) this.#text = new TextDecoder();
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer) {
+    if (this.settled) return;
+    if (this.#decoder === null) return this.#take(chunk);
+    if (!this.#decoder.write(chunk)) {
+      controller.pause();
+      this.#decoder.once('drain', () => controller.resume());
+    }
+  }
+
+  onResponseEnd() {
+    if (this.settled) return;
+    if (this.#decoder === null) return this.#finish();
+    this.#decoder.end();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error) {
+    if (!this.settled) this.fail(mapError(error, this.#host, this.#sent, this.#status));
+  }
+
+  /** We never ask for an encoding; some servers compress all the same. */
+  #decodeAs(encoding: string): boolean {
+    if (encoding === '' || encoding === 'identity') return true;
+    const create = decoders[encoding];
+    if (create === undefined) {
+      this.fail(
+        refuse('upstream_failed', `${this.#host} encoded its answer as "${encoding.slice(0, 40)}", which was not asked for.`, {
+          status: this.#status,
+        }),
+      );
+      return false;
+    }
+    const decoder = create();
+    decoder.on('data', (chunk: Buffer) => this.#take(chunk));
+    decoder.on('end', () => this.#finish());
+    decoder.on('error', () =>
+      this.fail(refuse('upstream_failed', `${this.#host} sent an answer whose ${encoding} encoding is broken.`, { status: this.#status })),
+    );
+    this.#decoder = decoder;
+    return true;
+  }
+
+  #take(chunk: Buffer) {
+    if (this.settled) return;
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#request.maxBytes) return this.#tooLarge();
+    if (this.#text !== null) return this.#emit(this.#text.decode(chunk, { stream: true }));
+    if (this.#first === null) this.#first = chunk;
+    else if (this.#more === null) this.#more = [this.#first, chunk];
+    else this.#more.push(chunk);
+  }
+
+  #emit(text: string) {
+    if (text !== '') this.#request.onChunk!(text, this.#headers['content-type']!);
+  }
+
+  #finish() {
+    if (this.settled) return;
+    if (this.#text !== null) this.#emit(this.#text.decode());
+    if (this.settled) return;
+    this.#settle();
+    const body = this.#more !== null ? Buffer.concat(this.#more) : (this.#first ?? nothing);
+    this.#done({ status: this.#status, headers: this.#headers, body });
+  }
+
+  #tooLarge() {
+    this.fail(
+      refuse('upstream_too_large', `${this.#host} answered with more than the ${this.#request.maxBytes} bytes this route takes.`, {
+        hint: 'Ask for less, or raise max_response_bytes of the service.',
+        status: this.#status,
+      }),
+    );
+  }
+}
+
+const decoders: Record<string, (() => Transform) | undefined> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+  zstd: createZstdDecompress,
+};
+
+function onTotalTimeout(exchange: Exchange): void {
+  exchange.timedOut('total');
+}
+function onConnectTimeout(exchange: Exchange): void {
+  exchange.timedOut('connect');
+}
+
+/** What a socket, TLS or parser error means in the catalogue. */
+function mapError(caught: Error, host: string, sent: boolean, status: number): WireError {
+  if (caught instanceof Refusal) return caught.wire;
+  const code = codeOf(caught);
+  switch (code) {
+    case 'ECONNREFUSED':
+      return refuse('upstream_refused', `${host} refused the connection.`, { hint: 'Start the service, or correct its endpoint.' });
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EAI_NODATA':
+    case 'EAI_NONAME':
+    case 'EAI_FAIL':
+      return refuse('upstream_name_unknown', `The name ${host} does not resolve.`, { hint: 'Correct the endpoint, or the name service.' });
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EHOSTDOWN':
+    case 'ENETDOWN':
+    case 'EADDRNOTAVAIL':
+    case 'EACCES':
+    case 'EPERM':
+      return refuse('upstream_unreachable', `${host} cannot be reached (${code}).`, {
+        hint: 'See whether the machine is on and the network between is up.',
+      });
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOBUFS':
+      return refuse('upstream_unreachable', `No connection to ${host} could be opened: too many are open (${code}).`, {
+        hint: 'Raise the limit of open files.',
+      });
+    case 'UND_ERR_CONNECT_TIMEOUT':
+    case 'ETIMEDOUT':
+      return refuse('upstream_timeout', `${host} could not be connected to in time.`, {
+        hint: 'See whether the machine is on and a firewall is between.',
+      });
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'UND_ERR_BODY_TIMEOUT':
+      return refuse('upstream_timeout', `${host} did not answer in time.`, {
+        hint: 'See whether it is busy; raise timeout if it needs longer.',
+      });
+    case 'UND_ERR_HEADERS_OVERFLOW':
+    case 'HPE_HEADER_OVERFLOW':
+      return refuse('upstream_too_large', `${host} answered with more headers than are taken.`, {
+        hint: 'Nothing to do here; the service is at fault.',
+      });
+    case 'UND_ERR_INVALID_ARG':
+    case 'UND_ERR_NOT_SUPPORTED':
+    case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH':
+      return refuse('input_invalid', `The request to ${host} cannot be written: ${caught.message}.`, {
+        hint: 'Correct the header, method or path.',
+      });
+    case 'UND_ERR_DESTROYED':
+    case 'UND_ERR_CLOSED':
+      return refuse('shutting_down', 'Dispatcher is shutting down.');
+  }
+  if (code.startsWith('HPE_') || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
+    return refuse('upstream_failed', `${host} answered with something that is not valid HTTP.`, {
+      hint: 'See whether the port is the right one.',
+    });
+  }
+  if (/CERT|TLS|SSL|SELF_SIGNED|ISSUER|SIGNATURE/.test(code)) {
+    return refuse('upstream_failed', `The certificate or TLS of ${host} is not accepted (${code}). Nothing was sent.`, {
+      hint: 'Correct the certificate or the endpoint.',
+    });
+  }
+  if (!sent) return refuse('upstream_unreachable', `${host} closed the connection before the request was sent.`);
+  return refuse(
+    'upstream_failed',
+    status === 0
+      ? `${host} closed the connection after the request was sent, without an answer.`
+      : `${host} closed the connection in the middle of its answer.`,
+    { hint: 'It may have acted on the request: look there before calling again.' },
+  );
+}
+
+function codeOf(error: Error): string {
+  const own = (error as NodeJS.ErrnoException).code;
+  const inner = error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException | undefined)?.code : undefined;
+  return inner ?? own ?? (error.cause instanceof Error ? codeOf(error.cause) : '');
+}

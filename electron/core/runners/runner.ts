@@ -1,0 +1,32 @@
+/** What a runner is: one function that executes a route of its kind. It decides nothing about who may call or whether. */
+import type { WireError } from '../../../shared/errors.ts';
+import type { Attempt, Crossing, Departure, Door, Principal, Route } from '../../../shared/model.ts';
+import type { Runtime } from '../boundaries.ts';
+
+/** One execution. Times are milliseconds since the epoch. */
+export interface Run {
+  route: Route;
+  text: string | null;
+  params: Record<string, unknown>;
+  /** Aborted when the caller cancels or the deadline passes; its reason is the WireError to end with. */
+  signal: AbortSignal;
+  deadlineAt: number;
+  traceparent: string;
+  principal: Principal;
+  door: Door;
+  runtime: Runtime;
+  /** The runner pushes one for each start. */
+  attempts: Attempt[];
+  /** The runner pushes what it sent off this machine. */
+  left: Departure[];
+  newAttemptId(): string;
+  /** `progress` is 0..1. */
+  progress(progress: number | null, note: string | null): void;
+  /** A piece of the answer, as it comes. */
+  chunk(text: string): void;
+}
+
+export type Outcome = { ok: true; result: unknown; directives?: Crossing['directives'] } | { ok: false; error: WireError };
+
+/** Resolves with a failure as a value; it rejects only for bugs. */
+export type Runner = (run: Run) => Promise<Outcome>;

@@ -1,0 +1,309 @@
+/** This window's side of the core: client, query cache and the event pump, the only writer of server state. */
+import { keepPreviousData, QueryClient, type UseQueryResult, useQuery } from '@tanstack/react-query';
+import { createContext, useContext } from 'react';
+import type { Ask, DownFrame, Event, InputOf, OperationName, OutputOf, UpFrame } from '../shared/contract.ts';
+import { Refusal, refuse, toWire, type WireError } from '../shared/errors.ts';
+import type { Crossing } from '../shared/model.ts';
+import { type Client, createClient, type Pending, type Port } from '../shared/port.ts';
+import { appendPage, applyEvents, emptyFeed, type JobFeed, type JobFilter, type Live, liveFrom, releaseFeed, updateFeed } from './pump.ts';
+
+export type Connection =
+  | { state: 'connecting' }
+  | { state: 'open'; since: number }
+  | { state: 'lost'; since: number; error: WireError; retryAt: number };
+
+/** One dispatch made from this window, from key press to crossing. */
+export interface Run {
+  id: number;
+  ask: Ask;
+  sentAt: number;
+  accepted: { job: string; route: string; audit: { seq: number; hash: string } } | null;
+  crossing: Crossing | null;
+  /** Set when no crossing came at all: the frame was refused or the core went away. */
+  fault: WireError | null;
+  finishedAt: number | null;
+  cancelRequested: boolean;
+}
+
+export interface Front {
+  readonly queries: QueryClient;
+  /** Dispatches and gives the run's id; the run lives in the cache (`useRun`). */
+  dispatch(ask: Ask): number;
+  cancel(run: number): void;
+  operate<N extends OperationName>(name: N, params: InputOf<N>, more?: Pick<Ask, 'confirm'>): Promise<OutputOf<N>>;
+  /** Loads the next page of a job feed; does nothing while one is on its way or none is left. */
+  loadJobs(filter: JobFilter): Promise<void>;
+  releaseJobs(filter: JobFilter): void;
+  reconnect(): void;
+}
+
+const PAGE = 200;
+
+/** A window's front over `connect`. It reconnects by itself for as long as the page lives. */
+export function createFront({ connect }: { connect(): Promise<Port<UpFrame, DownFrame>> }): Front {
+  const queries = new QueryClient({
+    defaultOptions: {
+      queries: { retry: false, refetchOnWindowFocus: false, refetchOnReconnect: false, staleTime: 5000, networkMode: 'always' },
+    },
+  });
+  const pending = new Map<number, Pending>();
+  let client: Client | null = null;
+  let opening: PromiseWithResolvers<Client> = Promise.withResolvers();
+  opening.promise.catch(() => {});
+  let live: Live | null = null;
+  let waiting: Event[] = [];
+  let scheduled = false;
+  let nextRun = 1;
+  let failures = 0;
+  let retryTimer: ReturnType<typeof setTimeout> | null = null;
+
+  const setConnection = (connection: Connection) => queries.setQueryData(['connection'], connection);
+  setConnection({ state: 'connecting' });
+
+  function show(next: Live): void {
+    const before = live;
+    live = next;
+    for (const key of Object.keys(next) as (keyof Live)[]) {
+      if (!before || before[key] !== next[key]) queries.setQueryData(['live', key], next[key]);
+    }
+  }
+
+  function flush(): void {
+    scheduled = false;
+    const events = waiting;
+    waiting = [];
+    if (!live || events.length === 0) return;
+    const fresh = events.filter((event) => event.seq > live!.seq);
+    show(applyEvents(live, fresh));
+    const changed = new Map(fresh.flatMap((event) => (event.type === 'job' ? [[event.job.id, event.job] as const] : [])));
+    if (changed.size > 0) {
+      const jobs = [...changed.values()];
+      for (const query of queries.getQueryCache().findAll({ queryKey: ['feed'] })) {
+        const filter = query.queryKey[1] as JobFilter;
+        queries.setQueryData<JobFeed>(query.queryKey, (feed) => (feed ? updateFeed(feed, jobs, filter) : feed));
+      }
+    }
+    refresh(fresh);
+  }
+
+  /** What was asked for and has changed since is asked for again, only where something on screen shows it. */
+  function refresh(events: readonly Event[]): void {
+    const stale = new Set<OperationName>();
+    for (const event of events) {
+      if (event.type === 'crossing' || event.type === 'rejected') stale.add('OS.audit');
+      if (event.type === 'registry') stale.add('OS.registry').add('OS.audit');
+      if (event.type === 'sovereign') stale.add('OS.resolve').add('OS.audit');
+      if (event.type === 'routes' || event.type === 'breaker') stale.add('OS.resolve').add('OS.rules.test');
+      if (event.type === 'crossing' && event.crossing.job)
+        void queries.invalidateQueries({ queryKey: ['op', 'OS.jobs.get', { id: event.crossing.job }] });
+    }
+    for (const name of stale) void queries.invalidateQueries({ queryKey: ['op', name] });
+  }
+
+  /** Once per animation frame; a hidden window has none, and needs none that often. */
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    if (document.hidden) setTimeout(flush, 250);
+    else requestAnimationFrame(flush);
+  }
+
+  function open(): void {
+    retryTimer = null;
+    connect().then(
+      (port) => {
+        failures = 0;
+        const opened = createClient(port);
+        client = opened;
+        opened.onClose(() => lose(opened, refuse('core_unreachable', 'The connection to the core closed.')));
+        opened.watch(0, {
+          snapshot(snapshot) {
+            waiting = [];
+            show(liveFrom(snapshot, live));
+            setConnection({ state: 'open', since: Date.now() });
+            opening.resolve(opened);
+            for (const query of queries.getQueryCache().findAll({ queryKey: ['feed'] })) void reloadFeed(query.queryKey[1] as JobFilter);
+            void queries.invalidateQueries({ queryKey: ['op'] });
+          },
+          events(events) {
+            waiting.push(...events);
+            schedule();
+          },
+        });
+      },
+      (caught) => lose(null, toWire(caught)),
+    );
+  }
+
+  function lose(which: Client | null, error: WireError): void {
+    if (which !== client) return;
+    if (client) {
+      client = null;
+      opening = Promise.withResolvers();
+      opening.promise.catch(() => {});
+    }
+    const delay = Math.min(5000, 250 * 2 ** failures++);
+    const before = queries.getQueryData<Connection>(['connection']);
+    setConnection({ state: 'lost', since: before?.state === 'lost' ? before.since : Date.now(), error, retryAt: Date.now() + delay });
+    retryTimer = setTimeout(open, delay);
+  }
+
+  const setRun = (id: number, change: Partial<Run>) => queries.setQueryData<Run>(['run', id], (run) => (run ? { ...run, ...change } : run));
+
+  const operate: Front['operate'] = async (name, params, more) => {
+    const ready = client ?? (await opening.promise);
+    return await ready.operate(name, params, more);
+  };
+
+  const loading = new Set<string>();
+  async function loadJobs(filter: JobFilter): Promise<void> {
+    const key = ['feed', filter];
+    const name = JSON.stringify(filter);
+    const feed = queries.getQueryData<JobFeed>(key);
+    if (loading.has(name) || (feed && feed.cursor === null)) return;
+    loading.add(name);
+    try {
+      const page = await operate('OS.jobs', {
+        limit: PAGE,
+        ...(filter.q.trim() && { q: filter.q.trim() }),
+        ...(filter.state && { state: filter.state }),
+        ...(feed?.cursor && { cursor: feed.cursor }),
+      });
+      queries.setQueryData<JobFeed>(key, (now) => appendPage(now ?? emptyFeed, page));
+    } finally {
+      loading.delete(name);
+    }
+  }
+  async function reloadFeed(filter: JobFilter): Promise<void> {
+    queries.removeQueries({ queryKey: ['feed', filter], exact: true, type: 'inactive' });
+    if (queries.getQueryData(['feed', filter])) await queries.resetQueries({ queryKey: ['feed', filter], exact: true });
+  }
+
+  open();
+
+  return {
+    queries,
+    operate,
+    loadJobs,
+    releaseJobs: (filter) => queries.setQueryData<JobFeed>(['feed', filter], (feed) => (feed ? releaseFeed(feed, filter) : feed)),
+    dispatch(ask) {
+      const id = nextRun++;
+      queries.setQueryDefaults(['run', id], { gcTime: Number.POSITIVE_INFINITY });
+      queries.setQueryData<Run>(['run', id], {
+        id,
+        ask,
+        sentAt: Date.now(),
+        accepted: null,
+        crossing: null,
+        fault: null,
+        finishedAt: null,
+        cancelRequested: false,
+      });
+      if (!client) {
+        setRun(id, {
+          fault: refuse('core_unreachable', 'The core is not connected; nothing was sent.', { hint: 'Try again once it is back.' }),
+          finishedAt: Date.now(),
+        });
+        return id;
+      }
+      const call = client.call(ask, ({ job, route, audit }) => setRun(id, { accepted: { job, route, audit } }));
+      pending.set(id, call);
+      call.answer
+        .then(
+          (crossing) => setRun(id, { crossing, finishedAt: Date.now() }),
+          (caught) => setRun(id, { fault: toWire(caught), finishedAt: Date.now() }),
+        )
+        .finally(() => pending.delete(id));
+      return id;
+    },
+    cancel(run) {
+      pending.get(run)?.cancel();
+      setRun(run, { cancelRequested: true });
+    },
+    reconnect() {
+      if (client || retryTimer === null) return;
+      clearTimeout(retryTimer);
+      open();
+    },
+  };
+}
+
+// --- what views use ---------------------------------------------------------------------------------------------------
+
+export const FrontContext = createContext<Front | null>(null);
+
+export function useFront(): Front {
+  const front = useContext(FrontContext);
+  if (!front) throw new Error('useFront outside of FrontContext');
+  return front;
+}
+
+const forever = { staleTime: Number.POSITIVE_INFINITY, gcTime: Number.POSITIVE_INFINITY } as const;
+const never = () => new Promise<never>(() => {});
+
+/** One slice of what the core last said, kept up to date by events; undefined until the first snapshot. */
+export function useLive<K extends keyof Live>(key: K): Live[K] | undefined {
+  return useQuery<Live[K]>({ queryKey: ['live', key], queryFn: never, ...forever }).data;
+}
+
+/** The text a job has streamed so far. */
+export function useChunks(job: string | null): string {
+  const chunks = useQuery<Live['chunks'], Error, string>({
+    queryKey: ['live', 'chunks'],
+    queryFn: never,
+    ...forever,
+    select: (all) => (job === null ? '' : (all[job] ?? '')),
+  });
+  return chunks.data ?? '';
+}
+
+export function useConnection(): Connection {
+  return useQuery<Connection>({ queryKey: ['connection'], queryFn: never, ...forever }).data ?? { state: 'connecting' };
+}
+
+export function useRun(id: number | null): Run | null {
+  return useQuery<Run>({ queryKey: ['run', id], queryFn: never, enabled: id !== null, ...forever }).data ?? null;
+}
+
+/**
+ * The answer of a read operation; asked again by itself when an event says it changed. `error` is a value of the
+ * catalogue (`wireOf`). `keep` shows the last answer while the next one is on its way.
+ */
+export function useOperation<N extends OperationName>(
+  name: N,
+  params: InputOf<N>,
+  options: { enabled?: boolean; keep?: boolean; staleMs?: number } = {},
+): UseQueryResult<OutputOf<N>> {
+  const front = useFront();
+  return useQuery<OutputOf<N>>({
+    queryKey: ['op', name, params],
+    queryFn: () => front.operate(name, params),
+    enabled: options.enabled ?? true,
+    ...(options.staleMs !== undefined && { staleTime: options.staleMs }),
+    ...(options.keep && { placeholderData: keepPreviousData as never }),
+  });
+}
+
+/** A long, filtered list of jobs, newest first. */
+export function useJobs(filter: JobFilter): UseQueryResult<JobFeed> {
+  const front = useFront();
+  return useQuery<JobFeed>({
+    queryKey: ['feed', filter],
+    queryFn: async () => {
+      const page = await front.operate('OS.jobs', {
+        limit: PAGE,
+        ...(filter.q.trim() && { q: filter.q.trim() }),
+        ...(filter.state && { state: filter.state }),
+      });
+      return appendPage(emptyFeed, page);
+    },
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
+    placeholderData: keepPreviousData,
+  });
+}
+
+/** Whatever an operation threw, as a value of the catalogue. */
+export function wireOf(caught: unknown): WireError {
+  return caught instanceof Refusal ? caught.wire : toWire(caught);
+}

@@ -1,0 +1,126 @@
+import type { LucideIcon } from 'lucide-react';
+import { CircleAlert } from 'lucide-react';
+import type { ReactNode } from 'react';
+import { useEffect, useState } from 'react';
+import type { WireError } from '../../shared/errors.ts';
+import { catalogue } from '../../shared/errors.ts';
+import { Button } from './Button.tsx';
+
+/** Nothing here yet, why, and what to do about it. */
+export function EmptyState({
+  icon: Icon,
+  title,
+  children,
+  action,
+}: {
+  icon: LucideIcon;
+  title: string;
+  children?: ReactNode;
+  action?: ReactNode;
+}) {
+  return (
+    <div className="flex h-full min-h-40 flex-col items-center justify-center gap-3 p-8 text-center">
+      <div className="flex size-10 items-center justify-center rounded-lg bg-raised text-ink-3">
+        <Icon aria-hidden className="size-5" strokeWidth={1.5} />
+      </div>
+      <div className="max-w-sm space-y-1">
+        <p className="font-medium text-ink text-sm">{title}</p>
+        {children && <div className="text-balance text-ink-3 text-xs">{children}</div>}
+      </div>
+      {action}
+    </div>
+  );
+}
+
+/** A failure in the catalogue's words: title, what happened, what to do. */
+export function ErrorState({
+  error,
+  retry,
+  children,
+  compact = false,
+}: {
+  error: WireError;
+  retry?: () => void;
+  children?: ReactNode;
+  compact?: boolean;
+}) {
+  return (
+    <div role="alert" className={`flex gap-3 rounded-lg bg-bad-soft text-ink ${compact ? 'p-3' : 'p-4'}`}>
+      <CircleAlert aria-hidden className="mt-0.5 size-4 shrink-0 text-bad-ink" strokeWidth={2} />
+      <div className="min-w-0 flex-1 space-y-2">
+        <div className="flex flex-wrap items-baseline gap-x-2">
+          <p className="font-semibold text-bad-ink text-sm">{catalogue[error.code].title}</p>
+          <code className="font-mono text-2xs text-ink-2">{error.code}</code>
+        </div>
+        <p className="foreign text-sm">{error.message}</p>
+        {error.hint && <p className="foreign text-ink-2 text-sm">{error.hint}</p>}
+        {error.issues && error.issues.length > 0 && (
+          <ul className="space-y-0.5 text-xs">
+            {error.issues.slice(0, 20).map((issue) => (
+              <li key={`${issue.path} ${issue.message}`} className="flex gap-2">
+                <code className="shrink-0 font-mono text-bad-ink">{issue.path || '(whole input)'}</code>
+                <span className="foreign">{issue.message}</span>
+              </li>
+            ))}
+          </ul>
+        )}
+        {error.needed && error.needed.length > 0 && <p className="text-ink-2 text-xs">Needed: {error.needed.join(', ')}</p>}
+        {(children || retry) && (
+          <div className="flex flex-wrap gap-2 pt-1">
+            {children}
+            {retry && (
+              <Button size="sm" onClick={retry}>
+                Try again
+              </Button>
+            )}
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** Shows nothing for the first moment, then a moving bar, then says that it is slow. */
+export function LoadingState({ what }: { what: string }) {
+  const [phase, setPhase] = useState<'instant' | 'waiting' | 'slow'>('instant');
+  useEffect(() => {
+    const timers = [setTimeout(() => setPhase('waiting'), 120), setTimeout(() => setPhase('slow'), 4000)];
+    return () => timers.forEach(clearTimeout);
+  }, []);
+  return (
+    <div role="status" className="flex h-full min-h-40 flex-col items-center justify-center gap-3 p-8 text-ink-3 text-xs">
+      {phase !== 'instant' && (
+        <>
+          <Sweep />
+          <span>{phase === 'slow' ? `${what} is taking longer than usual. Still waiting.` : `${what}…`}</span>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** Progress nobody can measure. */
+export function Sweep({ wide = false }: { wide?: boolean }) {
+  return (
+    <span aria-hidden className={`block h-0.5 overflow-hidden rounded-full bg-line ${wide ? 'w-full' : 'w-32'}`}>
+      <span className="block h-full w-1/3 animate-sweep rounded-full bg-accent" />
+    </span>
+  );
+}
+
+/** Progress somebody measured: 0..1. */
+export function Progress({ value, label }: { value: number; label: string }) {
+  const percent = Math.round(Math.min(1, Math.max(0, value)) * 100);
+  return (
+    <span
+      role="progressbar"
+      aria-label={label}
+      aria-valuenow={percent}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      className="block h-1 w-full overflow-hidden rounded-full bg-line"
+    >
+      <span className="block h-full rounded-full bg-accent transition-[width] duration-200" style={{ width: `${percent}%` }} />
+    </span>
+  );
+}

@@ -1,0 +1,158 @@
+import { useVirtualizer } from '@tanstack/react-virtual';
+import type { KeyboardEvent, ReactNode } from 'react';
+import { useEffect, useId, useRef } from 'react';
+
+export interface Column<Row> {
+  id: string;
+  label: string;
+  /** A grid track: `120px`, `minmax(0,2fr)`. */
+  width: string;
+  align?: 'right';
+  /** The heading is there for screen readers only. */
+  quiet?: boolean;
+  cell(row: Row): ReactNode;
+}
+
+interface Props<Row> {
+  label: string;
+  columns: readonly Column<Row>[];
+  rows: readonly Row[];
+  rowKey(row: Row): string;
+  /** Rows there are in all; those past `rows` show as still to come. */
+  total?: number;
+  selected?: string | null;
+  onSelect?(row: Row): void;
+  /** Called when rows past `rows` come into sight. */
+  onNeed?(): void;
+  onScroll?(top: number): void;
+  empty?: ReactNode;
+  rowHeight?: number;
+  /** Below this width the table scrolls sideways. */
+  minWidth?: number;
+}
+
+/** A table of any length: only what is in sight exists. Up, Down, Home, End, Page keys move; Enter opens. */
+export function Table<Row>({
+  label,
+  columns,
+  rows,
+  rowKey,
+  total = rows.length,
+  selected = null,
+  onSelect,
+  onNeed,
+  onScroll,
+  empty,
+  rowHeight = 36,
+  minWidth = 0,
+}: Props<Row>) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const prefix = useId();
+  const count = Math.max(total, rows.length);
+  const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 8 });
+  const items = virtual.getVirtualItems();
+  const lastSeen = items.at(-1)?.index ?? -1;
+  useEffect(() => {
+    if (lastSeen >= rows.length && rows.length < count) onNeed?.();
+  }, [lastSeen, rows.length, count, onNeed]);
+
+  const at = selected === null ? -1 : rows.findIndex((row) => rowKey(row) === selected);
+  const move = (event: KeyboardEvent) => {
+    const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 400) / rowHeight) - 2);
+    const steps: Record<string, number> = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: rows.length - 1,
+    };
+    const target = steps[event.key];
+    if (target === undefined || !onSelect || rows.length === 0 || event.metaKey || event.ctrlKey || event.altKey) return;
+    event.preventDefault();
+    const index = Math.min(rows.length - 1, Math.max(0, target));
+    virtual.scrollToIndex(index);
+    onSelect(rows[index]!);
+  };
+  const grid = { gridTemplateColumns: columns.map((column) => column.width).join(' ') };
+  const inSight = items.some((item) => item.index === at);
+
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a virtual list cannot be a <table>
+    <div
+      ref={scroller}
+      role="grid"
+      aria-label={label}
+      aria-rowcount={count + 1}
+      aria-colcount={columns.length}
+      {...(inSight && { 'aria-activedescendant': `${prefix}${at}` })}
+      tabIndex={0}
+      onKeyDown={move}
+      onScroll={(event) => onScroll?.(event.currentTarget.scrollTop)}
+      className="relative h-full min-h-0 overflow-auto focus-visible:outline-offset-[-2px]"
+    >
+      <div className="min-w-full" style={{ minWidth: minWidth || undefined }}>
+        {/* biome-ignore lint/a11y/useSemanticElements: see above */}
+        <div
+          role="row"
+          tabIndex={-1}
+          aria-rowindex={1}
+          className="sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-surface px-4 text-2xs text-ink-3"
+          style={grid}
+        >
+          {columns.map((column) => (
+            // biome-ignore lint/a11y/useSemanticElements: see above
+            <div
+              key={column.id}
+              role="columnheader"
+              tabIndex={-1}
+              className={`truncate font-medium ${column.align === 'right' ? 'text-right' : ''}`}
+            >
+              {column.quiet ? <span className="sr-only">{column.label}</span> : column.label}
+            </div>
+          ))}
+        </div>
+        {count === 0 ? (
+          <div className="sticky left-0">{empty}</div>
+        ) : (
+          <div role="presentation" className="relative" style={{ height: virtual.getTotalSize() }}>
+            {items.map((item) => {
+              const row = rows[item.index];
+              const key = row === undefined ? null : rowKey(row);
+              return (
+                // biome-ignore lint/a11y/useSemanticElements: see above
+                <div
+                  key={key ?? `wait ${item.index}`}
+                  id={`${prefix}${item.index}`}
+                  role="row"
+                  tabIndex={-1}
+                  aria-rowindex={item.index + 2}
+                  aria-selected={onSelect && row !== undefined ? key === selected : undefined}
+                  aria-busy={row === undefined || undefined}
+                  onClick={row !== undefined && onSelect ? () => onSelect(row) : undefined}
+                  onKeyDown={undefined}
+                  className={`absolute inset-x-0 top-0 grid items-center gap-3 border-b px-4 text-sm ${
+                    key !== null && key === selected ? 'bg-accent-soft' : onSelect ? 'hover:bg-raised/60' : ''
+                  }`}
+                  style={{ ...grid, height: item.size, transform: `translateY(${item.start}px)` }}
+                >
+                  {columns.map((column) => (
+                    // biome-ignore lint/a11y/useSemanticElements: see above
+                    <div
+                      key={column.id}
+                      role="gridcell"
+                      tabIndex={-1}
+                      className={`min-w-0 truncate ${column.align === 'right' ? 'text-right' : ''}`}
+                    >
+                      {row === undefined ? <span className="inline-block h-2 w-2/3 rounded-full bg-raised" /> : column.cell(row)}
+                    </div>
+                  ))}
+                </div>
+              );
+            })}
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}

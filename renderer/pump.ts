@@ -1,0 +1,229 @@
+/** The event pump's reducer: what a front knows of the core, as a pure function of one snapshot and the events after it. */
+import type { Event } from '../shared/contract.ts';
+import { assertNever } from '../shared/errors.ts';
+import type {
+  BreakerState,
+  CoreSelf,
+  Crossing,
+  GpuState,
+  Health,
+  Job,
+  Org,
+  RegistryState,
+  RouteSummary,
+  Rule,
+  Snapshot,
+  Sovereign,
+} from '../shared/model.ts';
+
+export interface Live {
+  seq: number;
+  self: CoreSelf;
+  /** The last minutes of this process, oldest first, one per `self` event. */
+  selfHistory: { at: number; cpuPercent: number; memoryBytes: number }[];
+  sovereign: Sovereign;
+  registry: RegistryState;
+  orgs: Org[];
+  routes: RouteSummary[];
+  rules: Rule[];
+  health: Health[];
+  breakers: BreakerState[];
+  gpu: GpuState;
+  /** The newest jobs, newest first. */
+  jobs: Job[];
+  counts: Snapshot['counts'];
+  /** The newest signals, oldest first. */
+  signals: { seq: number; at: number; signal: string }[];
+  /** The newest crossings, newest first. */
+  crossings: Crossing[];
+  /** Text streamed so far, by job. */
+  chunks: Record<string, string>;
+}
+
+const KEEP = { signals: 1000, jobs: 300, crossings: 100, selfHistory: 120, chunkJobs: 24, chunkLength: 400_000 };
+
+export function liveFrom(snapshot: Snapshot, before: Live | null): Live {
+  const { jobs, ...rest } = snapshot;
+  return {
+    ...rest,
+    selfHistory: before?.selfHistory ?? [],
+    jobs: [...jobs].sort(newestFirst).slice(0, KEEP.jobs),
+    crossings: before?.crossings ?? [],
+    chunks: before?.chunks ?? {},
+  };
+}
+
+/** `live` after `events`. Slices nothing happened to keep their identity; events already seen change nothing. */
+export function applyEvents(live: Live, events: readonly Event[]): Live {
+  const fresh = events.filter((event) => event.seq > live.seq);
+  if (fresh.length === 0) return live;
+  const next: Live = { ...live, seq: fresh.at(-1)!.seq };
+  const jobs = new Map<string, Job>();
+  const health = new Map<string, Health>();
+  const breakers = new Map<string, BreakerState>();
+  const routes = new Map<string, RouteSummary>();
+  const crossings: Crossing[] = [];
+  const signals: Live['signals'] = [];
+
+  for (const event of fresh) {
+    if (event.signal !== null) signals.push({ seq: event.seq, at: event.at, signal: event.signal });
+    switch (event.type) {
+      case 'crossing':
+        crossings.unshift(event.crossing);
+        break;
+      case 'job':
+        jobs.set(event.job.id, event.job);
+        break;
+      case 'chunk':
+        if (next.chunks === live.chunks) next.chunks = { ...live.chunks };
+        next.chunks[event.job] = ((next.chunks[event.job] ?? '') + event.text).slice(-KEEP.chunkLength);
+        break;
+      case 'health':
+        health.set(event.health.route, event.health);
+        break;
+      case 'breaker':
+        breakers.set(event.breaker.endpoint, event.breaker);
+        break;
+      case 'registry':
+        next.registry = event.registry;
+        break;
+      case 'routes':
+        next.orgs = event.orgs;
+        next.routes = event.routes;
+        next.rules = event.rules;
+        routes.clear();
+        break;
+      case 'route':
+        routes.set(event.route.name, event.route);
+        break;
+      case 'sovereign':
+        next.sovereign = event.sovereign;
+        break;
+      case 'gpu':
+        next.gpu = event.gpu;
+        break;
+      case 'self':
+        next.self = event.self;
+        next.counts = event.counts;
+        next.selfHistory = [
+          ...next.selfHistory,
+          { at: event.at, cpuPercent: event.self.cpuPercent, memoryBytes: event.self.memoryBytes },
+        ].slice(-KEEP.selfHistory);
+        break;
+      case 'rejected':
+        break;
+      default:
+        assertNever(event);
+    }
+  }
+
+  if (signals.length > 0) next.signals = [...live.signals, ...signals].slice(-KEEP.signals);
+  if (crossings.length > 0) next.crossings = [...crossings, ...live.crossings].slice(0, KEEP.crossings);
+  if (jobs.size > 0) {
+    next.counts = countJobs(next.counts, live.jobs, jobs);
+    next.jobs = merge(live.jobs, jobs, (job) => job.id)
+      .sort(newestFirst)
+      .slice(0, KEEP.jobs);
+  }
+  if (health.size > 0) next.health = merge(live.health, health, (one) => one.route);
+  if (routes.size > 0) next.routes = merge(next.routes, routes, (one) => one.name);
+  if (breakers.size > 0) next.breakers = merge(live.breakers, breakers, (one) => one.endpoint);
+  const streamed = Object.keys(next.chunks);
+  if (streamed.length > KEEP.chunkJobs) next.chunks = Object.fromEntries(Object.entries(next.chunks).slice(-KEEP.chunkJobs));
+  return next;
+}
+
+/** The counts between two `self` events: new jobs are counted at once, the next `self` event has the last word. */
+function countJobs(counts: Live['counts'], before: readonly Job[], changed: ReadonlyMap<string, Job>): Live['counts'] {
+  const known = new Map(before.map((job) => [job.id, job]));
+  let { running, jobs } = counts;
+  for (const job of changed.values()) {
+    const old = known.get(job.id);
+    if (!old && job.state === 'accepted') jobs++;
+    running += Number(isOpen(job)) - Number(old ? isOpen(old) : !isOpen(job));
+  }
+  return { ...counts, running: Math.max(0, running), jobs };
+}
+
+export function isOpen(job: Pick<Job, 'state'>): boolean {
+  return job.state === 'accepted' || job.state === 'running';
+}
+
+function newestFirst(a: Job, b: Job): number {
+  return b.createdAt - a.createdAt || (a.id < b.id ? 1 : -1);
+}
+
+function merge<T>(old: readonly T[], changed: ReadonlyMap<string, T>, key: (item: T) => string): T[] {
+  const left = new Map(changed);
+  const merged = old.map((item) => {
+    const newer = left.get(key(item));
+    left.delete(key(item));
+    return newer ?? item;
+  });
+  return left.size > 0 ? [...merged, ...left.values()] : merged;
+}
+
+// --- a long list of jobs that does not move under the pointer --------------------------------------------------------
+
+export interface JobFilter {
+  q: string;
+  /** null: every state. */
+  state: Job['state'] | null;
+}
+
+export interface JobFeed {
+  rows: Job[];
+  /** New jobs not shown yet, newest first. */
+  held: Job[];
+  total: number;
+  cursor: string | null;
+}
+
+export const emptyFeed: JobFeed = { rows: [], held: [], total: 0, cursor: null };
+
+/** The feed with the next page of `OS.jobs` at its end; rows that are there already are not repeated. */
+export function appendPage(feed: JobFeed, page: { jobs: Job[]; cursor: string | null; total: number }): JobFeed {
+  const known = new Set(feed.rows.map((job) => job.id));
+  for (const job of feed.held) known.add(job.id);
+  return {
+    rows: [...feed.rows, ...page.jobs.filter((job) => !known.has(job.id))],
+    held: feed.held,
+    total: page.total,
+    cursor: page.cursor,
+  };
+}
+
+/** Known rows change in place; new jobs that fit the filter are held until `release`. */
+export function updateFeed(feed: JobFeed, changed: readonly Job[], filter: JobFilter): JobFeed {
+  if (changed.length === 0) return feed;
+  const byId = new Map(changed.map((job) => [job.id, job]));
+  let touched = false;
+  const replace = (job: Job) => {
+    const newer = byId.get(job.id);
+    if (!newer) return job;
+    touched = true;
+    byId.delete(job.id);
+    return newer;
+  };
+  const rows = feed.rows.map(replace);
+  const held = feed.held.map(replace);
+  const newest = feed.rows[0]?.createdAt ?? 0;
+  const added = [...byId.values()].filter((job) => job.createdAt >= newest && fits(job, filter)).sort(newestFirst);
+  if (!touched && added.length === 0) return feed;
+  return { rows: touched ? rows : feed.rows, held: [...added, ...held], total: feed.total + added.length, cursor: feed.cursor };
+}
+
+/** Shows what was held and drops what no longer fits the filter. */
+export function releaseFeed(feed: JobFeed, filter: JobFilter): JobFeed {
+  const rows = feed.held.length > 0 ? [...feed.held, ...feed.rows] : feed.rows;
+  const kept = filter.state === null ? rows : rows.filter((job) => job.state === filter.state);
+  if (feed.held.length === 0 && kept.length === rows.length) return feed;
+  return { rows: kept, held: [], total: Math.max(kept.length, feed.total - (rows.length - kept.length)), cursor: feed.cursor };
+}
+
+function fits(job: Job, filter: JobFilter): boolean {
+  if (filter.state !== null && job.state !== filter.state) return false;
+  const words = filter.q.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = `${job.text ?? ''} ${job.route ?? ''} ${job.id}`.toLowerCase();
+  return words.every((word) => text.includes(word));
+}

@@ -1,0 +1,130 @@
+/** What this window alone knows: view, filters, theme, what is open. Never anything the core said. */
+import { create } from 'zustand';
+import { persist } from 'zustand/middleware';
+import type { JobState } from '../shared/model.ts';
+
+export const views = ['dispatch', 'queue', 'routes', 'health', 'gpu', 'audit', 'settings'] as const;
+export type View = (typeof views)[number];
+export type Theme = 'system' | 'light' | 'dark';
+
+export interface Toast {
+  id: number;
+  tone: 'ok' | 'bad' | 'info';
+  title: string;
+  detail: string | null;
+}
+
+export interface Question {
+  title: string;
+  /** What will happen, in full sentences. */
+  body: string;
+  action: string;
+  tone: 'danger' | 'primary';
+  answer(yes: boolean): void;
+}
+
+export interface Ui {
+  view: View;
+  /** What is open inside the view, as the address says it: a job id, a route name. */
+  item: string | null;
+  theme: Theme;
+  queue: { q: string; state: JobState | null; signals: boolean };
+  history: { open: boolean };
+  /** Any view may keep its own filters here under its name; they come back after a restart. */
+  filters: Record<string, unknown>;
+
+  draft: string;
+  run: number | null;
+  palette: boolean;
+  keys: boolean;
+  toasts: Toast[];
+  question: Question | null;
+
+  go(view: View, item?: string | null): void;
+  set(change: Partial<Ui>): void;
+  setFilter(name: string, value: unknown): void;
+}
+
+const fromAddress = (): Pick<Ui, 'view' | 'item'> | null => {
+  const [name, ...rest] = location.hash.replace(/^#\/?/, '').split('/');
+  const view = views.find((one) => one === name);
+  return view ? { view, item: rest.length > 0 ? decodeURIComponent(rest.join('/')) : null } : null;
+};
+
+export const useUi = create<Ui>()(
+  persist(
+    (set, get) => ({
+      view: 'dispatch',
+      item: null,
+      theme: 'system',
+      queue: { q: '', state: null, signals: true },
+      history: { open: true },
+      filters: {},
+      draft: '',
+      run: null,
+      palette: false,
+      keys: false,
+      toasts: [],
+      question: null,
+      go(view, item = null) {
+        if (get().view === view && get().item === item) return;
+        set({ view, item });
+        history.pushState(null, '', `#${view}${item === null ? '' : `/${encodeURIComponent(item)}`}`);
+      },
+      set: (change) => set(change),
+      setFilter: (name, value) => set({ filters: { ...get().filters, [name]: value } }),
+    }),
+    {
+      name: 'dispatcher',
+      version: 1,
+      partialize: ({ view, theme, queue, history: past, filters }) => ({ view, theme, queue, history: past, filters }),
+    },
+  ),
+);
+
+/** Keeps address and theme in step with the state. Call once. */
+export function startUi(): void {
+  const follow = () => {
+    const there = fromAddress();
+    if (there) useUi.setState(there);
+  };
+  follow();
+  addEventListener('popstate', follow);
+  addEventListener('hashchange', follow);
+  const paint = ({ theme }: Ui) => {
+    if (theme === 'system') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+  };
+  paint(useUi.getState());
+  useUi.subscribe(paint);
+}
+
+let nextToast = 1;
+
+/** Says something in the corner for a few seconds; failures stay a little longer. */
+export function toast(tone: Toast['tone'], title: string, detail: string | null = null): void {
+  const id = nextToast++;
+  const { toasts, set } = useUi.getState();
+  set({ toasts: [...toasts.slice(-3), { id, tone, title, detail }] });
+  setTimeout(() => dismissToast(id), tone === 'bad' ? 9000 : 5000);
+}
+
+export function dismissToast(id: number): void {
+  const { toasts, set } = useUi.getState();
+  set({ toasts: toasts.filter((one) => one.id !== id) });
+}
+
+/** Asks once, saying what will happen. */
+export function ask(question: Omit<Question, 'answer'>): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  useUi.getState().set({
+    question: {
+      ...question,
+      answer: (yes) => {
+        useUi.getState().set({ question: null });
+        resolve(yes);
+      },
+    },
+  });
+  return promise;
+}

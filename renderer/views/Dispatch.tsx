@@ -1,0 +1,5 @@
+import { LoadingState } from '../parts/States.tsx';
+
+export function Dispatch() {
+  return <LoadingState what="Dispatch" />;
+}

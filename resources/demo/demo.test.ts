@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
+import { parseRegistry } from '../../electron/core/registry/parse.ts';
 import { type Demo, startDemo } from './demo.ts';
 import { trainTextModel } from './model.ts';
 import type { LedgerLine } from './service.ts';
@@ -32,6 +33,19 @@ test('the CRM answers a sync as seed 000 shows, finds contacts and keeps a ledge
   assert.deepEqual([found.total, found.contacts[0].email], [1, 'ada.birch@example.com']);
   const [line] = await ledger('crm');
   assert.deepEqual([line?.idempotencyKey, line?.path, line?.outcome], ['attempt-1', '/v1/salesforce', 'answered']);
+});
+
+test('the registry it gives has no problem and names every service, marked as demo', () => {
+  const { registry, problems } = parseRegistry(demo.registryText);
+  assert.deepEqual(problems, []);
+  const routes = registry!.routes.filter((route) => route.org !== 'OS');
+  assert.deepEqual(
+    routes.filter((route) => !route.demo || route.examples.length < 5).map((route) => route.name),
+    [],
+  );
+  const served = Object.values(demo.urls).filter((url) => routes.some((route) => route.endpoint?.startsWith(url)));
+  assert.equal(served.length, Object.keys(demo.urls).length);
+  assert.ok(registry!.routes.some((route) => route.name === 'OS.calc' && route.kind === 'tool'));
 });
 
 test('a deploy reports progress line by line and then its result', async () => {

@@ -28,8 +28,8 @@ const downAtStart = new Set(['archive']);
 export async function startDemo({ home, only }: { home?: string; only?: string[] } = {}): Promise<Demo> {
   const portsFile = home ? join(home, 'demo-ports.json') : null;
   const ports = portsFile ? await readPorts(portsFile) : {};
-  const [template, corpus] = await Promise.all(
-    ['registry.yaml', 'corpus.txt'].map((name) => readFile(new URL(name, import.meta.url), 'utf8')),
+  const [template, corpus, builtin] = await Promise.all(
+    ['registry.yaml', 'corpus.txt', '../registry.yaml'].map((name) => readFile(new URL(name, import.meta.url), 'utf8')),
   );
 
   const services = new Map<string, Service>();
@@ -67,7 +67,7 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
     await writeFile(portsFile, `${JSON.stringify(used, null, 2)}\n`);
   }
   return {
-    registryText: template!.replace(/\{\{(\w+)\}\}/g, (_, name: string) => find(name).url),
+    registryText: withTools(template!, builtin!).replace(/\{\{(\w+)\}\}/g, (_, name: string) => find(name).url),
     urls,
     stop,
     start,
@@ -76,6 +76,14 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
       await Promise.all([...services.values()].map((service) => service.stop()));
     },
   };
+}
+
+/** Puts the org OS and its rules, as the built-in registry has them, where the template wants them. */
+function withTools(template: string, builtin: string): string {
+  const org = /^ {2}OS:\n(?:(?: {4}.*)?\n)+/m.exec(builtin)?.[0].trimEnd();
+  const rules = builtin.split('\n').filter((line) => /^ {2}- \{.*\borg: OS\b/.test(line));
+  if (!org) throw new Error('resources/registry.yaml has no org OS.');
+  return template.replace(/^ *# \{\{OS\}\}$/m, () => org).replace(/^ *# \{\{OS rules\}\}$/m, () => rules.join('\n'));
 }
 
 async function readPorts(file: string): Promise<Record<string, number>> {

@@ -1,334 +1,454 @@
-/** The registry file: text into the compiled `Registry`, and the file on disk that is watched, saved and never lost. */
+/** The registry file on disk: copied at first start, watched, saved, and never replaced by a worse one. */
+import { isUtf8 } from 'node:buffer';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  type FSWatcher,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  unwatchFile,
+  watch,
+  watchFile,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { isMap, isScalar, isSeq, type Pair, parseDocument, stringify } from 'yaml';
+import { type Issue, Refusal, refuse } from '../../../shared/errors.ts';
+import type { Registry, RegistryProblem, RegistryState } from '../../../shared/model.ts';
+import { maxBytes, type Parsed, parseRegistry } from './parse.ts';
+import { registrySchema } from './shape.ts';
+import { createLines } from './yaml.ts';
 
-import { operations } from '../../../shared/contract.ts';
-import type { CallLimits, Org, Registry, RegistryProblem, Route, Rule } from '../../../shared/model.ts';
-import { checkEndpoint } from './endpoint.ts';
-import { fileShape, mostServices, nearest, type Report } from './shape.ts';
-import { createLines, readYaml } from './yaml.ts';
+export { parseRegistry } from './parse.ts';
 
-/** Larger files are refused unread. */
-export const maxBytes = 16 * 1024 * 1024;
-const maxProblems = 100;
-
-const defaults = { timeoutMs: 30_000, maxResponseBytes: 8 * 1024 ** 2, priority: 50, healthIntervalMs: 30_000 };
-const defaultLimits: CallLimits = { perSecond: 100, burst: 200 };
-
-export interface Parsed {
-  /** null when a problem has severity `error`. */
-  registry: Registry | null;
-  /** In the order of the file; at most 100 and one that counts the rest. */
-  problems: RegistryProblem[];
+export interface RegistryFile extends Disposable {
+  readonly state: RegistryState;
+  /** The registry that serves. */
+  readonly registry: Registry;
+  /** SHA-256 of `text()`, in hex. */
+  readonly revision: string;
+  /** The newest text that could be read, good or bad. */
+  text(): string;
+  check(text: string): Parsed;
+  /**
+   * Writes the file and serves it, all in one turn.
+   * Throws `Refusal`: registry_invalid (with the places), conflict (the file is no longer at `revision`), store_unavailable.
+   */
+  save(text: string, revision: string): void;
 }
 
-// TODO switch to operator/rules.ts
-function checkPattern(pattern: string): { message: string; hint: string } | null {
-  try {
-    new RegExp(pattern, 'iu');
-    return null;
-  } catch {
-    return { message: 'This pattern is not a regular expression.', hint: 'Write plain words, or close what is open.' };
-  }
+export interface RegistryOptions {
+  file: string;
+  /** Copied to `file` when there is none, and served while the file is bad from the start. */
+  template: string;
+  /** Names of the built-in tools. */
+  tools?: readonly string[];
+  /** The newest text or its problems are others than before; `changed`: another registry serves now. Never called while opening. */
+  onChange(changed: boolean): void;
+  clock?: () => number;
 }
 
-/**
- * Compiles the text of a registry file.
- * @param options.tools names of the built-in tools that `kind: tool` may name; any when absent
- */
-export function parseRegistry(text: string, options: { tools?: readonly string[] } = {}): Parsed {
-  const lines = createLines(text);
-  const found: RegistryProblem[] = [];
-  let more = 0;
-  let failed = false;
-  const path: (string | number)[] = [];
-  const add = (severity: RegistryProblem['severity'], at: number, message: string, hint: string | null) => {
-    failed ||= severity === 'error';
-    if (found.length < maxProblems || severity === 'error') {
-      if (found.length >= maxProblems * 2) more++;
-      else found.push({ severity, ...lines(at), path: pathText(path), message, hint });
-    } else more++;
+/** Editors write in several steps; a file is read once it has been still for this long, or after the longer time in any case. */
+const STILL_MS = 80;
+const PATIENCE_MS = 1000;
+/** Where the system does not report changes (some network folders), they are seen this often. */
+const POLL_MS = 2000;
+
+/** Opens the registry at `file`. Whatever is wrong with the file is told in `state.problems`; a registry always serves. */
+export function openRegistry(options: RegistryOptions): RegistryFile {
+  const { template, tools, onChange, clock = Date.now } = options;
+  const file = resolve(options.file);
+  const parseOptions = tools ? { tools } : {};
+  const fallback = parseRegistry(template, parseOptions);
+  if (!fallback.registry) throw new Error(`the built-in registry is not valid: ${JSON.stringify(fallback.problems[0])}`);
+
+  let lastChecked: { text: string; parsed: Parsed } | null = null;
+  const check = (text: string): Parsed => {
+    if (lastChecked?.text !== text) lastChecked = { text, parsed: parseRegistry(text, parseOptions) };
+    return lastChecked.parsed;
   };
-  const report: Report = {
-    path,
-    error: (at, message, hint = null) => add('error', at, message, hint),
-    warning: (at, message, hint = null) => add('warning', at, message, hint),
-  };
-  const finish = (registry: Registry | null): Parsed => {
-    found.sort((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning') || a.line - b.line || a.column - b.column);
-    const problems = found.slice(0, maxProblems);
-    const rest = more + found.length - problems.length;
-    if (rest > 0) {
-      problems.push({
-        severity: 'warning',
-        line: 1,
-        column: 1,
-        path: '',
-        message: `There are ${rest} more problems.`,
-        hint: 'Correct these first.',
-      });
+
+  let registry = fallback.registry;
+  let text = template;
+  let revision = revisionOf(template);
+  let unreadable: string | null = null;
+  let problems: RegistryProblem[] = [];
+  let serving: RegistryState['serving'] = 'current';
+  let generation = 1;
+  let loadedAt = clock();
+
+  /** Takes what is on disk now. Says whether anything is new, and whether another registry serves. */
+  function take(found: Found): { news: boolean; changed: boolean } {
+    if (found.text === null) {
+      const news = unreadable !== found.fault.message;
+      unreadable = found.fault.message;
+      problems = [found.fault];
+      serving = 'previous';
+      return { news, changed: false };
     }
-    return { registry: failed ? null : registry, problems };
-  };
-
-  if (text.length > maxBytes) {
-    report.error(0, `The registry is larger than ${maxBytes / 1024 ** 2} MB.`, 'Split it up, or remove what is not used.');
-    return finish(null);
-  }
-  const { root, faults } = readYaml(text);
-  for (const fault of faults) report.error(fault.at, fault.message, fault.hint);
-  if (faults.length > 0) return finish(null);
-  if (root === null || (root.kind === 'scalar' && root.value === null)) {
-    report.error(0, 'The registry is empty.', 'Start with "orgs:"; the manual is resources/registry.yaml.');
-    return finish(null);
-  }
-  const file = fileShape.read(root, report);
-  if (!file) return finish(null);
-
-  // What refers to something else is checked when everything is known.
-  const orgs: Org[] = [];
-  const routes: Route[] = [];
-  const byName = new Map<string, Route>();
-  const byOrg = new Map<string, Org>();
-  const fallbacks: { route: Route; at: number; path: string[] }[] = [];
-  const under = (keys: (string | number)[], act: () => void) => {
-    path.push(...keys);
-    act();
-    path.length -= keys.length;
-  };
-
-  for (const { name: code, at: orgAt, value: given } of file.orgs ?? []) {
-    const org: Org = {
-      code,
-      name: given.name ?? code,
-      status: given.status ?? 'active',
-      description: given.description ?? null,
-      primaryNode: given.primary_node ?? null,
-      repos: given.repos ?? [],
-      defaultService: given.default_service?.value ?? null,
-    };
-    orgs.push(org);
-    byOrg.set(code, org);
-    const coded = given.code;
-    if (coded && coded.value !== code) {
-      under(['orgs', code, 'code'], () =>
-        report.error(coded.at, `The code says ${coded.value}, but the key says ${code}.`, `Write code: ${code}, or remove it.`),
-      );
+    const next = revisionOf(found.text);
+    if (next === revision && unreadable === null) return { news: false, changed: false };
+    unreadable = null;
+    text = found.text;
+    revision = next;
+    const parsed: Parsed = found.fault ? { registry: null, problems: [found.fault] } : check(text);
+    problems = parsed.problems;
+    if (parsed.registry === null) {
+      serving = 'previous';
+      return { news: true, changed: false };
     }
-    const services = given.services ?? [];
-    for (const { name: service, at, value } of services) {
-      const name = `${code}.${service}`;
-      const kind = value.kind?.value ?? 'http';
-      path.push('orgs', code, 'services', service);
-      if (Object.hasOwn(operations, name)) report.error(at, `${name} is built in.`, 'Give the service another name.');
-      if (kind === 'flow' || kind === 'podium') {
-        report.warning(value.kind?.at ?? at, `This version calls kind ${kind} like kind http.`);
-      }
-      if (kind === 'tool') {
-        if (code !== 'OS')
-          report.error(
-            value.kind?.at ?? at,
-            'Built-in tools belong to the org OS.',
-            'Move it to the services of OS, or write kind: http and an endpoint.',
-          );
-        if (options.tools && !options.tools.includes(service)) {
-          const meant = nearest(service, options.tools);
-          report.error(
-            at,
-            `There is no built-in tool ${service}.`,
-            meant ? `Did you mean ${meant}?` : `The tools are ${options.tools.join(', ')}.`,
-          );
-        }
-        if (value.endpoint) report.error(value.endpoint.at, 'A built-in tool has no endpoint.', 'Remove it, or write kind: http.');
-        if (value.health) report.error(value.health.at, 'A built-in tool has no health address.', 'Remove it.');
-      } else {
-        if (!value.endpoint) report.error(at, `${name} has no endpoint.`, 'Add endpoint: http://host:port/path.');
-        else {
-          if (!value.egress) {
-            report.warning(at, `${name} does not say where its endpoint is, so it counts as remote.`, 'Add egress: local, lan or remote.');
-          }
-          const fault = checkEndpoint(value.endpoint.value, value.egress ?? null);
-          if (fault) {
-            path.push('endpoint');
-            add(fault.severity, value.endpoint.at, fault.message, fault.hint);
-            path.pop();
-          }
-        }
-        if (value.health) {
-          const fault = checkEndpoint(value.health.value, value.egress ?? null);
-          if (fault) {
-            path.push('health');
-            add(fault.severity, value.health.at, fault.message, fault.hint);
-            path.pop();
-          }
-        }
-      }
-      if (value.auth?.kind === 'header' && !value.auth.header) {
-        report.error(at, 'auth of kind header does not name the header.', 'Add header: X-Api-Key.');
-      }
-      const header = value.auth?.header;
-      if (
-        header &&
-        /^(?:host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|proxy-.*)$/i.test(header.value)
-      ) {
-        report.error(
-          header.at,
-          `The header ${header.value} belongs to the connection.`,
-          'Write the header the service reads the secret from.',
+    registry = parsed.registry;
+    serving = 'current';
+    generation++;
+    loadedAt = clock();
+    return { news: true, changed: true };
+  }
+
+  function start(): void {
+    let created: RegistryProblem | null = null;
+    if (!existsSync(file)) {
+      try {
+        mkdirSync(dirname(file), { recursive: true });
+        writeWhole(file, template);
+        writeSchema(file, true);
+      } catch (caught) {
+        created = fileFault(
+          `The registry could not be copied to ${file}: ${why(caught)}.`,
+          'The built-in registry serves; changes cannot be kept.',
         );
       }
-      const route: Route = {
-        name,
-        org: code,
-        service,
-        kind: kind === 'flow' || kind === 'podium' ? 'http' : kind,
-        description: value.description ?? null,
-        type: value.type ?? 'internal',
-        endpoint: value.endpoint?.value ?? null,
-        health: value.health?.value ?? null,
-        method: value.method ?? 'POST',
-        auth: value.auth?.env ? { kind: value.auth.kind ?? 'bearer', env: value.auth.env, header: value.auth.header?.value ?? null } : null,
-        egress: value.egress ?? (kind === 'tool' ? 'local' : 'remote'),
-        timeoutMs: value.timeout ?? defaults.timeoutMs,
-        maxResponseBytes: value.max_response ?? defaults.maxResponseBytes,
-        concurrency: value.concurrency ?? null,
-        lane: value.lane ?? null,
-        idempotent: value.idempotent ?? false,
-        fallback: value.fallback ? (value.fallback.value.includes('.') ? value.fallback.value : `${code}.${value.fallback.value}`) : null,
-        provider: value.provider ?? null,
-        model: value.model ?? null,
-        nodes: value.nodes ?? [],
-        examples: value.examples ?? [],
-        demo: value.demo ?? false,
-        line: lines(at).line,
+    } else writeSchema(file, false);
+    if (created) {
+      problems = [created];
+      serving = 'previous';
+      unreadable = created.message;
+      return;
+    }
+    revision = '';
+    const { changed } = take(readRegistryFile(file));
+    generation = 1;
+    if (revision === '') revision = revisionOf(text);
+    if (!changed) {
+      problems = [...problems, { ...fileFault('The built-in registry serves until this is corrected.', null), severity: 'warning' }];
+    }
+  }
+  start();
+
+  const look = () => {
+    const { news, changed } = take(readRegistryFile(file));
+    if (news) onChange(changed);
+  };
+  const watcher = watchRegistryFile(file, look);
+
+  return {
+    get state() {
+      return {
+        file,
+        loadedAt,
+        generation,
+        orgs: registry.orgs.length,
+        services: registry.routes.length,
+        rules: registry.rules.length,
+        problems,
+        serving,
       };
-      if (value.fallback) fallbacks.push({ route, at: value.fallback.at, path: ['orgs', code, 'services', service, 'fallback'] });
-      routes.push(route);
-      byName.set(name, route);
-      path.length -= 4;
-    }
-    const chosen = given.default_service;
-    if (chosen && !byName.has(`${code}.${chosen.value}`) && !Object.hasOwn(operations, `${code}.${chosen.value}`)) {
-      under(['orgs', code, 'default_service'], () =>
-        missing(
-          report,
-          chosen.at,
-          `${code} has no service ${chosen.value}.`,
-          chosen.value,
-          services.map((entry) => entry.name),
-        ),
-      );
-    }
-    if (org.status === 'active' && services.length === 0) {
-      under(['orgs', code], () =>
-        report.warning(orgAt, `${code} is active but has no services.`, 'Add services, or write status: planned.'),
-      );
-    }
-  }
-  if (routes.length > mostServices) report.error(0, `There are ${routes.length} services; ${mostServices} are the most.`, 'Remove some.');
-
-  for (const { route, at, path: keys } of fallbacks) {
-    const target = route.fallback ?? '';
-    under(keys, () => {
-      if (target === route.name) report.error(at, `${route.name} is its own fallback.`, 'Name another service.');
-      else if (!byName.has(target)) missing(report, at, `There is no service ${target} to fall back to.`, target, [...byName.keys()]);
-      else if (reaches(byName, target, route.name)) {
-        report.error(at, `The fallback of ${route.name} leads back to it.`, 'Let one of the services in this circle have no fallback.');
-      }
-    });
-  }
-
-  const rules: Rule[] = [];
-  file.rules?.forEach(({ value: given, at }, order) => {
-    if (!given.pattern || !given.org) return;
-    path.push('rules', order);
-    const fault = checkPattern(given.pattern.value);
-    if (fault) {
-      path.push('pattern');
-      report.error(given.pattern.at, fault.message, fault.hint);
-      path.pop();
-    }
-    const org = byOrg.get(given.org.value);
-    if (!org) missing(report, given.org.at, `There is no org ${given.org.value}.`, given.org.value, [...byOrg.keys()]);
-    else {
-      const service = given.service?.value ?? org.defaultService;
-      const where = given.service?.at ?? at;
-      if (service === null) {
-        report.error(
-          where,
-          `This rule names no service, and ${org.code} has no default_service.`,
-          `Add service: to the rule, or default_service: to ${org.code}.`,
-        );
-      } else if (!byName.has(`${org.code}.${service}`) && !Object.hasOwn(operations, `${org.code}.${service}`)) {
-        missing(
-          report,
-          where,
-          `There is no service ${org.code}.${service}.`,
-          service,
-          routes.filter((route) => route.org === org.code).map((route) => route.service),
-        );
-      } else {
-        rules.push({
-          pattern: given.pattern.value,
-          route: `${org.code}.${service}`,
-          priority: given.priority ?? defaults.priority,
-          order,
-          line: lines(at).line,
-        });
-      }
-    }
-    path.length -= 2;
-  });
-
-  const fallbackOrg = file.fallback_org;
-  if (fallbackOrg) {
-    under(['fallback_org'], () => {
-      const org = byOrg.get(fallbackOrg.value);
-      if (!org) missing(report, fallbackOrg.at, `There is no org ${fallbackOrg.value}.`, fallbackOrg.value, [...byOrg.keys()]);
-      else if (org.defaultService === null) {
-        report.warning(
-          fallbackOrg.at,
-          `${org.code} has no default_service, so nothing falls back to it.`,
-          `Add default_service: to ${org.code}.`,
+    },
+    get registry() {
+      return registry;
+    },
+    get revision() {
+      return revision;
+    },
+    text: () => text,
+    check,
+    save(next, expected) {
+      const parsed = check(next);
+      if (parsed.registry === null) throw invalid(parsed.problems);
+      const found = readRegistryFile(file);
+      const there = found.text === null ? revision : revisionOf(found.text);
+      if (there !== expected) {
+        const { news, changed } = take(found);
+        if (news) onChange(changed);
+        throw new Refusal(
+          refuse('conflict', 'The registry file was changed by somebody else meanwhile.', {
+            hint: 'Load it again, and make your change there.',
+          }),
         );
       }
-    });
-  }
-
-  const calls = file.limits === 'off' ? 'off' : file.limits?.calls;
-  return finish({
-    orgs,
-    routes,
-    rules,
-    fallbackOrg: fallbackOrg?.value ?? null,
-    limits:
-      calls === 'off'
-        ? null
-        : calls?.per_second !== undefined && calls.burst !== undefined
-          ? { perSecond: calls.per_second, burst: calls.burst }
-          : defaultLimits,
-    healthIntervalMs: file.health?.interval ?? defaults.healthIntervalMs,
-  });
+      try {
+        mkdirSync(dirname(file), { recursive: true });
+        writeWhole(file, next);
+      } catch (caught) {
+        throw new Refusal(
+          refuse('store_unavailable', `The registry cannot be written: ${why(caught)}.`, {
+            hint: `Look at the permissions and the space of ${dirname(file)}.`,
+          }),
+        );
+      }
+      const { news, changed } = take({ text: next, fault: null });
+      if (news) onChange(changed);
+    },
+    [Symbol.dispose]: () => watcher[Symbol.dispose](),
+  };
 }
 
-function missing(report: Report, at: number, message: string, word: string, names: string[]): void {
-  const meant = nearest(word, names);
-  const listed = names.slice(0, 8).join(', ');
-  report.error(
-    at,
-    message,
-    meant ? `Did you mean ${meant}?` : listed ? `There are ${listed}${names.length > 8 ? ' and more' : ''}.` : null,
+type Found = { text: string; fault: RegistryProblem | null } | { text: null; fault: RegistryProblem };
+
+const fileFault = (message: string, hint: string | null): RegistryProblem => ({
+  severity: 'error',
+  line: 1,
+  column: 1,
+  path: '',
+  message,
+  hint,
+});
+
+export function revisionOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function readRegistryFile(file: string): Found {
+  try {
+    const about = statSync(file);
+    if (!about.isFile()) {
+      const kind = about.isDirectory() ? 'a folder' : 'not a regular file';
+      return { text: null, fault: fileFault(`${file} is ${kind}.`, 'Move it away and start again, or name another file.') };
+    }
+    if (about.size > maxBytes) {
+      return {
+        text: null,
+        fault: fileFault(`${file} is larger than ${maxBytes / 1024 ** 2} MB.`, 'Split it up, or remove what is not used.'),
+      };
+    }
+    const bytes = readFileSync(file);
+    const text = bytes.toString('utf8');
+    if (isUtf8(bytes)) return { text, fault: null };
+    const at = createLines(text)(Math.max(0, text.indexOf('\ufffd')));
+    return { text, fault: { ...fileFault('The file is not UTF-8 text.', 'Save it with the encoding UTF-8.'), ...at } };
+  } catch (caught) {
+    const gone = errorCode(caught) === 'ENOENT';
+    return {
+      text: null,
+      fault: fileFault(
+        gone ? `${file} is gone.` : `${file} cannot be read: ${why(caught)}.`,
+        gone ? 'Put it back, or save the registry in the app.' : 'Give the user who runs Dispatcher the right to read it.',
+      ),
+    };
+  }
+}
+
+const errorCode = (caught: unknown) => (caught as NodeJS.ErrnoException).code ?? '';
+
+function why(caught: unknown): string {
+  const words: Record<string, string> = {
+    EACCES: 'permission denied',
+    EPERM: 'permission denied',
+    EROFS: 'the disk is read-only',
+    ENOSPC: 'the disk is full',
+    EISDIR: 'it is a folder',
+    ENOTDIR: 'a part of its path is not a folder',
+    ELOOP: 'its links lead in a circle',
+    ENOENT: 'there is no such folder',
+  };
+  return words[errorCode(caught)] ?? (caught instanceof Error ? caught.message : String(caught));
+}
+
+function invalid(problems: RegistryProblem[]): Refusal {
+  const errors = problems.filter((problem) => problem.severity === 'error');
+  const first = errors[0];
+  const issues: Issue[] = errors.map(({ path, line, column, message, hint }) => ({
+    path: path || `line ${line}`,
+    message: `line ${line}, column ${column}: ${message}${hint ? ` ${hint}` : ''}`,
+  }));
+  return new Refusal(
+    refuse(
+      'registry_invalid',
+      `The registry has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}${first ? `, in line ${first.line}: ${first.message}` : '.'}`,
+      {
+        hint: first?.hint ?? 'Correct it and save again; the registry before it still serves.',
+        issues,
+      },
+    ),
   );
 }
 
-/** Whether following fallbacks from `start` comes to `goal`. */
-function reaches(byName: Map<string, Route>, start: string, goal: string): boolean {
-  const seen = new Set<string>();
-  for (let name: string | null = start; name !== null && !seen.has(name); name = byName.get(name)?.fallback ?? null) {
-    if (name === goal) return true;
-    seen.add(name);
+/** Replaces `file`, or what it links to, in one step; whoever reads sees the old text or the new. Keeps the mode. */
+function writeWhole(file: string, text: string): void {
+  const target = existsSync(file) ? realpathSync(file) : file;
+  const mode = existsSync(target) ? statSync(target).mode & 0o777 : null;
+  if (existsSync(target) && !statSync(target).isFile()) throw Object.assign(new Error('not a file'), { code: 'EISDIR' });
+  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  const handle = openSync(temporary, 'wx', mode ?? 0o644);
+  try {
+    try {
+      if (mode !== null) fchmodSync(handle, mode);
+      const bytes = Buffer.from(text);
+      for (let written = 0; written < bytes.length; ) written += writeSync(handle, bytes, written);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(temporary, target);
+  } catch (caught) {
+    unlinkSync(temporary);
+    throw caught;
   }
-  return false;
+  syncFolder(dirname(target));
 }
 
-function pathText(path: (string | number)[]): string {
-  return path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${key}` : key), '');
+/** Makes the rename itself durable. Windows has no such thing for folders. */
+function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return;
+  const handle = openSync(folder, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** The JSON Schema the first line of the registry names. Editors do without it, so a failure is none. */
+function writeSchema(file: string, create: boolean): void {
+  const schema = join(dirname(file), 'registry.schema.json');
+  const text = `${JSON.stringify(registrySchema(), null, 2)}\n`;
+  try {
+    if (existsSync(schema) ? readFileSync(schema, 'utf8') !== text : create) writeFileSync(schema, text);
+  } catch {
+    // Nothing depends on it.
+  }
+}
+
+/** Calls `look` when `file`, or what it links to, may have changed and is still again. */
+function watchRegistryFile(file: string, look: () => void): Disposable {
+  let timer: NodeJS.Timeout | null = null;
+  let since = 0;
+  const stirred = () => {
+    const now = performance.now();
+    if (timer === null) since = now;
+    else clearTimeout(timer);
+    timer = setTimeout(
+      () => {
+        timer = null;
+        look();
+      },
+      Math.max(0, Math.min(STILL_MS, since + PATIENCE_MS - now)),
+    );
+  };
+  const watchers: FSWatcher[] = [];
+  const watchFolderOf = (path: string) => {
+    try {
+      const watcher = watch(dirname(path), (_event, name) => {
+        if (name === null || name === basename(path)) stirred();
+      });
+      watcher.on('error', () => watcher.close());
+      watchers.push(watcher);
+    } catch {
+      // No folder, or no more watches to be had: the poll below sees it.
+    }
+  };
+  watchFolderOf(file);
+  try {
+    const target = realpathSync(file);
+    if (target !== file) watchFolderOf(target);
+  } catch {
+    // Not there yet.
+  }
+  watchFile(file, { interval: POLL_MS }, stirred);
+  return {
+    [Symbol.dispose]() {
+      for (const watcher of watchers) watcher.close();
+      unwatchFile(file, stirred);
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}
+
+/**
+ * The text with one more example for `route` (ORG.service). Only the new line is written; every other byte stays, comments
+ * included. The text itself when the example is there already.
+ * Throws `Refusal`: registry_invalid (not YAML), route_unknown (no such service in the text).
+ */
+export function addExample(text: string, route: string, example: string): string {
+  const document = parseDocument(text);
+  if (document.errors.length > 0) throw invalid(parseRegistry(text).problems);
+  const [org = '', ...rest] = route.split('.');
+  const path = ['orgs', org, 'services', rest.join('.')];
+  const service = document.getIn(path, true);
+  if (!document.hasIn(path)) {
+    throw new Refusal(refuse('route_unknown', `The registry has no service ${route}.`, { hint: 'Name a service of the registry.' }));
+  }
+  const before: unknown = document.toJS();
+  const known: unknown = document.getIn([...path, 'examples']);
+  const had: unknown[] = isSeq(known) ? (known.toJSON() as unknown[]) : [];
+  if (had.includes(example)) return text;
+
+  const edited = insertExample(text, service, example);
+  if (edited !== null && sameButFor(before, edited, path, [...had, example])) return edited;
+  // Unusual layouts are written anew; comments stay, spacing may not.
+  if (isSeq(known)) document.addIn([...path, 'examples'], example);
+  else document.setIn([...path, 'examples'], [example]);
+  return document.toString({ lineWidth: 0 });
+}
+
+function insertExample(text: string, service: unknown, example: string): string | null {
+  if (!isMap(service) || service.items.length === 0) return null;
+  const eol = text.includes('\r\n') ? '\r\n' : '\n';
+  const plain = stringify(example, { lineWidth: 0 }).trimEnd();
+  const quoted = JSON.stringify(example);
+  const item = plain.includes('\n') ? quoted : plain;
+  const insert = (at: number, what: string) => text.slice(0, at) + what + text.slice(at);
+  /** After the line that `end` is in, a line of its own. */
+  const insertLines = (end: number, lines: string) => {
+    if (end > 0 && text[end - 1] === '\n') return insert(end, `${lines}${eol}`);
+    const at = text.indexOf('\n', end);
+    return at < 0 ? `${text}${eol}${lines}${eol}` : insert(at + 1, `${lines}${eol}`);
+  };
+  const endOf = (node: unknown): number | null => (isMap(node) || isSeq(node) || isScalar(node) ? (node.range?.[1] ?? null) : null);
+  const indentOf = (at: number) => /^[ ]*/.exec(text.slice(text.lastIndexOf('\n', at - 1) + 1, at))?.[0] ?? '';
+
+  const examples = service.items.find((pair: Pair) => isScalar(pair.key) && pair.key.value === 'examples')?.value;
+  if (isSeq(examples)) {
+    const last = examples.items.at(-1);
+    const end = endOf(last);
+    if (examples.flow) {
+      return end === null ? insert((examples.range?.[0] ?? 0) + 1, quoted) : insert(end, `, ${quoted}`);
+    }
+    if (end === null || examples.range == null) return null;
+    return insertLines(end, `${indentOf(examples.range[0])}- ${item}`);
+  }
+  if (examples != null) return null;
+  const last = service.items.at(-1);
+  const end = endOf(last?.value) ?? endOf(last?.key);
+  if (end === null || service.range == null) return null;
+  if (service.flow) return insert(end, `, examples: [${quoted}]`);
+  const indent = indentOf(service.range[0]);
+  return insertLines(end, `${indent}examples:${eol}${indent}  - ${item}`);
+}
+
+/** Whether `text` says what `before` said, with `examples` at `path`. */
+function sameButFor(before: unknown, text: string, path: string[], examples: unknown[]): boolean {
+  const document = parseDocument(text);
+  if (document.errors.length > 0) return false;
+  const expected = structuredClone(before) as Record<string, unknown>;
+  let at = expected;
+  for (const key of path) at = at[key] as Record<string, unknown>;
+  at.examples = examples;
+  return sorted(document.toJS()) === sorted(expected);
+}
+
+function sorted(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
 }

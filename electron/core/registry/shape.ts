@@ -4,9 +4,12 @@
  */
 import type { Node } from './yaml.ts';
 
+/** What to write instead; a function where finding it takes time, because only problems that are shown need it. */
+export type Hint = string | null | (() => string | null);
+
 export interface Report {
-  error(at: number, message: string, hint?: string | null): void;
-  warning(at: number, message: string, hint?: string | null): void;
+  error(at: number, message: string, hint?: Hint): void;
+  warning(at: number, message: string, hint?: Hint): void;
   /** Keys from the root to what is being read. */
   readonly path: (string | number)[];
 }

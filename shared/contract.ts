@@ -68,14 +68,14 @@ export interface Call extends Ask {
 
 // --- built-in routes ------------------------------------------------------------------------------------------------
 
-export interface Operation<In = unknown, Out = unknown> {
+export interface Operation<Schema extends z.ZodType = z.ZodType, Out = unknown> {
   name: string;
   summary: string;
   /** `read` changes nothing and leaves no audit row; `write` is audited like any dispatch. */
   effect: 'read' | 'write';
   needs: Capability;
   http: `${'GET' | 'POST' | 'PUT' | 'DELETE'} /${string}`;
-  input: z.ZodType<In>;
+  input: Schema;
   /** Carries the type of the answer; nothing is parsed on the way out of our own process. */
   output?: Out;
 }
@@ -84,7 +84,7 @@ const page = { limit: z.coerce.number().int().min(1).max(500).default(100) };
 const nothing = z.strictObject({});
 
 function operation<Out>() {
-  return <In>(definition: Omit<Operation<In, Out>, 'output'>): Operation<In, Out> => definition;
+  return <Schema extends z.ZodType>(definition: Omit<Operation<Schema, Out>, 'output'>): Operation<Schema, Out> => definition;
 }
 
 export const operations = {

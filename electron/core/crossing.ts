@@ -219,7 +219,7 @@ function readOrMakeKey(file: string): KeyObject {
   // wx: of two processes that start at once one wins, the other reads what it wrote.
   try {
     const handle = openSync(file, 'wx', 0o600);
-    writeSync(handle, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    writeSync(handle, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
     fsyncSync(handle);
     closeSync(handle);
     return privateKey;

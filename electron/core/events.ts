@@ -8,7 +8,8 @@ export interface Journal {
   publish(body: EventBody, signal?: string | null): void;
   /** Events after `since`, or null when the oldest of them are no longer kept. */
   after(since: number): Event[] | null;
-  watch(listener: (batch: Event[]) => void): () => void;
+  /** Gives what stops it; that says whether it still watched. */
+  watch(listener: (batch: Event[]) => void): () => boolean;
   signals(limit: number): { seq: number; at: number; signal: string }[];
 }
 

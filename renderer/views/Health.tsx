@@ -28,7 +28,7 @@ export function Health() {
   const health = useLive('health');
   const routes = useLive('routes');
   const breakers = useLive('breakers') ?? [];
-  const filter: Filter = { q: '', status: null, ...(useUi((ui) => ui.filters['health']) as Partial<Filter> | undefined) };
+  const filter: Filter = { q: '', status: null, ...(useUi((ui) => ui.filters.health) as Partial<Filter> | undefined) };
   const setFilter = useUi((ui) => ui.setFilter);
   const change = (next: Partial<Filter>) => setFilter('health', { ...filter, ...next });
   const [probing, setProbing] = useState(false);
@@ -69,7 +69,7 @@ export function Health() {
           </Button>
         }
       >
-        {probed.length === 0 ? 'No service has a health URL' : `${counts['healthy']} of ${probed.length} services are healthy`}
+        {probed.length === 0 ? 'No service has a health URL' : `${counts.healthy} of ${probed.length} services are healthy`}
       </ViewHead>
       <div className="min-h-0 flex-1 space-y-5 overflow-auto border-t px-4 py-4 lg:px-6">
         {incidents.map((incident) => (

@@ -28,7 +28,7 @@ export interface RoutesFilter {
 const initial: RoutesFilter = { tab: 'services', q: '', org: null, text: '' };
 
 export function useRoutesFilter(): [RoutesFilter, (change: Partial<RoutesFilter>) => void] {
-  const filter = useUi((ui) => ui.filters['routes']) as RoutesFilter | undefined;
+  const filter = useUi((ui) => ui.filters.routes) as RoutesFilter | undefined;
   const set = useUi((ui) => ui.setFilter);
   const current = { ...initial, ...filter };
   return [current, (change) => set('routes', { ...current, ...change })];

@@ -1,0 +1,32 @@
+/** Answers without calling anything, as seed 000's mock client does. */
+import type { Runner } from './runner.ts';
+
+/**
+ * `responses` by endpoint; a route name is a key too. Anything else answers `{success: true, mock: true, route, query}`.
+ * Attempts are recorded as if a service had answered 200; nothing leaves the machine.
+ */
+export function createMockRunner({
+  responses = {},
+  clock = Date.now,
+}: {
+  responses?: Record<string, unknown>;
+  clock?: () => number;
+} = {}): Runner {
+  return async ({ route, text, params, attempts, newAttemptId }) => {
+    const key = [route.endpoint, route.name].find((name) => name !== null && Object.hasOwn(responses, name)) ?? null;
+    attempts.push({
+      id: newAttemptId(),
+      route: route.name,
+      endpoint: route.endpoint,
+      startedAt: clock(),
+      durationMs: 0,
+      status: 200,
+      error: null,
+    });
+    if (key !== null) return { ok: true, result: structuredClone(responses[key]) };
+    return {
+      ok: true,
+      result: { success: true, mock: true, route: route.name, query: text ?? (typeof params.query === 'string' ? params.query : null) },
+    };
+  };
+}

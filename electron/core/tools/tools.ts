@@ -1,0 +1,512 @@
+/** The built-in tools: real work with nothing else installed. Each takes typed params, or finds them in a text. */
+import { createHash, getHashes, randomFillSync, randomUUID } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
+import { arch, cpus, freemem, homedir, hostname, loadavg, platform, release, totalmem, uptime } from 'node:os';
+import { z } from 'zod';
+import { Refusal, refuse } from '../../../shared/errors.ts';
+import type { Outcome, Run } from '../runners/runner.ts';
+import { CalcError, calculate } from './calc.ts';
+
+export interface Tool {
+  name: string;
+  summary: string;
+  /** Texts that mean this tool, for the operator and for help. */
+  examples: string[];
+  input: z.ZodType;
+  /** `params` is what `input` made of them. May throw a Refusal instead of answering with the failure. */
+  run(params: unknown, run: Run): Outcome | Promise<Outcome>;
+}
+
+const text = z.string().max(1_000_000).optional();
+
+function tool<Schema extends z.ZodType>(definition: {
+  name: string;
+  summary: string;
+  examples: string[];
+  input: Schema;
+  answer(params: z.output<Schema>, run: Run): unknown;
+}): Tool {
+  const { name, summary, examples, input, answer } = definition;
+  const run = async (params: z.output<Schema>, about: Run): Promise<Outcome> => ({ ok: true, result: await answer(params, about) });
+  return { name, summary, examples, input, run: run as Tool['run'] };
+}
+
+function misfit(path: string, message: string, hint: string): Refusal {
+  return new Refusal(refuse('input_invalid', message, { hint, issues: [{ path: `params.${path}`, message }] }));
+}
+
+/** All of them by name. `clock`: milliseconds since the epoch. */
+export function createTools({ clock = Date.now }: { clock?: () => number } = {}): Map<string, Tool> {
+  const tools = [calc, time(clock), system, hash, uuid, words, json, echo];
+  return new Map(tools.map((each) => [each.name, each]));
+}
+
+// --- calc -----------------------------------------------------------------------------------------------------------
+
+const calc = tool({
+  name: 'calc',
+  summary: 'Arithmetic, in signs or in words',
+  examples: ['what is 2+2', 'calculate 15% of 80', 'sqrt(2)*3', '12 times 7', 'how much is 100 divided by 8', '2 to the power of 10'],
+  input: z.strictObject({ text, expression: z.string().max(2000).optional() }),
+  answer(params) {
+    const asked = params.expression ?? params.text;
+    if (asked === undefined) throw misfit('text', 'There is nothing to calculate.', 'Write an expression, such as 2+2 or 15% of 80.');
+    try {
+      return calculate(asked);
+    } catch (caught) {
+      if (!(caught instanceof CalcError)) throw caught;
+      throw misfit(
+        params.expression === undefined ? 'text' : 'expression',
+        caught.message,
+        'Write an expression, such as 2+2, 15% of 80 or sqrt(2)*3.',
+      );
+    }
+  },
+});
+
+// --- time -----------------------------------------------------------------------------------------------------------
+
+/** Places people name that are no city of the time zone database. */
+const places: Record<string, string> = {
+  ...{
+    utc: 'UTC',
+    gmt: 'UTC',
+    zulu: 'UTC',
+    japan: 'Asia/Tokyo',
+    china: 'Asia/Shanghai',
+    beijing: 'Asia/Shanghai',
+    india: 'Asia/Kolkata',
+    delhi: 'Asia/Kolkata',
+  },
+  ...{
+    mumbai: 'Asia/Kolkata',
+    bangalore: 'Asia/Kolkata',
+    korea: 'Asia/Seoul',
+    germany: 'Europe/Berlin',
+    munich: 'Europe/Berlin',
+    hamburg: 'Europe/Berlin',
+  },
+  ...{
+    france: 'Europe/Paris',
+    spain: 'Europe/Madrid',
+    barcelona: 'Europe/Madrid',
+    italy: 'Europe/Rome',
+    milan: 'Europe/Rome',
+    uk: 'Europe/London',
+    england: 'Europe/London',
+  },
+  ...{
+    switzerland: 'Europe/Zurich',
+    geneva: 'Europe/Zurich',
+    austria: 'Europe/Vienna',
+    netherlands: 'Europe/Amsterdam',
+    sweden: 'Europe/Stockholm',
+    poland: 'Europe/Warsaw',
+  },
+  ...{
+    nyc: 'America/New_York',
+    boston: 'America/New_York',
+    washington: 'America/New_York',
+    miami: 'America/New_York',
+    atlanta: 'America/New_York',
+  },
+  ...{
+    california: 'America/Los_Angeles',
+    'san francisco': 'America/Los_Angeles',
+    seattle: 'America/Los_Angeles',
+    'las vegas': 'America/Los_Angeles',
+  },
+  ...{
+    texas: 'America/Chicago',
+    houston: 'America/Chicago',
+    dallas: 'America/Chicago',
+    austin: 'America/Chicago',
+    minneapolis: 'America/Chicago',
+    montreal: 'America/Toronto',
+  },
+  ...{
+    ottawa: 'America/Toronto',
+    hawaii: 'Pacific/Honolulu',
+    canberra: 'Australia/Sydney',
+    'new zealand': 'Pacific/Auckland',
+    wellington: 'Pacific/Auckland',
+  },
+  ...{
+    est: 'America/New_York',
+    pst: 'America/Los_Angeles',
+    cet: 'Europe/Paris',
+    pt: 'America/Los_Angeles',
+    et: 'America/New_York',
+    'rio de janeiro': 'America/Sao_Paulo',
+  },
+};
+
+let cities: Map<string, string> | null = null;
+
+function zoneNamed(place: string): string | null {
+  cities ??= new Map(
+    Intl.supportedValuesOf('timeZone').flatMap((zone) => [
+      [zone.toLowerCase(), zone],
+      [
+        zone
+          .slice(zone.lastIndexOf('/') + 1)
+          .replaceAll('_', ' ')
+          .toLowerCase(),
+        zone,
+      ],
+    ]),
+  );
+  const wanted = place.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase().replaceAll('_', ' ').trim();
+  const known = places[wanted] ?? cities.get(wanted) ?? cities.get(wanted.replaceAll(' ', '_'));
+  if (known !== undefined) return known;
+  if (!/^(etc\/|utc|gmt)?[a-z+\-\d/: ]+$/i.test(wanted) || !(/[/]/.test(wanted) || /^[+-]\d/.test(wanted))) return null;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: wanted.replaceAll(' ', '_') }).resolvedOptions().timeZone;
+  } catch {
+    return null;
+  }
+}
+
+/** The place after the last "in", "at" or "for"; null when the text names none. */
+function placeIn(sentence: string): string | null {
+  const bare = sentence
+    .replace(/[?!.]+\s*$/, '')
+    .replace(/\b(right )?now\b|\bplease\b|\btoday\b|\bcurrently\b/gi, ' ')
+    .replace(/\s+/g, ' ')
+    .trim();
+  const named = /.*\b(?:in|at|for)\s+(?:the\s+)?([\p{L}\p{M}][\p{L}\p{M}\s/_+\-\d:]{0,60})$/iu.exec(bare)?.[1];
+  if (named !== undefined) return named.trim();
+  const trailing = /\b(utc|gmt|[a-z]+\/[a-z_/]+)$/i.exec(bare)?.[1] ?? /^([\p{L}\p{M}\s]{2,40}?)\s+time$/iu.exec(bare)?.[1];
+  return trailing !== undefined && zoneNamed(trailing) !== null ? trailing : null;
+}
+
+function time(clock: () => number): Tool {
+  return tool({
+    name: 'time',
+    summary: 'The time now, here or in another zone',
+    examples: ['what time is it', 'what time is it in Tokyo', 'current date and time', 'time in New York', "what's the date today"],
+    input: z.strictObject({
+      text: z.string().max(2000).optional(),
+      zone: z.string().min(1).max(100).optional(),
+      at: z.union([z.number(), z.string().max(100)]).optional(),
+    }),
+    answer({ text: asked, zone, at }) {
+      const place = zone ?? (asked === undefined ? null : placeIn(asked));
+      const found = place === null ? Intl.DateTimeFormat().resolvedOptions().timeZone : zoneNamed(place);
+      if (found === null)
+        throw misfit(
+          zone === undefined ? 'text' : 'zone',
+          `"${place}" is no time zone or city known here.`,
+          'Write a city such as Tokyo, or a zone such as Europe/Berlin.',
+        );
+      const epochMs = at === undefined ? clock() : typeof at === 'number' ? at : Date.parse(at);
+      const date = new Date(epochMs);
+      if (Number.isNaN(date.getTime()))
+        throw misfit('at', 'That is not a time.', 'Write milliseconds since 1970, or 2026-01-31T12:00:00Z.');
+      const part = Object.fromEntries(
+        new Intl.DateTimeFormat('en-GB', {
+          timeZone: found,
+          hourCycle: 'h23',
+          ...{
+            weekday: 'long',
+            year: 'numeric',
+            month: '2-digit',
+            day: '2-digit',
+            hour: '2-digit',
+            minute: '2-digit',
+            second: '2-digit',
+            timeZoneName: 'longOffset',
+          },
+        })
+          .formatToParts(date)
+          .map(({ type, value }) => [type, value]),
+      );
+      const offset = part.timeZoneName === 'GMT' ? '+00:00' : part.timeZoneName!.replace('GMT', '');
+      const day = `${part.year}-${part.month}-${part.day}`;
+      const clockTime = `${part.hour}:${part.minute}:${part.second}`;
+      return {
+        ...{
+          zone: found,
+          date: day,
+          time: clockTime,
+          weekday: part.weekday,
+          offset,
+          local: `${day}T${clockTime}${offset}`,
+          utc: date.toISOString(),
+          epochMs,
+        },
+        text: `${part.hour}:${part.minute} on ${part.weekday}, ${day} (${found}, UTC${offset})`,
+      };
+    },
+  });
+}
+
+// --- system ---------------------------------------------------------------------------------------------------------
+
+const system = tool({
+  name: 'system',
+  summary: 'CPU, memory, disk and uptime of this machine',
+  examples: [
+    'how much memory is free',
+    'system status',
+    'disk space left',
+    'how long has this machine been up',
+    'cpu load',
+    'hostname of this machine',
+  ],
+  input: z.strictObject({ text: z.string().max(2000).optional() }),
+  async answer() {
+    const processors = cpus();
+    const [one, five, fifteen] = loadavg();
+    // Windows keeps no load average: null says so, 0 would say idle.
+    const load = platform() === 'win32' ? null : { one, five, fifteen };
+    return {
+      hostname: hostname(),
+      platform: platform(),
+      release: release(),
+      arch: arch(),
+      node: process.version,
+      uptimeSeconds: Math.round(uptime()),
+      cpu: { model: processors[0]?.model.trim() ?? null, cores: processors.length, load },
+      memory: { totalBytes: totalmem(), freeBytes: freemem() },
+      disk: await disk(homedir()),
+    };
+  },
+});
+
+async function disk(path: string): Promise<{ path: string; totalBytes: number; freeBytes: number } | null> {
+  try {
+    const { blocks, bavail, bsize } = await statfs(path);
+    return { path, totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+  } catch {
+    return null;
+  }
+}
+
+// --- hash -----------------------------------------------------------------------------------------------------------
+
+const algorithms = ['sha256', 'sha512', 'sha384', 'sha224', 'sha1', 'md5', 'sha3-256', 'sha3-512', 'blake2b512', 'blake2s256'] as const;
+const hashCommand =
+  /^\s*(?:(?:please|calculate|compute|make|get|give me|what is|what's)\s+)*(?:the\s+)?(?:(?:(md5|sha-?(?:1|224|256|384|512)|sha3-(?:256|512)|blake2[bs]\d+)(?:\s+(?:hash|sum|digest|checksum))?|hash|checksum|digest)\s*(?:of|for)?\s*:?\s+)(?:the\s+(?:text|string|word)\s+)?(.+)$/is;
+
+const hash = tool({
+  name: 'hash',
+  summary: 'SHA-256 and other digests of a text',
+  examples: ['sha256 of hello', 'hash this text', 'md5 of password', 'sha512 checksum of abc'],
+  input: z.strictObject({
+    text,
+    value: z.string().max(10_000_000).optional(),
+    algorithm: z.enum(algorithms).optional(),
+    encoding: z.enum(['hex', 'base64', 'base64url']).default('hex'),
+  }),
+  answer({ text: asked, value, algorithm, encoding }) {
+    // With the algorithm given apart, the text is the text and not a sentence about it.
+    const spoken = value === undefined && algorithm === undefined && asked !== undefined ? hashCommand.exec(asked) : null;
+    const data = value ?? (spoken ? unquote(spoken[2]!) : asked);
+    if (data === undefined) throw misfit('value', 'There is nothing to hash.', 'Write sha256 of hello, or give value.');
+    const named = spoken?.[1]?.toLowerCase().replace(/^sha-(\d)/, 'sha$1');
+    const chosen = algorithm ?? (named !== undefined && (algorithms as readonly string[]).includes(named) ? named : 'sha256');
+    if (!getHashes().some((name) => name.toLowerCase() === chosen))
+      throw misfit('algorithm', `${chosen} is not offered on this machine.`, 'Take sha256.');
+    return {
+      algorithm: chosen,
+      encoding,
+      bytes: Buffer.byteLength(data),
+      digest: createHash(chosen).update(data, 'utf8').digest(encoding),
+    };
+  },
+});
+
+function unquote(value: string): string {
+  const trimmed = value.trim();
+  return /^(["'`]).*\1$/s.test(trimmed) && trimmed.length >= 2 ? trimmed.slice(1, -1) : trimmed;
+}
+
+// --- uuid -----------------------------------------------------------------------------------------------------------
+
+const uuid = tool({
+  name: 'uuid',
+  summary: 'Fresh UUIDs, version 4 or 7',
+  examples: ['generate a uuid', 'give me 5 uuids', 'new random id', 'uuid v7'],
+  input: z.strictObject({
+    text: z.string().max(2000).optional(),
+    count: z.number().int().min(1).max(1000).optional(),
+    version: z.union([z.literal(4), z.literal(7)]).optional(),
+  }),
+  answer({ text: asked = '', count, version }) {
+    const wanted = count ?? Number(/\b(\d{1,4})\s+(?:\w+\s+){0,2}(?:uu?ids?|guids?|ids?)\b/i.exec(asked)?.[1] ?? 1);
+    if (wanted < 1 || wanted > 1000) throw misfit('text', 'From 1 to 1000 at a time.', 'Ask for fewer.');
+    const chosen = version ?? (/\b(?:v|version )7\b/i.test(asked) ? 7 : 4);
+    const uuids = Array.from({ length: wanted }, () => (chosen === 7 ? uuid7(Date.now()) : randomUUID()));
+    return { version: chosen, uuid: uuids[0], uuids };
+  },
+});
+
+/** RFC 9562, 5.7: 48 bits of milliseconds, then chance. */
+function uuid7(now: number): string {
+  const bytes = randomFillSync(Buffer.alloc(16));
+  bytes.writeUIntBE(now, 0, 6);
+  bytes[6] = 0x70 | (bytes[6]! & 0x0f);
+  bytes[8] = 0x80 | (bytes[8]! & 0x3f);
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+// --- text -----------------------------------------------------------------------------------------------------------
+
+const textOps = ['count', 'upper', 'lower', 'title', 'reverse', 'slug', 'trim'] as const;
+const textCommands: [(typeof textOps)[number], RegExp][] = [
+  [
+    'count',
+    /^\s*(?:please\s+)?(?:count(?:\s+(?:the\s+)?(?:words|characters|letters|lines))?(?:\s+and\s+(?:words|characters|lines))?|how many (?:words|characters|letters|lines)(?:\s+are)?(?:\s+there)?|word count)\s*(?:in|of)?\s*:?\s+(.+)$/is,
+  ],
+  ['upper', /^\s*(?:please\s+)?(?:(?:make|convert|turn|put)\s+)?(?:to\s+)?(?:upper ?case|capitali[sz]e|upper)\s*:?\s+(.+)$/is],
+  ['upper', /^\s*(?:make|convert|turn|put)\s+(.+?)\s+(?:in|into|to)\s+upper ?case\s*$/is],
+  ['lower', /^\s*(?:please\s+)?(?:(?:make|convert|turn|put)\s+)?(?:to\s+)?(?:lower ?case|lower)\s*:?\s+(.+)$/is],
+  ['lower', /^\s*(?:make|convert|turn|put)\s+(.+?)\s+(?:in|into|to)\s+lower ?case\s*$/is],
+  ['title', /^\s*(?:please\s+)?title ?case\s*:?\s+(.+)$/is],
+  ['reverse', /^\s*(?:please\s+)?reverse(?:\s+the\s+(?:text|string|word))?\s*:?\s+(.+)$/is],
+  ['slug', /^\s*(?:please\s+)?(?:make (?:a|the) )?(?:slug(?:ify)?)\s*(?:of|for|from)?\s*:?\s+(.+)$/is],
+  ['trim', /^\s*(?:please\s+)?trim\s*:?\s+(.+)$/is],
+];
+
+const words = tool({
+  name: 'text',
+  summary: 'Count, change case, reverse or slug a text',
+  examples: [
+    'count words in the quick brown fox',
+    'uppercase hello world',
+    'reverse stressed',
+    'slug of My First Post',
+    'how many characters are in this sentence',
+  ],
+  input: z.strictObject({ text, value: z.string().max(1_000_000).optional(), op: z.enum(textOps).optional() }),
+  answer({ text: asked, value, op }) {
+    let chosen = op;
+    let data = value ?? asked;
+    if (data === undefined) throw misfit('value', 'There is no text to work on.', 'Write uppercase hello, or give op and value.');
+    if (op === undefined && value === undefined) {
+      for (const [name, command] of textCommands) {
+        const said = command.exec(data)?.[1];
+        if (said === undefined) continue;
+        chosen = name;
+        data = unquote(said);
+        break;
+      }
+    }
+    chosen ??= 'count';
+    return chosen === 'count' ? { op: chosen, ...countOf(data) } : { op: chosen, text: changed(chosen, data) };
+  },
+});
+
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+const wordsOf = new Intl.Segmenter('en', { granularity: 'word' });
+
+function countOf(data: string): { words: number; characters: number; lines: number; bytes: number } {
+  let count = 0;
+  for (const { isWordLike } of wordsOf.segment(data)) if (isWordLike === true) count += 1;
+  let characters = 0;
+  for (const _ of graphemes.segment(data)) characters += 1;
+  return {
+    words: count,
+    characters,
+    lines: data === '' ? 0 : data.split(/\r\n|[\n\r\u2028\u2029]/).length,
+    bytes: Buffer.byteLength(data),
+  };
+}
+
+function changed(op: Exclude<(typeof textOps)[number], 'count'>, data: string): string {
+  switch (op) {
+    case 'upper':
+      return data.toUpperCase();
+    case 'lower':
+      return data.toLowerCase();
+    case 'title':
+      return data.toLowerCase().replace(/(?<![\p{L}\p{N}'’])\p{L}/gu, (letter) => letter.toUpperCase());
+    case 'trim':
+      return data.trim();
+    case 'reverse':
+      // By what a person sees as one character: a flag or an accented letter stays whole.
+      return Array.from(graphemes.segment(data), ({ segment }) => segment)
+        .reverse()
+        .join('');
+    case 'slug':
+      return data
+        .normalize('NFKD')
+        .replace(/\p{M}/gu, '')
+        .toLowerCase()
+        .replace(/ß/g, 'ss')
+        .replace(/[^\p{L}\p{N}]+/gu, '-')
+        .replace(/^-+|-+$/g, '')
+        .slice(0, 200);
+  }
+}
+
+// --- json -----------------------------------------------------------------------------------------------------------
+
+const json = tool({
+  name: 'json',
+  summary: 'Check and format JSON',
+  examples: ['format json {"a":1}', 'is this valid json [1,2', 'minify json { "a": 1 }', 'pretty print this json'],
+  input: z.strictObject({
+    text,
+    value: z.unknown().optional(),
+    op: z.enum(['format', 'minify', 'validate']).optional(),
+    indent: z.number().int().min(0).max(10).default(2),
+  }),
+  answer({ text: asked, value, op, indent }) {
+    const source =
+      typeof value === 'string' ? value : value !== undefined ? JSON.stringify(value) : asked === undefined ? undefined : jsonIn(asked);
+    if (source === undefined) throw misfit('value', 'There is no JSON to look at.', 'Write format json {"a": 1}, or give value.');
+    const before = asked === undefined ? '' : asked.slice(0, Math.max(0, asked.indexOf(source)));
+    const chosen = op ?? (/\bminify|\bcompact/i.test(before) ? 'minify' : /\bvalid/i.test(before) ? 'validate' : 'format');
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(source);
+    } catch (caught) {
+      const error = {
+        ...placeOf(source, caught),
+        message: (caught as Error).message.replace(/\s*in JSON at position.*$|,? "?\.{0,3}.{0,60} is not valid JSON$/s, ''),
+      };
+      if (chosen === 'validate') return { op: chosen, valid: false, error };
+      throw misfit(
+        'value',
+        `That is not JSON: ${error.message}${error.line === null ? '' : ` at line ${error.line}, column ${error.column}`}.`,
+        'Correct that place and try again.',
+      );
+    }
+    if (chosen === 'validate')
+      return { op: chosen, valid: true, kind: parsed === null ? 'null' : Array.isArray(parsed) ? 'array' : typeof parsed };
+    try {
+      return { op: chosen, valid: true, text: JSON.stringify(parsed, null, chosen === 'minify' ? 0 : indent) };
+    } catch {
+      throw misfit('value', 'That is nested too deep.', 'Take a smaller part of it.');
+    }
+  },
+});
+
+/** From the first bracket on, else the whole. */
+function jsonIn(sentence: string): string {
+  const start = sentence.search(/[[{]/);
+  return start === -1
+    ? sentence.replace(/^\s*(?:please\s+)?(?:format|validate|minify|check|pretty[- ]?print)(?:\s+(?:this|the))?(?:\s+json)?\s*:?\s+/i, '')
+    : sentence.slice(start).trim();
+}
+
+/** 1-based. V8 names a position, and for some errors none. */
+function placeOf(source: string, caught: unknown): { line: number | null; column: number | null } {
+  const message = (caught as Error).message;
+  const position = /position (\d+)/.exec(message)?.[1] ?? (/Unexpected end/.test(message) ? String(source.length) : undefined);
+  if (position === undefined) return { line: null, column: null };
+  const before = source.slice(0, Number(position)).split('\n');
+  return { line: before.length, column: before.at(-1)!.length + 1 };
+}
+
+// --- echo -----------------------------------------------------------------------------------------------------------
+
+const echo = tool({
+  name: 'echo',
+  summary: 'Gives back what it was given',
+  examples: ['echo hello', 'say hello back', 'repeat after me: hello'],
+  input: z.looseObject({ text }),
+  answer: ({ text: asked, ...params }) => ({ text: asked ?? null, params }),
+});

@@ -1,0 +1,67 @@
+/**
+ * What the two ends of the store say to each other. Operations travel as one flat array a tick, code first and then its fields in the order
+ * given here, because one array of strings and numbers crosses to another thread several times faster than as many objects.
+ */
+import type { KeyObject } from 'node:crypto';
+import type { WireError } from '../../../shared/errors.ts';
+
+export const OP = {
+  /** at, crossing, job, caller, door, route, detail, hasJobRow (0 or 1), text, params, confidence, why */
+  begin: 1,
+  /** at, crossing, job, caller, door, route, outcome, detail, state (null: no job to end), durationMs, errorCode, errorMessage, attempts, record */
+  finish: 2,
+  /** at, kind, caller, door, route, outcome, detail */
+  append: 3,
+  /** key, value */
+  setting: 4,
+  /** text, route, at */
+  example: 5,
+  /** id, name, capabilities, hash, createdAt */
+  addToken: 6,
+  /** id */
+  revokeToken: 7,
+  // From here on nobody waits for an answer.
+  /** job, progress, note */
+  progress: 8,
+  /** job, at */
+  cancelRequested: 9,
+  /** route, at, status, latencyMs */
+  health: 10,
+  /** id, at */
+  touchToken: 11,
+} as const;
+
+/** Number of fields behind each code. */
+export const ARITY: readonly number[] = [0, 12, 14, 7, 2, 3, 5, 1, 3, 2, 4, 2];
+
+/** Codes up to this one are answered, in order. */
+export const LAST_ANSWERED = OP.revokeToken;
+
+export type Field = string | number | null;
+
+/** `null` asks the writer to finish what it has, sign a last checkpoint and close. */
+export type ToWriter = Field[] | null;
+
+export type FromWriter =
+  | { t: 'ready'; leftRunning: { id: string; route: string | null }[] }
+  | { t: 'refused'; error: WireError }
+  /**
+   * One commit. For every answered operation in order: the seq of its audit row, 0 if it has none, -1 if it alone failed. `hashes` holds 64
+   * digits for each seq above 0, `errors` one entry for each -1.
+   */
+  | { t: 'done'; seqs: number[]; hashes: string; errors: WireError[] }
+  /** The commit failed: nothing of the next `count` answered operations was written. */
+  | { t: 'failed'; count: number; error: WireError }
+  | { t: 'closed' };
+
+export interface WriterData {
+  file: string;
+  checkpointFile: string;
+  key: KeyObject;
+  /** When the store was opened, for what is found left running. */
+  openedAt: number;
+  /** Bound on the database's size in pages, for tests of a full disk. */
+  maxPages: number | null;
+  /** Rows after which a checkpoint is due. */
+  checkpointRows: number;
+}

@@ -1,0 +1,231 @@
+/** What the fronts read. Synchronous, on a read-only connection of the calling thread; every page is bounded. */
+import Database from 'better-sqlite3';
+import { Refusal, refuse } from '../../../shared/errors.ts';
+import type { AuditEntry, HealthSample, Job, JobDetail, TokenInfo } from '../../../shared/model.ts';
+import { storeFailure } from './failures.ts';
+
+/** Rows in one page at most. */
+const PAGE_MAX = 500;
+/** Jobs that one page of a text search looks at, newest first; the cursor goes on behind them. */
+const SEARCH_ROWS = 50_000;
+/** Calls of one route that its statistics cover. */
+const STAT_CALLS = 200;
+
+export interface JobFilter {
+  /** Part of the text, route, id or error; a page may be short or empty and still have a cursor. */
+  q?: string;
+  state?: string;
+  route?: string;
+  cursor?: string;
+  limit: number;
+}
+
+export interface RouteStats {
+  route: string;
+  calls: number;
+  p50Ms: number | null;
+  p95Ms: number | null;
+  lastError: string | null;
+  lastCallAt: number | null;
+}
+
+export interface Reader {
+  /**
+   * Jobs, newest first. `total` is exact, but for a text search: there it counts the matches among the newest 50,000 jobs.
+   * Throws Refusal `input_invalid` for a cursor that is none.
+   */
+  jobs(filter: JobFilter): { jobs: Job[]; cursor: string | null; total: number };
+  job(id: string): JobDetail | null;
+  /** The chain, newest first; with `job`, the rows of that job. Throws Refusal `input_invalid` for a cursor that is none. */
+  audit(filter: { cursor?: string; job?: string; limit: number }): { entries: AuditEntry[]; cursor: string | null; total: number };
+  counts(): { running: number; jobs: number; audit: number };
+  /** Samples of a route from `since` on, oldest first. */
+  healthHistory(route: string, since: number): HealthSample[];
+  /** JSON text, null when it was never set. */
+  setting(key: string): string | null;
+  examples(): { text: string; route: string }[];
+  /** The newest texts that found a route. */
+  recentTexts(limit: number): { text: string; route: string }[];
+  tokens(): (TokenInfo & { hash: string })[];
+  /** Of each route's last 200 calls; `calls` counts all. */
+  routeStats(): RouteStats[];
+  [Symbol.dispose](): void;
+}
+
+const JOB_COLUMNS = `n, id, crossing, state, route, text, door, caller, created_at AS createdAt, started_at AS startedAt, finished_at AS finishedAt,
+  duration_ms AS durationMs, progress, progress_note AS progressNote, confidence, why, error_code AS errorCode, error_message AS errorMessage,
+  audit_seq AS auditSeq, cancel_requested_at AS cancelRequestedAt, waits`;
+const MATCHES = String.raw`(text LIKE :q ESCAPE '\' OR route LIKE :q ESCAPE '\' OR id LIKE :q ESCAPE '\' OR error_message LIKE :q ESCAPE '\' OR error_code LIKE :q ESCAPE '\')`;
+
+type Numbered = Job & { n: number };
+
+/** Throws Refusal `store_unavailable`. */
+export function openReader(file: string): Reader {
+  try {
+    const db = new Database(file, { readonly: true, fileMustExist: true, timeout: 1000 });
+    try {
+      return createReader(db);
+    } catch (caught) {
+      db.close();
+      throw caught;
+    }
+  } catch (caught) {
+    throw new Refusal(storeFailure(caught, file));
+  }
+}
+
+function createReader(db: Database.Database): Reader {
+  db.pragma('trusted_schema = OFF');
+  // Statements are made once; a filter is one of few shapes.
+  const statements = new Map<string, Database.Statement>();
+  const sql = (text: string): Database.Statement => {
+    let statement = statements.get(text);
+    if (!statement) {
+      statement = db.prepare(text);
+      statements.set(text, statement);
+    }
+    return statement;
+  };
+  const edge = (what: 'min' | 'max', column: string, table: string): number =>
+    (sql(`SELECT ${what}(${column}) AS edge FROM ${table}`).get() as { edge: number | null }).edge ?? 0;
+  // Both are numbered without gaps, so the edges give the count.
+  const countBetween = (column: string, table: string): number => {
+    const last = edge('max', column, table);
+    return last === 0 ? 0 : last - edge('min', column, table) + 1;
+  };
+
+  function jobs({ q, state, route, cursor, limit }: JobFilter) {
+    const size = pageSize(limit);
+    const before = cursorNumber(cursor);
+    const where = [...(state === undefined ? [] : ['state = :state']), ...(route === undefined ? [] : ['route = :route'])];
+    const values = { state, route, q: q ? likePattern(q) : undefined, before, size: size + 1 };
+    if (!q) {
+      const rows = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE ${[...where, 'n < :before'].join(' AND ')} ORDER BY n DESC LIMIT :size`).all(
+        values,
+      ) as Numbered[];
+      const total =
+        where.length === 0
+          ? countBetween('n', 'job')
+          : (sql(`SELECT count(*) AS total FROM job WHERE ${where.join(' AND ')}`).get(values) as { total: number }).total;
+      return page(rows, size, total);
+    }
+    const newest = edge('max', 'n', 'job');
+    const from = Math.min(before, newest + 1);
+    const floor = Math.max(0, from - SEARCH_ROWS);
+    const rows = sql(
+      `SELECT ${JOB_COLUMNS} FROM job NOT INDEXED WHERE ${[...where, 'n < :before', 'n >= :floor', MATCHES].join(' AND ')} ORDER BY n DESC LIMIT :size`,
+    ).all({ ...values, before: from, floor }) as Numbered[];
+    const { total } = sql(`SELECT count(*) AS total FROM job NOT INDEXED WHERE ${[...where, 'n >= :floor', MATCHES].join(' AND ')}`).get({
+      ...values,
+      floor: newest + 1 - SEARCH_ROWS,
+    }) as { total: number };
+    const found = page(rows, size, total);
+    return found.cursor === null && floor > edge('min', 'n', 'job') ? { ...found, cursor: String(floor) } : found;
+  }
+
+  function page(rows: Numbered[], size: number, total: number) {
+    const more = rows.length > size;
+    const shown = more ? rows.slice(0, size) : rows;
+    return { jobs: shown.map(({ n: _, ...job }) => job), cursor: more ? String(shown.at(-1)!.n) : null, total };
+  }
+
+  return {
+    jobs,
+    job(id) {
+      const row = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE id = ?`).get(id) as Numbered | undefined;
+      if (!row) return null;
+      const { n, ...job } = row;
+      const params = sql('SELECT params FROM job_input WHERE n = ?').get(n) as { params: string } | undefined;
+      const end = sql('SELECT attempts, record FROM job_record WHERE n = ?').get(n) as { attempts: string; record: string } | undefined;
+      return {
+        ...job,
+        params: params ? JSON.parse(params.params) : null,
+        attempts: end ? JSON.parse(end.attempts) : [],
+        record: end ? JSON.parse(end.record) : null,
+      };
+    },
+    audit({ cursor, job, limit }) {
+      const size = pageSize(limit);
+      const before = cursorNumber(cursor);
+      if (job !== undefined) {
+        // A job's rows are found through the job, so that the chain needs no index of its own.
+        const entries = sql(
+          `SELECT * FROM audit WHERE seq IN (SELECT audit_seq FROM job WHERE id = :job UNION SELECT outcome_seq FROM job WHERE id = :job) ORDER BY seq DESC`,
+        ).all({ job }) as AuditEntry[];
+        return { entries: entries.filter((entry) => entry.seq < before).slice(0, size), cursor: null, total: entries.length };
+      }
+      const rows = sql('SELECT * FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?').all(before, size + 1) as AuditEntry[];
+      const entries = rows.slice(0, size);
+      return { entries, cursor: rows.length > size ? String(entries.at(-1)!.seq) : null, total: countBetween('seq', 'audit') };
+    },
+    counts: () => ({
+      running: (sql("SELECT count(*) AS total FROM job WHERE state IN ('accepted', 'running')").get() as { total: number }).total,
+      jobs: countBetween('n', 'job'),
+      audit: countBetween('seq', 'audit'),
+    }),
+    healthHistory: (route, since) =>
+      sql('SELECT at, status, latency_ms AS latencyMs FROM health WHERE route = ? AND at >= ? ORDER BY at LIMIT 100000').all(
+        route,
+        since,
+      ) as HealthSample[],
+    setting: (key) => (sql('SELECT value FROM setting WHERE key = ?').get(key) as { value: string } | undefined)?.value ?? null,
+    examples: () => sql('SELECT text, route FROM example ORDER BY at, route, text LIMIT 100000').all() as { text: string; route: string }[],
+    recentTexts: (limit) =>
+      sql('SELECT text, route FROM job WHERE n > ? AND text IS NOT NULL AND route IS NOT NULL ORDER BY n DESC LIMIT ?').all(
+        edge('max', 'n', 'job') - SEARCH_ROWS,
+        pageSize(limit),
+      ) as { text: string; route: string }[],
+    tokens: () =>
+      (
+        sql(
+          'SELECT id, name, capabilities, hash, created_at AS createdAt, last_used_at AS lastUsedAt FROM token ORDER BY created_at, id',
+        ).all() as (Omit<TokenInfo, 'capabilities'> & { capabilities: string; hash: string })[]
+      ).map((token) => ({ ...token, capabilities: JSON.parse(token.capabilities) })),
+    routeStats() {
+      const routes = sql('SELECT route, count(*) AS calls FROM job WHERE route IS NOT NULL GROUP BY route').all() as {
+        route: string;
+        calls: number;
+      }[];
+      const recent = sql(
+        `SELECT duration_ms AS durationMs, error_message AS error, error_code AS code, created_at AS at FROM job WHERE route = ? ORDER BY n DESC LIMIT ${STAT_CALLS}`,
+      );
+      return routes.map(({ route, calls }) => {
+        const rows = recent.all(route) as { durationMs: number | null; error: string | null; code: string | null; at: number }[];
+        const times = rows.flatMap(({ durationMs }) => (durationMs === null ? [] : [durationMs])).sort((a, b) => a - b);
+        const failed = rows.find(({ code }) => code !== null);
+        return {
+          route,
+          calls,
+          p50Ms: quantile(times, 0.5),
+          p95Ms: quantile(times, 0.95),
+          lastError: failed ? (failed.error ?? failed.code) : null,
+          lastCallAt: rows[0]?.at ?? null,
+        };
+      });
+    },
+    [Symbol.dispose]: () => db.close(),
+  };
+}
+
+/** Nearest rank; null without values. `sorted` ascending. */
+function quantile(sorted: number[], q: number): number | null {
+  return sorted[Math.max(0, Math.ceil(sorted.length * q) - 1)] ?? null;
+}
+
+function pageSize(limit: number): number {
+  return Number.isFinite(limit) ? Math.min(PAGE_MAX, Math.max(1, Math.floor(limit))) : limit > 0 ? PAGE_MAX : 1;
+}
+
+function cursorNumber(cursor: string | undefined): number {
+  if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
+  if (/^\d{1,15}$/.test(cursor)) return Number(cursor);
+  throw new Refusal(refuse('input_invalid', 'This cursor is none.', { hint: 'Take the cursor of the page before, or leave it out.' }));
+}
+
+/** A LIKE pattern for "contains", with the wildcards of the text taken literally. */
+function likePattern(q: string): string {
+  return `%${q
+    .slice(0, 500)
+    .toWellFormed()
+    .replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
+}

@@ -1,0 +1,3 @@
+export function redact(value: unknown): string {
+  return JSON.stringify(value) ?? 'null';
+}

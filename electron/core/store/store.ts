@@ -1,0 +1,299 @@
+/** The record of everything: one SQLite file, one writer thread, readers on the caller's thread. */
+import type { KeyObject } from 'node:crypto';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, Refusal, refuse, type WireError } from '../../../shared/errors.ts';
+import type { Capability, Door, HealthSample, JobState, VerifyReport } from '../../../shared/model.ts';
+import { publicKeyText } from '../audit/checkpoint.ts';
+import { type DrillReport, tamperDrillInThread } from '../audit/drill.ts';
+import { verifyInThread } from '../audit/verify.ts';
+import { storeFailure } from './failures.ts';
+import { refuseNewer } from './migrations.ts';
+import { type Field, type FromWriter, OP, type ToWriter, type WriterData } from './protocol.ts';
+import { openReader, type Reader } from './reader.ts';
+
+export interface AuditReceipt {
+  seq: number;
+  hash: string;
+}
+
+/** `detail`, `params`, `attempts`, `record` are JSON text with secrets redacted already; times are milliseconds since the epoch. */
+export interface Intent {
+  at: number;
+  crossing: string;
+  job: string | null;
+  caller: string;
+  door: Door;
+  route: string | null;
+  detail: string;
+  jobRow: { text: string | null; params: string; confidence: number | null; why: string } | null;
+}
+
+export interface Outcome {
+  at: number;
+  crossing: string;
+  job: string | null;
+  caller: string;
+  door: Door;
+  route: string | null;
+  outcome: 'ok' | ErrorCode;
+  detail: string;
+  jobEnd: {
+    state: JobState;
+    durationMs: number;
+    errorCode: string | null;
+    errorMessage: string | null;
+    attempts: string;
+    record: string;
+  } | null;
+}
+
+export interface Entry {
+  at: number;
+  kind: 'rejected' | 'change';
+  caller: string;
+  door: Door;
+  route: string | null;
+  outcome: string | null;
+  detail: string;
+}
+
+/**
+ * Every promise resolves when what it stands for is durable, and rejects with Refusal `store_unavailable` when it is not: then nothing of it
+ * was written, and the next operation tries again.
+ */
+export interface Store extends AsyncDisposable {
+  /** One transaction: the intent's audit row and, with `jobRow`, its job in state `running`. */
+  begin(intent: Intent): Promise<AuditReceipt>;
+  /** One transaction: the outcome's audit row and, with `jobEnd`, the end of its job. A job that has ended stays as it ended. */
+  finish(outcome: Outcome): Promise<AuditReceipt>;
+  append(entry: Entry): Promise<AuditReceipt>;
+  progress(job: string, progress: number | null, note: string | null): void;
+  cancelRequested(job: string, at: number): void;
+  /** Kept for 24 hours. */
+  saveHealth(route: string, sample: HealthSample): void;
+  setSetting(key: string, jsonText: string): Promise<void>;
+  addExample(example: { text: string; route: string; at: number }): Promise<void>;
+  addToken(token: { id: string; name: string; capabilities: readonly Capability[]; hash: string; createdAt: number }): Promise<void>;
+  revokeToken(id: string): Promise<void>;
+  touchToken(id: string, at: number): void;
+  /** Jobs found accepted or running at open; they are `unknown` now. */
+  readonly leftRunning: readonly { id: string; route: string | null }[];
+  readonly read: Reader;
+  /** Recomputes the whole chain in threads of its own; the database may be written meanwhile. */
+  verify(): Promise<VerifyReport>;
+  /** Changes one byte in a copy and shows that verify finds it. */
+  drill(): Promise<DrillReport>;
+}
+
+export interface StoreOptions {
+  file: string;
+  /** Signed checkpoints, outside the database. */
+  checkpointFile: string;
+  /** Ed25519 private key that signs them. */
+  key: KeyObject;
+  now?: () => number;
+  /** Rows after which a checkpoint is due. */
+  checkpointRows?: number;
+  /** Largest size of the database in pages of 4 KiB; the disk's if absent. */
+  maxPages?: number;
+}
+
+interface Waiting {
+  resolve(receipt: AuditReceipt): void;
+  reject(error: Refusal): void;
+}
+
+/**
+ * Opens or creates the database. Throws Refusal `database_newer` (the file is not touched) or `store_unavailable` (locked, read-only, full,
+ * damaged, or another core has it).
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { file, checkpointFile, key, now = Date.now, checkpointRows = 10_000, maxPages = null } = options;
+  try {
+    refuseNewer(file);
+  } catch (caught) {
+    throw new Refusal(storeFailure(caught, file));
+  }
+  const workerData: WriterData = { file, checkpointFile, key, openedAt: now(), maxPages, checkpointRows };
+  const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData });
+  const [first] = (await once(worker, 'message')) as [FromWriter];
+  if (first.t !== 'ready') {
+    await worker.terminate();
+    throw new Refusal(first.t === 'refused' ? first.error : refuse('store_unavailable', 'The writer did not start.'));
+  }
+
+  let read: Reader;
+  try {
+    read = openReader(file);
+  } catch (caught) {
+    await worker.terminate();
+    throw caught;
+  }
+
+  let batch: Field[] = [];
+  let scheduled = false;
+  let gone: WireError | null = null;
+  // Answers come in the order of the operations.
+  let waiting: Waiting[] = [];
+  let answered = 0;
+  const closed = Promise.withResolvers<void>();
+
+  function flush(): void {
+    scheduled = false;
+    if (batch.length === 0) return;
+    const operations = batch;
+    batch = [];
+    if (gone) return;
+    worker.postMessage(operations satisfies ToWriter);
+  }
+
+  /** After this tick, so that all it brought goes in one message. */
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(flush);
+  }
+
+  function answer(): Promise<AuditReceipt> {
+    return new Promise((resolve, reject) => {
+      if (gone) return reject(new Refusal(gone));
+      waiting.push({ resolve, reject });
+      schedule();
+    });
+  }
+
+  function done(): Promise<void> {
+    return answer() as Promise<unknown> as Promise<void>;
+  }
+
+  function next(): Waiting {
+    const one = waiting[answered++]!;
+    if (answered > 4096 && answered * 2 > waiting.length) {
+      waiting = waiting.slice(answered);
+      answered = 0;
+    }
+    return one;
+  }
+
+  function end(error: WireError): void {
+    gone ??= error;
+    batch = [];
+    const open = waiting.slice(answered);
+    waiting = [];
+    answered = 0;
+    for (const one of open) one.reject(new Refusal(error));
+    closed.resolve();
+  }
+
+  worker.on('message', (message: FromWriter) => {
+    switch (message.t) {
+      case 'done': {
+        let digits = 0;
+        let failures = 0;
+        for (const seq of message.seqs) {
+          const one = next();
+          if (seq < 0) one.reject(new Refusal(message.errors[failures++]!));
+          else if (seq === 0) one.resolve({ seq: 0, hash: '' });
+          else {
+            one.resolve({ seq, hash: message.hashes.slice(digits, digits + 64) });
+            digits += 64;
+          }
+        }
+        return;
+      }
+      case 'failed':
+        for (let i = 0; i < message.count; i++) next().reject(new Refusal(message.error));
+        return;
+      case 'ready':
+      case 'refused':
+      case 'closed':
+        return;
+    }
+  });
+  worker.on('error', (caught) => end(storeFailure(caught, file)));
+  worker.on('exit', () => end(refuse('store_unavailable', 'The store is closed.', { hint: 'Start Dispatcher again.' })));
+
+  return {
+    leftRunning: first.leftRunning,
+    read,
+    begin({ at, crossing, job, caller, door, route, detail, jobRow }) {
+      if (jobRow && job !== null) {
+        const { text, params, confidence, why } = jobRow;
+        batch.push(OP.begin, at, crossing, job, caller, door, route, detail, 1, text, params, confidence, why);
+      } else batch.push(OP.begin, at, crossing, job, caller, door, route, detail, 0, null, null, null, null);
+      return answer();
+    },
+    finish({ at, crossing, job, caller, door, route, outcome, detail, jobEnd }) {
+      if (jobEnd && job !== null) {
+        const { state, durationMs, errorCode, errorMessage, attempts, record } = jobEnd;
+        batch.push(
+          OP.finish,
+          at,
+          crossing,
+          job,
+          caller,
+          door,
+          route,
+          outcome,
+          detail,
+          state,
+          durationMs,
+          errorCode,
+          errorMessage,
+          attempts,
+          record,
+        );
+      } else batch.push(OP.finish, at, crossing, job, caller, door, route, outcome, detail, null, null, null, null, null, null);
+      return answer();
+    },
+    append({ at, kind, caller, door, route, outcome, detail }) {
+      batch.push(OP.append, at, kind, caller, door, route, outcome, detail);
+      return answer();
+    },
+    progress(job, progress, note) {
+      batch.push(OP.progress, job, progress, note);
+      schedule();
+    },
+    cancelRequested(job, at) {
+      batch.push(OP.cancelRequested, job, at);
+      schedule();
+    },
+    saveHealth(route, { at, status, latencyMs }) {
+      batch.push(OP.health, route, at, status, latencyMs);
+      schedule();
+    },
+    setSetting(key, jsonText) {
+      batch.push(OP.setting, key, jsonText);
+      return done();
+    },
+    addExample({ text, route, at }) {
+      batch.push(OP.example, text, route, at);
+      return done();
+    },
+    addToken({ id, name, capabilities, hash, createdAt }) {
+      batch.push(OP.addToken, id, name, JSON.stringify(capabilities), hash, createdAt);
+      return done();
+    },
+    revokeToken(id) {
+      batch.push(OP.revokeToken, id);
+      return done();
+    },
+    touchToken(id, at) {
+      batch.push(OP.touchToken, id, at);
+      schedule();
+    },
+    verify: () => verifyInThread(file, { checkpointFile, key: publicKeyText(key) }),
+    drill: () => tamperDrillInThread(file, {}),
+    async [Symbol.asyncDispose]() {
+      if (!gone) {
+        flush();
+        gone = refuse('shutting_down', 'The store is closing.');
+        // Closed first: the last connection to close folds the log into the file, and this one may not write.
+        read[Symbol.dispose]();
+        worker.postMessage(null satisfies ToWriter);
+      }
+      await closed.promise;
+    },
+  };
+}

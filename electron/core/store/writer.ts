@@ -1,0 +1,383 @@
+/**
+ * The only writer of the database: a worker thread. Whatever arrived while one commit was under way goes into the next, so that a slow disk
+ * delays only those who wait for it, and one fsync serves them all.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import { refuse, type WireError } from '../../../shared/errors.ts';
+import { createHasher, cutJson, GENESIS, sealDetail } from '../audit/chain.ts';
+import { type CheckpointWriter, openCheckpoints } from '../audit/checkpoint.ts';
+import { storeFailure } from './failures.ts';
+import { migrate } from './migrations.ts';
+import { ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToWriter, type WriterData } from './protocol.ts';
+
+/** How long one commit waits for a lock that another process holds before it is refused. */
+const BUSY_TIMEOUT_MS = 1000;
+/** Operations in one transaction, so that a flood is answered in parts. */
+const MAX_OPERATIONS = 4096;
+/** A checkpoint at the latest this long after a row. */
+const CHECKPOINT_MS = 10_000;
+/** Parameters or records larger than this are cut; both are shown, not executed. */
+const BODY_MAX_CHARS = 1_000_000;
+const HEALTH_KEPT_MS = 24 * 3_600_000;
+
+interface Head {
+  seq: number;
+  hash: string;
+  at: number;
+  /** Number of the newest job. */
+  n: number;
+}
+
+interface Commit {
+  seqs: number[];
+  hashes: string;
+  errors: WireError[];
+}
+
+function openDatabase(data: WriterData): { db: Database.Database; lock: Database.Database } {
+  // SQLite gives the log and the index the mode of the database file.
+  closeSync(openSync(data.file, 'a', 0o600));
+  closeSync(openSync(`${data.file}.lock`, 'a', 0o600));
+  // Held for as long as this thread lives, and let go by the system when the process dies.
+  const lock = new Database(`${data.file}.lock`, { timeout: 100 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (caught) {
+    lock.close();
+    throw caught;
+  }
+  const db = new Database(data.file, { timeout: BUSY_TIMEOUT_MS });
+  try {
+    const mode = db.pragma('journal_mode = WAL', { simple: true });
+    if (mode !== 'wal') throw new Error(`the file system does not allow a write-ahead log (journal mode ${mode})`);
+    db.pragma('synchronous = FULL');
+    db.pragma('wal_autocheckpoint = 4000');
+    db.pragma('journal_size_limit = 67108864');
+    db.pragma('trusted_schema = OFF');
+    migrate(db);
+    if (data.maxPages !== null) db.pragma(`max_page_count = ${data.maxPages}`);
+  } catch (caught) {
+    db.close();
+    lock.close();
+    throw caught;
+  }
+  return { db, lock };
+}
+
+function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openDatabase>, checkpoints: CheckpointWriter) {
+  const hasher = createHasher();
+  const beginImmediate = db.prepare('BEGIN IMMEDIATE');
+  const commit = db.prepare('COMMIT');
+  const rollback = db.prepare('ROLLBACK');
+  const savepoint = db.prepare('SAVEPOINT one');
+  const rollbackTo = db.prepare('ROLLBACK TO one');
+  const release = db.prepare('RELEASE one');
+  const insertAudit = db.prepare('INSERT INTO audit VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)');
+  const insertJob = db.prepare(
+    `INSERT INTO job (n, id, crossing, state, route, text, door, caller, created_at, started_at, confidence, why, audit_seq)
+     VALUES (?,?,?,'running',?,?,?,?,?,?,?,?,?)`,
+  );
+  const insertInput = db.prepare('INSERT INTO job_input VALUES (?,?)');
+  const findJob = db.prepare("SELECT n FROM job WHERE id = ? AND state IN ('accepted', 'running')").pluck();
+  const endJob = db.prepare(
+    'UPDATE job SET state = ?, route = ?, finished_at = ?, duration_ms = ?, error_code = ?, error_message = ?, outcome_seq = ? WHERE n = ?',
+  );
+  const insertRecord = db.prepare('INSERT OR REPLACE INTO job_record VALUES (?,?,?)');
+  const setProgress = db.prepare('UPDATE job SET progress = ?, progress_note = ? WHERE n = ?');
+  const setCancel = db.prepare('UPDATE job SET cancel_requested_at = ? WHERE n = ?');
+  const setSetting = db.prepare('INSERT INTO setting VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
+  const addExample = db.prepare('INSERT INTO example VALUES (?,?,?) ON CONFLICT (route, text) DO UPDATE SET at = excluded.at');
+  const addToken = db.prepare('INSERT INTO token (id, name, capabilities, hash, created_at) VALUES (?,?,?,?,?)');
+  const revokeToken = db.prepare('DELETE FROM token WHERE id = ?');
+  const touchToken = db.prepare('UPDATE token SET last_used_at = ? WHERE id = ?');
+  const addHealth = db.prepare('INSERT OR REPLACE INTO health VALUES (?,?,?,?)');
+  const pruneHealth = db.prepare('DELETE FROM health WHERE route = ? AND at < ?');
+
+  /** Numbers of the jobs under way, so that ending one needs no look-up. */
+  const running = new Map<string, number>();
+  const numberOf = (job: Field): number | null => running.get(job as string) ?? (findJob.get(job) as number | undefined) ?? null;
+  const well = (text: Field): string | null => (typeof text === 'string' ? text.toWellFormed() : null);
+  const whole = (value: Field): number => Math.floor(value as number);
+  const body = (text: Field): string => {
+    const json = (text as string).toWellFormed();
+    return json.length <= BODY_MAX_CHARS ? json : cutJson(json, Buffer.byteLength(json), 65_536);
+  };
+
+  function readHead(): Head {
+    const last = db.prepare('SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1').get() as Omit<Head, 'n'> | undefined;
+    const n = db.prepare('SELECT max(n) FROM job').pluck().get() as number | null;
+    return { ...(last ?? { seq: 0, hash: GENESIS, at: 0 }), n: n ?? 0 };
+  }
+
+  let head = readHead();
+  /** False while what the file holds could not be read after a failure. */
+  let headKnown = true;
+
+  /** Appends one row to the chain. The fields are at, kind, crossing, job, caller, door, route, outcome, detail. */
+  function chain(
+    at: Field,
+    kind: Field,
+    crossing: Field,
+    job: Field,
+    caller: Field,
+    door: Field,
+    route: Field,
+    outcome: Field,
+    text: Field,
+  ) {
+    const { detail, digest } = sealDetail((text as string).toWellFormed());
+    const row: Field[] = [
+      head.seq + 1,
+      whole(at),
+      kind,
+      well(crossing),
+      well(job),
+      well(caller),
+      door,
+      well(route),
+      well(outcome),
+      detail,
+      digest,
+      head.hash,
+    ];
+    const hash = hasher.hash(row);
+    insertAudit.run(row[0], row[1], kind, row[3], row[4], row[5], door, row[7], row[8], detail, digest, head.hash, hash);
+    head = { seq: head.seq + 1, hash, at: row[1] as number, n: head.n };
+  }
+
+  function endOne(job: Field, f: Field[], i: number): void {
+    const n = numberOf(job);
+    if (n === null) return;
+    running.delete(job as string);
+    endJob.run(f[i + 9], well(f[i + 6]!), whole(f[i + 1]!), f[i + 10], f[i + 11], well(f[i + 12]!), head.seq, n);
+    insertRecord.run(n, body(f[i + 13]!), body(f[i + 14]!));
+  }
+
+  /** Performs the operation at `f[i]`; whether it appended to the chain. */
+  function perform(f: Field[], i: number): boolean {
+    const a = f[i + 1]!;
+    const b = f[i + 2]!;
+    const c = f[i + 3]!;
+    switch (f[i]) {
+      case OP.begin: {
+        const at = whole(a);
+        chain(at, 'intent', b, c, f[i + 4]!, f[i + 5]!, f[i + 6]!, null, f[i + 7]!);
+        if (f[i + 8] === 1) {
+          const n = head.n + 1;
+          insertJob.run(
+            n,
+            well(c),
+            well(b),
+            well(f[i + 6]!),
+            well(f[i + 9]!),
+            f[i + 5],
+            well(f[i + 4]!),
+            at,
+            at,
+            f[i + 11],
+            well(f[i + 12]!),
+            head.seq,
+          );
+          insertInput.run(n, body(f[i + 10]!));
+          head.n = n;
+          running.set(c as string, n);
+        }
+        return true;
+      }
+      case OP.finish:
+        chain(a, 'outcome', b, c, f[i + 4]!, f[i + 5]!, f[i + 6]!, f[i + 7]!, f[i + 8]!);
+        if (f[i + 9] !== null) endOne(c, f, i);
+        return true;
+      case OP.append:
+        chain(a, b, null, null, c, f[i + 4]!, f[i + 5]!, f[i + 6]!, f[i + 7]!);
+        return true;
+      case OP.setting:
+        setSetting.run(a, well(b));
+        return false;
+      case OP.example:
+        addExample.run(b, well(a), whole(c));
+        return false;
+      case OP.addToken:
+        addToken.run(a, well(b), c, f[i + 4], whole(f[i + 5]!));
+        return false;
+      case OP.revokeToken:
+        revokeToken.run(a);
+        return false;
+      case OP.progress: {
+        const n = numberOf(a);
+        if (n !== null) setProgress.run(b, well(c), n);
+        return false;
+      }
+      case OP.cancelRequested: {
+        const n = numberOf(a);
+        if (n !== null) setCancel.run(whole(b), n);
+        return false;
+      }
+      case OP.health:
+        addHealth.run(a, whole(b), c, f[i + 4]);
+        pruneHealth.run(a, whole(b) - HEALTH_KEPT_MS);
+        return false;
+      case OP.touchToken:
+        touchToken.run(whole(b), a);
+        return false;
+      default:
+        throw new Error(`unknown operation ${f[i]}`);
+    }
+  }
+
+  /** One transaction over the operations at `starts`. With `careful`, an operation that fails by itself is undone by itself. */
+  function transact(batch: Field[], starts: number[], careful: boolean): Commit {
+    const done: Commit = { seqs: [], hashes: '', errors: [] };
+    beginImmediate.run();
+    for (const start of starts) {
+      const answered = (batch[start] as number) <= LAST_ANSWERED;
+      const before = head;
+      if (careful) savepoint.run();
+      try {
+        const chained = perform(batch, start);
+        if (chained) done.hashes += head.hash;
+        if (answered) done.seqs.push(chained ? head.seq : 0);
+      } catch (caught) {
+        if (!careful || !isOwnFault(caught)) throw caught;
+        rollbackTo.run();
+        head = before;
+        running.delete(batch[start + 3] as string);
+        if (answered) {
+          done.seqs.push(-1);
+          done.errors.push(refuse('internal', `The record does not fit the database: ${(caught as Error).message}.`));
+        }
+      }
+      if (careful) release.run();
+    }
+    commit.run();
+    return done;
+  }
+
+  function undo(): void {
+    if (db.inTransaction) rollback.run();
+    head = readHead();
+    running.clear();
+  }
+
+  function answer(batch: Field[], starts: number[]): FromWriter {
+    try {
+      if (!headKnown) undo();
+      headKnown = true;
+      try {
+        return { t: 'done', ...transact(batch, starts, false) };
+      } catch (caught) {
+        if (!isOwnFault(caught)) throw caught;
+        undo();
+        return { t: 'done', ...transact(batch, starts, true) };
+      }
+    } catch (caught) {
+      const error = storeFailure(caught, data.file);
+      try {
+        undo();
+      } catch {
+        // The next commit finds out whether the cause is gone; until then the head is not known.
+        headKnown = false;
+      }
+      return { t: 'failed', count: starts.filter((start) => (batch[start] as number) <= LAST_ANSWERED).length, error };
+    }
+  }
+
+  let timer: NodeJS.Timeout | null = null;
+
+  function seal(): void {
+    if (timer) clearTimeout(timer);
+    timer = null;
+    if (head.seq <= checkpoints.lastSeq) return;
+    try {
+      checkpoints.write(head);
+    } catch {
+      // The rows are durable without it; the next one covers them.
+      sealLater();
+    }
+  }
+
+  function sealLater(): void {
+    timer ??= setTimeout(seal, CHECKPOINT_MS);
+  }
+
+  return {
+    /** Jobs that were under way when the last core ended; each becomes `unknown`, with a row in the chain. */
+    reconcile(): { id: string; route: string | null }[] {
+      const left = db.prepare("SELECT n, id, crossing, route FROM job WHERE state IN ('accepted', 'running') ORDER BY n").all() as {
+        n: number;
+        id: string;
+        crossing: string;
+        route: string | null;
+      }[];
+      if (left.length === 0) return [];
+      const message = 'The core ended while this ran; whether it happened is not known.';
+      const end = db.prepare(
+        `UPDATE job SET state = 'unknown', finished_at = ?, error_code = 'unknown_outcome', error_message = ?, outcome_seq = ? WHERE n = ?`,
+      );
+      db.transaction(() => {
+        for (const { n, id, crossing, route } of left) {
+          const detail = JSON.stringify({ job: id, was: 'running', now: 'unknown' });
+          chain(data.openedAt, 'change', crossing, id, 'core', 'core', route, 'job.unknown', detail);
+          end.run(whole(data.openedAt), message, head.seq, n);
+        }
+      }).immediate();
+      return left.map(({ id, route }) => ({ id, route }));
+    },
+    /** Commits a batch, in as many transactions as it takes. */
+    write(batch: Field[], post: (message: FromWriter) => void): void {
+      for (let i = 0; i < batch.length; ) {
+        const starts: number[] = [];
+        for (; i < batch.length && starts.length < MAX_OPERATIONS; i += 1 + ARITY[batch[i] as number]!) starts.push(i);
+        post(answer(batch, starts));
+      }
+      if (head.seq - checkpoints.lastSeq >= data.checkpointRows) seal();
+      else if (head.seq > checkpoints.lastSeq) sealLater();
+    },
+    close(): void {
+      seal();
+      if (timer) clearTimeout(timer);
+      checkpoints[Symbol.dispose]();
+      db.close();
+      lock.close();
+    },
+  };
+}
+
+/** A row that does not fit (constraint, wrong type) is the fault of its operation; anything else is the database's. */
+function isOwnFault(caught: unknown): boolean {
+  const { code } = caught as { code?: string };
+  return caught instanceof TypeError || caught instanceof RangeError || (typeof code === 'string' && code.startsWith('SQLITE_CONSTRAINT'));
+}
+
+function serve(port: MessagePort, data: WriterData): void {
+  const post = (message: FromWriter) => port.postMessage(message);
+  let writer: ReturnType<typeof createWriter>;
+  try {
+    const checkpoints = openCheckpoints(data.checkpointFile, data.key);
+    writer = createWriter(data, openDatabase(data), checkpoints);
+    post({ t: 'ready', leftRunning: writer.reconcile() });
+  } catch (caught) {
+    post({ t: 'refused', error: storeFailure(caught, data.file) });
+    port.close();
+    return;
+  }
+  port.on('message', (first: ToWriter) => {
+    let batch = first;
+    let closing = batch === null;
+    for (let more = receiveMessageOnPort(port); more; more = receiveMessageOnPort(port)) {
+      const next = more.message as ToWriter;
+      if (next === null) closing = true;
+      else if (batch === null) batch = next;
+      else for (const field of next) batch.push(field);
+    }
+    if (batch) writer.write(batch, post);
+    if (!closing) return;
+    writer.close();
+    post({ t: 'closed' });
+    port.close();
+  });
+}
+
+serve(parentPort!, workerData as WriterData);

@@ -1,0 +1,236 @@
+/** The learned model as data, and the classifier that reads it. */
+import { createReader, GROUP, PAIR, type Reader, WORD } from './features.ts';
+import { createKernel } from './kernel.ts';
+
+/** Everything training hands over: numbers and typed arrays, so that it can move between threads. */
+export interface Model {
+  routes: number;
+  stride: number;
+  features: number;
+  /** Open-addressing table from the hash of a feature to its number; number 0 is an empty slot. */
+  keys: Int32Array;
+  slots: Int32Array;
+  /** IDF^power by feature, and of a feature never seen. */
+  idf: Float32Array;
+  idfUnknown: number;
+  /** One row of `stride` columns a feature; a cell is `weights * scales[feature]`, in natural units of log-odds. */
+  weights: Int8Array;
+  scales: Float32Array;
+  /** Weights of the evidence that a text belongs to some route, the last one constant. */
+  head: Float64Array;
+  /** Below this much evidence (log-odds) the operator abstains. */
+  threshold: number;
+  /** Examples of route r: from routeStart[r] to routeStart[r + 1]; features of example i: from exampleStart[i]. */
+  routeStart: Int32Array;
+  exampleStart: Int32Array;
+  exampleIds: Int32Array | Uint16Array;
+  /** 1 / length of each example's vector. */
+  exampleNorm: Float32Array;
+}
+
+/** What speaks for a text belonging to some route, in this order; the same in training and in use. */
+export const EVIDENCE = ['best', 'lead', 'odds', 'knownWords', 'knownPairs', 'knownGroups', 'nearest', 'brief'] as const;
+export type Evidence = Float64Array;
+
+/** Used where there are too few routes and examples to learn it. */
+export const STANDARD_HEAD = Float64Array.from([0.1, 0.1, 0.3, 2, 0, 1, 4, 0, -2.5]);
+
+export function evidenceOf(
+  into: Evidence,
+  scores: { first: number; second: number; rest: number; words: number; pairs: number; groups: number; near: number; count: number },
+): void {
+  into[0] = scores.first;
+  into[1] = Math.min(scores.first - scores.second, 10);
+  into[2] = Math.min(scores.first - scores.rest, 10);
+  into[3] = scores.words;
+  into[4] = scores.pairs;
+  into[5] = scores.groups;
+  into[6] = scores.near;
+  into[7] = 1 / (1 + scores.count);
+}
+
+export function dot(head: Float64Array, evidence: Evidence): number {
+  let sum = head[evidence.length] as number;
+  for (let i = 0; i < evidence.length; i++) sum += (head[i] as number) * (evidence[i] as number);
+  return sum;
+}
+
+export interface Classified {
+  /** Routes by probability, best first, the first `count` places valid. */
+  top: Int32Array;
+  probability: Float64Array;
+  count: number;
+  /** Log-odds that the text belongs to some route, less the threshold. */
+  outlook: number;
+  /** The example of the first route that is nearest, and its cosine. */
+  example: number;
+  near: number;
+}
+
+export const TOP = 5;
+
+export interface Classifier {
+  /** The answer is overwritten by the next call. */
+  classify(text: string): Classified;
+  /** Words of the text last classified with what each adds for `route`, heaviest first. */
+  words(route: number): { word: string; weight: number }[];
+  readonly bytes: number;
+}
+
+export function createClassifier(model: Model): Classifier {
+  const { routes, stride, features, keys, slots, idf, scales } = model;
+  const LIMIT = 2_050;
+  const kernel = createKernel(features * stride + LIMIT * 8 + stride * 4 + 256);
+  const weightsAt = kernel.reserve(features * stride);
+  const idsAt = kernel.reserve(LIMIT * 4);
+  const valuesAt = kernel.reserve(LIMIT * 4);
+  const sumsAt = kernel.reserve(stride * 4);
+  const weights = new Int8Array(kernel.buffer, weightsAt, features * stride);
+  weights.set(model.weights);
+  const ids = new Int32Array(kernel.buffer, idsAt, LIMIT);
+  const values = new Float32Array(kernel.buffer, valuesAt, LIMIT);
+  const sums = new Float32Array(kernel.buffer, sumsAt, stride);
+
+  const reader: Reader = createReader();
+  const times = new Float64Array(features);
+  const query = new Float64Array(features);
+  const distinct = new Int32Array(LIMIT);
+  const mask = keys.length - 1;
+  const evidence = new Float64Array(EVIDENCE.length);
+  const top = new Int32Array(TOP);
+  const probability = new Float64Array(TOP);
+  const answer: Classified = { top, probability, count: Math.min(TOP, routes), outlook: 0, example: -1, near: 0 };
+  const known = new Float64Array(3);
+  const unknown = new Float64Array(3);
+
+  const find = (hash: number): number => {
+    let at = hash & mask;
+    while (slots[at] !== 0 && keys[at] !== hash) at = (at + 1) & mask;
+    return slots[at] as number;
+  };
+
+  return {
+    bytes: kernel.buffer.byteLength + 8 * features * 2 + bytesOf(model) - model.weights.byteLength,
+    classify(text) {
+      reader.read(text);
+      known.fill(0);
+      unknown.fill(0);
+      let count = 0;
+      for (let i = 0; i < reader.count; i++) {
+        const id = find(reader.hashes[i] as number);
+        const kind = reader.kinds[i] as number;
+        if (id === 0) {
+          unknown[kind] = (unknown[kind] as number) + model.idfUnknown;
+          continue;
+        }
+        known[kind] = (known[kind] as number) + (idf[id] as number);
+        const before = times[id] as number;
+        times[id] = before + 1;
+        if (before === 0) distinct[count++] = id;
+      }
+      let norm = 0;
+      for (let i = 0; i < count; i++) {
+        const id = distinct[i] as number;
+        const often = times[id] as number;
+        const value = (often === 1 ? 1 : 1 + Math.log(often)) * (idf[id] as number);
+        times[id] = 0;
+        query[id] = value;
+        norm += value * value;
+      }
+      norm = norm > 0 ? 1 / Math.sqrt(norm) : 0;
+      ids[0] = 0;
+      values[0] = scales[0] as number;
+      for (let i = 0; i < count; i++) {
+        const id = distinct[i] as number;
+        const value = (query[id] as number) * norm;
+        query[id] = value;
+        ids[i + 1] = id;
+        values[i + 1] = value * (scales[id] as number);
+      }
+      sums.fill(0);
+      kernel.gather8(idsAt, valuesAt, count + 1, weightsAt, sumsAt, stride);
+
+      const kept = answer.count;
+      for (let i = 0; i < kept; i++) {
+        top[i] = -1;
+        probability[i] = Number.NEGATIVE_INFINITY;
+      }
+      for (let k = 0; k < routes; k++) {
+        const score = sums[k] as number;
+        if (score <= (probability[kept - 1] as number)) continue;
+        let place = kept - 1;
+        while (place > 0 && score > (probability[place - 1] as number)) {
+          probability[place] = probability[place - 1] as number;
+          top[place] = top[place - 1] as number;
+          place -= 1;
+        }
+        probability[place] = score;
+        top[place] = k;
+      }
+      const first = probability[0] as number;
+      const second = kept > 1 ? (probability[1] as number) : -10;
+      let rest = 0;
+      for (let k = 0; k < routes; k++) {
+        const difference = (sums[k] as number) - first;
+        if (difference > -12 && k !== top[0]) rest += Math.exp(difference);
+      }
+      const mass = 1 + rest;
+      for (let i = 0; i < kept; i++) probability[i] = Math.exp((probability[i] as number) - first) / mass;
+
+      // The nearest example of the first route.
+      const route = top[0] as number;
+      answer.example = -1;
+      answer.near = 0;
+      for (let i = model.routeStart[route] as number; i < (model.routeStart[route + 1] as number); i++) {
+        let sum = 0;
+        const end = model.exampleStart[i + 1] as number;
+        for (let j = model.exampleStart[i] as number; j < end; j++) {
+          const id = model.exampleIds[j] as number;
+          sum += (query[id] as number) * (idf[id] as number);
+        }
+        sum *= model.exampleNorm[i] as number;
+        if (sum > answer.near) {
+          answer.near = sum;
+          answer.example = i;
+        }
+      }
+      for (let i = 0; i < count; i++) query[distinct[i] as number] = 0;
+
+      evidenceOf(evidence, {
+        first,
+        second,
+        rest: first + Math.log(rest + 1e-9),
+        words: share(known, unknown, WORD),
+        pairs: share(known, unknown, PAIR),
+        groups: share(known, unknown, GROUP),
+        near: answer.near,
+        count: reader.wordCount,
+      });
+      answer.outlook = count === 0 ? -10 : dot(model.head, evidence) - model.threshold;
+      return answer;
+    },
+    words(route) {
+      const sum = new Float64Array(reader.wordCount);
+      for (let i = 0; i < reader.count; i++) {
+        const id = find(reader.hashes[i] as number);
+        if (id === 0) continue;
+        const weight = (weights[id * stride + route] as number) * (scales[id] as number) * (idf[id] as number);
+        const word = reader.words[i] as number;
+        sum[word] = (sum[word] as number) + weight;
+      }
+      return Array.from(sum, (weight, index) => ({ word: reader.word(index), weight })).sort((a, b) => b.weight - a.weight);
+    },
+  };
+}
+
+export function share(known: Float64Array, unknown: Float64Array, kind: number): number {
+  const all = (known[kind] as number) + (unknown[kind] as number);
+  return all === 0 ? 0 : (known[kind] as number) / all;
+}
+
+/** Bytes of the typed arrays of a model. */
+export function bytesOf(model: Model): number {
+  let bytes = 0;
+  for (const value of Object.values(model)) if (ArrayBuffer.isView(value)) bytes += value.byteLength;
+  return bytes;
+}

@@ -1,0 +1,182 @@
+/**
+ * The operator: which route a text means. Rules decide first (rules.ts); what they leave open goes to a classifier learned
+ * from the examples of the routes (train.ts), which says how sure it is and abstains when the text seems to belong nowhere.
+ */
+import { Worker } from 'node:worker_threads';
+import { type Classified, type Classifier, createClassifier, type Model } from './model.ts';
+import { compileRules, isMention } from './rules.ts';
+
+export interface OperatorRule {
+  /** RE2 syntax; see rules.ts. */
+  pattern: string;
+  priority?: number;
+  /** Place in the file, 0-based. */
+  order?: number;
+  /** Line in the file, 1-based. */
+  line?: number | null;
+}
+
+export interface OperatorRoute {
+  name: string;
+  examples: readonly string[];
+  rules?: readonly OperatorRule[];
+}
+
+export interface OperatorOptions {
+  /** Same routes and same seed, same answers. */
+  seed?: number;
+  /** Ends training; `createOperator` then rejects with its reason. */
+  signal?: AbortSignal;
+}
+
+export interface Ranked {
+  route: string;
+  /** 0..1, how likely this route is meant. */
+  confidence: number;
+  /** In words: the rule, or the words and the example that decided. */
+  reason: string;
+}
+
+export interface Classification {
+  /** The likeliest routes, best first. Empty when no rule matches and nothing was learned. */
+  ranked: Ranked[];
+  /** Nothing is meant clearly enough: ask, or take the fallback. */
+  abstained: boolean;
+}
+
+export interface RuleTrace {
+  pattern: string;
+  route: string;
+  priority: number;
+  order: number;
+  line: number | null;
+  /** The part of the text that matched. */
+  matched: string;
+  won: boolean;
+}
+
+export interface Operator {
+  classify(text: string): Classification;
+  /** As `classify`, with every rule that matches, the winner first. */
+  explain(text: string): Classification & { rules: RuleTrace[] };
+  /** Memory of the model in bytes; 0 when nothing was learned. */
+  readonly modelBytes: number;
+  [Symbol.dispose](): void;
+}
+
+/** A rule is an order, not a guess; what remains is that it was written too widely. */
+const RULE_CONFIDENCE = 0.95;
+const MENTION_CONFIDENCE = 0.99;
+/** Least confidence for a text that is one of the examples. */
+const EXAMPLE_CONFIDENCE = 0.95;
+
+/**
+ * Compiles the rules and learns from the examples, in a thread of its own. Rules that cannot be used are left out: the
+ * registry reports them (`checkPattern`). Throws the reason of `options.signal`.
+ */
+export async function createOperator(routes: readonly OperatorRoute[], options: OperatorOptions = {}): Promise<Operator> {
+  const { seed = 1, signal } = options;
+  signal?.throwIfAborted();
+  const learned = routes.filter((route) => route.examples.length > 0);
+  const examples = learned.map((route) => route.examples.filter((example) => example.trim() !== ''));
+  const flat = examples.flat();
+  const owned = routes.flatMap((route) => (route.rules ?? []).map((rule) => ({ rule, route: route.name })));
+  const rules = compileRules(
+    owned.map(({ rule }, index) => ({ pattern: rule.pattern, priority: rule.priority ?? 0, order: rule.order ?? index })),
+  );
+  let classifier: Classifier | null = flat.length === 0 ? null : createClassifier(await trainApart({ examples, seed }, signal));
+
+  const learnedRanking = (found: Classified, text: string): Ranked[] => {
+    const ranked: Ranked[] = [];
+    for (let i = 0; i < found.count; i++) {
+      const index = found.top[i] as number;
+      let confidence = found.probability[i] as number;
+      if (i === 0 && found.near > 0.9999) confidence = Math.max(confidence, EXAMPLE_CONFIDENCE);
+      const near = i === 0 ? { example: found.example, cosine: found.near } : null;
+      ranked.push({
+        route: (learned[index] as OperatorRoute).name,
+        confidence,
+        get reason() {
+          return reasonOf(text, index, near);
+        },
+      });
+    }
+    return ranked;
+  };
+
+  const reasonOf = (text: string, index: number, near: { example: number; cosine: number } | null): string => {
+    if (classifier === null) return 'learned from examples';
+    classifier.classify(text);
+    const words = classifier
+      .words(index)
+      .filter(({ weight }) => weight > 0)
+      .slice(0, 3);
+    const weighed =
+      words.length === 0 ? '' : `${words.map(({ word }) => `"${word}"`).join(', ')} ${words.length === 1 ? 'speaks' : 'speak'} for it`;
+    if (near === null || near.example < 0) return weighed || 'no word speaks for it';
+    if (near.cosine > 0.9999) return `is its example "${flat[near.example]}"`;
+    return `${near.cosine > 0.5 ? 'like' : 'a little like'} its example "${flat[near.example]}"${weighed && `; ${weighed}`}`;
+  };
+
+  const decide = (text: string, hit: { index: number; matched: string } | null): Classification => {
+    const found = classifier?.classify(text) ?? null;
+    if (hit === null) {
+      if (found === null) return { ranked: [], abstained: true };
+      const exact = found.near > 0.9999;
+      return { ranked: learnedRanking(found, text), abstained: !exact && found.outlook < 0 };
+    }
+    const { rule, route } = owned[hit.index] as (typeof owned)[number];
+    const confidence = isMention(rule.pattern) ? MENTION_CONFIDENCE : RULE_CONFIDENCE;
+    const others = found === null ? [] : learnedRanking(found, text).filter((other) => other.route !== route);
+    for (const other of others) other.confidence *= 1 - confidence;
+    const winner: Ranked = {
+      route,
+      confidence,
+      get reason() {
+        const what = isMention(rule.pattern) ? 'mention' : 'rule';
+        return `${what} "${rule.pattern}" (priority ${rule.priority ?? 0}) matches "${hit.matched}"`;
+      },
+    };
+    return { ranked: [winner, ...others], abstained: false };
+  };
+
+  return {
+    classify: (text) => decide(text, rules.match(text)),
+    explain(text) {
+      const hits = rules.matchAll(text);
+      const traces = hits.map((hit, place): RuleTrace => {
+        const { rule, route } = owned[hit.index] as (typeof owned)[number];
+        return {
+          pattern: rule.pattern,
+          route,
+          priority: rule.priority ?? 0,
+          order: rule.order ?? hit.index,
+          line: rule.line ?? null,
+          matched: hit.matched,
+          won: place === 0,
+        };
+      });
+      return { ...decide(text, hits[0] ?? null), rules: traces };
+    },
+    get modelBytes() {
+      return classifier?.bytes ?? 0;
+    },
+    [Symbol.dispose]() {
+      classifier = null;
+    },
+  };
+}
+
+function trainApart(data: { examples: string[][]; seed: number }, signal: AbortSignal | undefined): Promise<Model> {
+  const { promise, resolve, reject } = Promise.withResolvers<Model>();
+  const worker = new Worker(new URL('./train-worker.ts', import.meta.url), { workerData: data });
+  const stop = () => {
+    reject(signal?.reason);
+    void worker.terminate();
+  };
+  signal?.addEventListener('abort', stop, { once: true });
+  worker.once('message', (model: Model) => resolve(model));
+  worker.once('error', reject);
+  worker.once('exit', (code) => reject(new Error(`training ended with code ${code} and no model`)));
+  return promise.finally(() => signal?.removeEventListener('abort', stop));
+}

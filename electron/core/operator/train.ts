@@ -1,0 +1,636 @@
+/**
+ * Learns a linear model from the examples of each route: one-vs-rest squared-hinge machines by dual coordinate descent
+ * (Hsieh et al., ICML 2008) summed with a softmax, both over the features of features.ts weighted log-TF x IDF^0.6.
+ *
+ * Trial models, each trained without some of the examples and without some of the routes at all, give what the final model
+ * cannot know about itself: how sure it may be (the scale of the sum) and how texts that belong to no route look to it.
+ */
+import { createReader, GROUP, PAIR, WORD } from './features.ts';
+import { createKernel } from './kernel.ts';
+import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, STANDARD_HEAD, share } from './model.ts';
+
+export interface TrainOptions {
+  seed: number;
+  /** Experiments of the benchmark only. */
+  tune?: Partial<Tuning>;
+}
+
+export interface Tuning {
+  cost: number;
+  svmEpochs: number;
+  softmaxEpochs: number;
+  rate: number;
+  trials: number;
+  power: number;
+  /** Share of held-out in-scope texts that may be lost by abstaining though the first route was right. */
+  loss: number;
+}
+
+const TUNING: Tuning = { cost: 0.5, svmEpochs: 8, softmaxEpochs: 6, rate: 3, trials: 2, power: 0.6, loss: 0.011 };
+
+/** Learns from `examples[r]`, the texts of route r. The same examples and seed give the same model. */
+export function train(examples: readonly (readonly string[])[], options: TrainOptions): Model {
+  const tuning = { ...TUNING, ...options.tune };
+  const random = createRandom(options.seed);
+  const corpus = readCorpus(examples);
+  const all = Array.from({ length: corpus.size }, (_, i) => i);
+  const { scale, head, threshold } = judge(corpus, examples.length, tuning, random);
+  const final = fit(corpus, all, examples.length, tuning, random);
+  return finish(corpus, final, { scale, head, threshold });
+}
+
+// --- the corpus -----------------------------------------------------------------------------------------------------
+
+interface Corpus {
+  size: number;
+  routeOf: Int32Array;
+  /** Features of example i: `ids` and `tf` from `offsets[i]` to `offsets[i + 1]`. */
+  offsets: Int32Array;
+  ids: Int32Array;
+  tf: Float32Array;
+  hashes: Int32Array;
+  kinds: Uint8Array;
+}
+
+function readCorpus(examples: readonly (readonly string[])[]): Corpus {
+  const reader = createReader();
+  const size = examples.reduce((sum, texts) => sum + texts.length, 0);
+  const routeOf = new Int32Array(size);
+  const offsets = new Int32Array(size + 1);
+  let ids = new Int32Array(size * 48 + 64);
+  let tf = new Float32Array(ids.length);
+  const numbers = createNumbers(size * 8 + 64);
+  let at = 0;
+  let example = 0;
+  for (const [route, texts] of examples.entries()) {
+    for (const text of texts) {
+      reader.read(text);
+      if (at + reader.count > ids.length) {
+        ids = grow(ids, new Int32Array(ids.length * 2 + reader.count));
+        tf = grow(tf, new Float32Array(ids.length));
+      }
+      const start = at;
+      for (let i = 0; i < reader.count; i++) {
+        const id = numbers.of(reader.hashes[i] as number, reader.kinds[i] as number);
+        let same = start;
+        while (same < at && ids[same] !== id) same += 1;
+        if (same < at) tf[same] = (tf[same] as number) + 1;
+        else {
+          ids[at] = id;
+          tf[at++] = 1;
+        }
+      }
+      for (let i = start; i < at; i++) if (tf[i] !== 1) tf[i] = 1 + Math.log(tf[i] as number);
+      routeOf[example++] = route;
+      offsets[example] = at;
+    }
+  }
+  return { size, routeOf, offsets, ids: ids.subarray(0, at), tf: tf.subarray(0, at), ...numbers.done() };
+}
+
+function grow<T extends Int32Array | Float32Array | Uint8Array>(from: T, to: T): T {
+  to.set(from as never);
+  return to;
+}
+
+/** Numbers 0, 1, 2... for hashes in the order they are met. */
+function createNumbers(room: number) {
+  let capacity = 1024;
+  while (capacity < room) capacity *= 2;
+  let slots = new Int32Array(capacity);
+  let hashes = new Int32Array(capacity);
+  let kinds = new Uint8Array(capacity);
+  let count = 0;
+  const place = (hash: number): number => {
+    const mask = slots.length - 1;
+    let at = hash & mask;
+    while (slots[at] !== 0 && hashes[(slots[at] as number) - 1] !== hash) at = (at + 1) & mask;
+    return at;
+  };
+  return {
+    of(hash: number, kind: number): number {
+      const at = place(hash);
+      if (slots[at] !== 0) return (slots[at] as number) - 1;
+      hashes[count] = hash;
+      kinds[count] = kind;
+      slots[at] = ++count;
+      if (count * 2 > slots.length) {
+        slots = new Int32Array(slots.length * 2);
+        hashes = grow(hashes, new Int32Array(slots.length));
+        kinds = grow(kinds, new Uint8Array(slots.length));
+        for (let id = 0; id < count; id++) slots[place(hashes[id] as number)] = id + 1;
+      }
+      return count - 1;
+    },
+    done: () => ({ hashes: hashes.slice(0, count), kinds: kinds.slice(0, count) }),
+  };
+}
+
+// --- one model ------------------------------------------------------------------------------------------------------
+
+/** A model over the examples `members`; feature 0 is the constant 1. */
+export interface Fit {
+  routes: number;
+  stride: number;
+  features: number;
+  /** Number of the feature in this model by its number in the corpus; 0 for those left out. */
+  remap: Int32Array;
+  /** IDF^power by feature of this model. */
+  idf: Float32Array;
+  /** IDF^power of a word, pair or group never seen. */
+  idfUnknown: number;
+  /** Rows of `stride` float32 by feature. `softmax` is null where there are too few examples for it. */
+  svm: Float32Array;
+  softmax: Float32Array | null;
+  /** Scores an example of the corpus. */
+  look(example: number): Look;
+}
+
+/** How an example looks to a model; overwritten by the next. */
+interface Look {
+  svm: Float32Array;
+  softmax: Float32Array | null;
+  known: Float64Array;
+  unknown: Float64Array;
+  near(route: number): number;
+}
+
+function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, random: () => number): Fit {
+  const total = corpus.hashes.length;
+  const df = new Int32Array(total);
+  for (const member of members) {
+    for (let i = corpus.offsets[member] as number; i < (corpus.offsets[member + 1] as number); i++) {
+      const id = corpus.ids[i] as number;
+      df[id] = (df[id] as number) + 1;
+    }
+  }
+  // Pairs and groups met once say little when there are many examples, and are most of the memory.
+  const least = [1, 1, 1];
+  if (members.length > 2_000) least[PAIR] = least[GROUP] = 2;
+  const remap = new Int32Array(total);
+  let features = 1;
+  for (let id = 0; id < total; id++) if ((df[id] as number) >= (least[corpus.kinds[id] as number] as number)) remap[id] = features++;
+  const idf = new Float32Array(features);
+  const idfOf = (count: number) => (Math.log((1 + members.length) / (1 + count)) + 1) ** tuning.power;
+  idf[0] = 1;
+  for (let id = 0; id < total; id++) if (remap[id] !== 0) idf[remap[id] as number] = idfOf(df[id] as number);
+
+  const stride = (routes + 15) & ~15;
+  const room = members.reduce((sum, member) => sum + (corpus.offsets[member + 1] as number) - (corpus.offsets[member] as number) + 1, 0);
+  const withSoftmax = members.length >= 20 * routes || true;
+  const kernel = createKernel(room * 8 + features * stride * (withSoftmax ? 8 : 4) + stride * 8 + LOOK_LIMIT * 8 + 256);
+  const idsAt = kernel.reserve(room * 4);
+  const valuesAt = kernel.reserve(room * 4);
+  const sumsAt = kernel.reserve(stride * 4);
+  const ids = new Int32Array(kernel.buffer, idsAt, room);
+  const values = new Float32Array(kernel.buffer, valuesAt, room);
+  const sums = new Float32Array(kernel.buffer, sumsAt, stride);
+  const offsets = new Int32Array(members.length + 1);
+  const labels = new Int32Array(members.length);
+  let at = 0;
+  for (const [i, member] of members.entries()) {
+    labels[i] = corpus.routeOf[member] as number;
+    ids[at] = 0;
+    values[at++] = 1;
+    const start = at;
+    let norm = 0;
+    for (let j = corpus.offsets[member] as number; j < (corpus.offsets[member + 1] as number); j++) {
+      const id = remap[corpus.ids[j] as number] as number;
+      if (id === 0) continue;
+      const value = (corpus.tf[j] as number) * (idf[id] as number);
+      ids[at] = id;
+      values[at++] = value;
+      norm += value * value;
+    }
+    norm = norm > 0 ? 1 / Math.sqrt(norm) : 0;
+    for (let j = start; j < at; j++) values[j] = (values[j] as number) * norm;
+    offsets[i + 1] = at;
+  }
+
+  const order = Int32Array.from(members.keys());
+  const gather = (i: number, matrix: number) => {
+    const from = (offsets[i] as number) * 4;
+    kernel.gather(idsAt + from, valuesAt + from, (offsets[i + 1] as number) - (offsets[i] as number), matrix, sumsAt, stride);
+  };
+  const scatter = (i: number, matrix: number) => {
+    const from = (offsets[i] as number) * 4;
+    kernel.scatter(idsAt + from, valuesAt + from, (offsets[i + 1] as number) - (offsets[i] as number), matrix, sumsAt, stride);
+  };
+
+  const svmAt = kernel.reserve(features * stride * 4);
+  const alphas = new Float32Array(members.length * routes);
+  const diagonal = 1 / (2 * tuning.cost);
+  for (let epoch = 0; epoch < tuning.svmEpochs; epoch++) {
+    shuffle(order, random);
+    for (const i of order) {
+      sums.fill(0);
+      gather(i, svmAt);
+      const label = labels[i] as number;
+      const base = i * routes;
+      let moved = false;
+      for (let k = 0; k < routes; k++) {
+        const alpha = alphas[base + k] as number;
+        const sign = k === label ? 1 : -1;
+        const slope = sign * (sums[k] as number) - 1 + diagonal * alpha;
+        let step = 0;
+        if (alpha > 0 || slope < 0) {
+          const next = Math.max(0, alpha - slope / (2 + diagonal));
+          step = next - alpha;
+          if (step < 1e-3 && step > -1e-3) step = 0;
+          else {
+            alphas[base + k] = next;
+            moved = true;
+          }
+        }
+        sums[k] = step * sign;
+      }
+      if (moved) scatter(i, svmAt);
+    }
+  }
+
+  let softmax: Float32Array | null = null;
+  let softmaxAt = 0;
+  if (withSoftmax) {
+    softmaxAt = kernel.reserve(features * stride * 4);
+    const steps = tuning.softmaxEpochs * members.length;
+    let done = 0;
+    for (let epoch = 0; epoch < tuning.softmaxEpochs; epoch++) {
+      shuffle(order, random);
+      for (const i of order) {
+        sums.fill(0);
+        gather(i, softmaxAt);
+        const rate = tuning.rate * (1 - 0.95 * (done++ / steps));
+        let top = Number.NEGATIVE_INFINITY;
+        for (let k = 0; k < routes; k++) if ((sums[k] as number) > top) top = sums[k] as number;
+        let mass = 0;
+        for (let k = 0; k < routes; k++) {
+          const difference = (sums[k] as number) - top;
+          const value = difference < -12 ? 0 : Math.exp(difference);
+          sums[k] = value;
+          mass += value;
+        }
+        const by = -rate / mass;
+        for (let k = 0; k < routes; k++) sums[k] = (sums[k] as number) * by;
+        const label = labels[i] as number;
+        sums[label] = (sums[label] as number) + rate;
+        if ((sums[label] as number) > rate * 1e-3) scatter(i, softmaxAt);
+      }
+    }
+    softmax = new Float32Array(kernel.buffer, softmaxAt, features * stride);
+  }
+
+  const svm = new Float32Array(kernel.buffer, svmAt, features * stride);
+  const lookIdsAt = kernel.reserve(LOOK_LIMIT * 4);
+  const lookValuesAt = kernel.reserve(LOOK_LIMIT * 4);
+  const lookIds = new Int32Array(kernel.buffer, lookIdsAt, LOOK_LIMIT);
+  const lookValues = new Float32Array(kernel.buffer, lookValuesAt, LOOK_LIMIT);
+  const query = new Float64Array(features);
+  const byRoute: number[][] = Array.from({ length: routes }, () => []);
+  for (let i = 0; i < members.length; i++) (byRoute[labels[i] as number] as number[]).push(i);
+  const seen: Look = {
+    svm: new Float32Array(stride),
+    softmax: softmax === null ? null : new Float32Array(stride),
+    known: new Float64Array(3),
+    unknown: new Float64Array(3),
+    near(route) {
+      let best = 0;
+      for (const i of byRoute[route] as number[]) {
+        let sum = 0;
+        for (let j = (offsets[i] as number) + 1; j < (offsets[i + 1] as number); j++)
+          sum += (query[ids[j] as number] as number) * (values[j] as number);
+        if (sum > best) best = sum;
+      }
+      return best;
+    },
+  };
+  let lookCount = 0;
+  const idfUnknown = idfOf(0);
+  const look = (example: number): Look => {
+    for (let j = 0; j < lookCount; j++) query[lookIds[j] as number] = 0;
+    seen.known.fill(0);
+    seen.unknown.fill(0);
+    lookIds[0] = 0;
+    lookValues[0] = 1;
+    lookCount = 1;
+    let norm = 0;
+    for (let j = corpus.offsets[example] as number; j < (corpus.offsets[example + 1] as number); j++) {
+      const id = remap[corpus.ids[j] as number] as number;
+      const kind = corpus.kinds[corpus.ids[j] as number] as number;
+      if (id === 0) {
+        seen.unknown[kind] = (seen.unknown[kind] as number) + idfUnknown;
+        continue;
+      }
+      seen.known[kind] = (seen.known[kind] as number) + (idf[id] as number);
+      const value = (corpus.tf[j] as number) * (idf[id] as number);
+      norm += value * value;
+      lookIds[lookCount] = id;
+      lookValues[lookCount++] = value;
+    }
+    norm = norm > 0 ? 1 / Math.sqrt(norm) : 0;
+    for (let j = 1; j < lookCount; j++) {
+      lookValues[j] = (lookValues[j] as number) * norm;
+      query[lookIds[j] as number] = lookValues[j] as number;
+    }
+    sums.fill(0);
+    kernel.gather(lookIdsAt, lookValuesAt, lookCount, svmAt, sumsAt, stride);
+    seen.svm.set(sums);
+    if (softmaxAt !== 0 && seen.softmax !== null) {
+      sums.fill(0);
+      kernel.gather(lookIdsAt, lookValuesAt, lookCount, softmaxAt, sumsAt, stride);
+      seen.softmax.set(sums);
+    }
+    return seen;
+  };
+  return { routes, stride, features, remap, idf, idfUnknown, svm, softmax, look };
+}
+
+const LOOK_LIMIT = 2_056;
+
+// --- the judgement --------------------------------------------------------------------------------------------------
+
+interface Judgement {
+  /** Factors of the two scores in the sum; the sum is in log-odds. */
+  scale: [svm: number, softmax: number];
+  head: Float64Array;
+  threshold: number;
+}
+
+const STANDARD: Judgement = { scale: [3, 0.6], head: STANDARD_HEAD, threshold: 0 };
+/** Scores kept of each trial text: the others never matter. */
+const KEPT = 24;
+
+interface Trial {
+  /** Place of the true route among those kept; -1 when it is not there, -2 when the text belongs to no route of the trial. */
+  truth: number;
+  svm: Float32Array;
+  softmax: Float32Array;
+  near: Float32Array;
+  shares: [number, number, number];
+  count: number;
+}
+
+function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => number): Judgement {
+  const byRoute: number[][] = Array.from({ length: routes }, () => []);
+  for (let i = 0; i < corpus.size; i++) (byRoute[corpus.routeOf[i] as number] as number[]).push(i);
+  for (const members of byRoute) shuffle(members, random);
+  const routeOrder = shuffle(
+    Array.from({ length: routes }, (_, r) => r),
+    random,
+  );
+  const trials = corpus.size * routes > 500_000 ? tuning.trials : 5;
+  const perTrial = Math.floor(routes / Math.max(trials, 6));
+  const inside: Trial[] = [];
+  const outside: Trial[] = [];
+  for (let t = 0; t < trials; t++) {
+    const absent = new Set(routeOrder.slice(t * perTrial, (t + 1) * perTrial));
+    const members: number[] = [];
+    const left: number[] = [];
+    for (const [route, examples] of byRoute.entries()) {
+      if (absent.has(route)) left.push(...examples.slice(0, 40));
+      else for (const [i, example] of examples.entries()) (examples.length > 1 && i % 5 === (t + route) % 5 ? left : members).push(example);
+    }
+    const model = fit(corpus, members, routes, tuning, random);
+    for (const example of left) {
+      const route = corpus.routeOf[example] as number;
+      const seen = model.look(example);
+      const order = Array.from({ length: routes }, (_, k) => k);
+      const sum = order.map((k) => STANDARD.scale[0] * (seen.svm[k] as number) + STANDARD.scale[1] * (seen.softmax?.[k] ?? 0));
+      const kept = order
+        .filter((k) => !absent.has(k))
+        .sort((a, b) => (sum[b] as number) - (sum[a] as number))
+        .slice(0, KEPT);
+      (absent.has(route) ? outside : inside).push({
+        truth: absent.has(route) ? -2 : kept.indexOf(route),
+        svm: Float32Array.from(kept, (k) => seen.svm[k] as number),
+        softmax: Float32Array.from(kept, (k) => seen.softmax?.[k] ?? 0),
+        near: Float32Array.from(kept.slice(0, 3), (k) => seen.near(k)),
+        shares: [share(seen.known, seen.unknown, WORD), share(seen.known, seen.unknown, PAIR), share(seen.known, seen.unknown, GROUP)],
+        count: 5,
+      });
+    }
+  }
+  if (inside.length < 30) return STANDARD;
+  const scale = fitScale(inside);
+  if (outside.length < 30) return { ...STANDARD, scale };
+  const rows: Evidence[] = [];
+  const labels: number[] = [];
+  const right: boolean[] = [];
+  for (const trial of [...inside, ...outside]) {
+    const { evidence, first } = evidenceOfTrial(trial, scale);
+    rows.push(evidence);
+    labels.push(trial.truth === -2 ? 0 : 1);
+    right.push(first === trial.truth);
+  }
+  const head = fitHead(rows, labels);
+  const outlooks: number[] = [];
+  for (const [i, row] of rows.entries()) if (right[i]) outlooks.push(dot(head, row));
+  outlooks.sort((a, b) => a - b);
+  const threshold = outlooks[Math.min(outlooks.length - 1, Math.floor(tuning.loss * inside.length))] as number;
+  return { scale, head, threshold };
+}
+
+function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Evidence; first: number } {
+  let first = 0;
+  const sums = Array.from(trial.svm, (svm, i) => a * svm + b * (trial.softmax[i] as number));
+  for (let i = 1; i < sums.length; i++) if ((sums[i] as number) > (sums[first] as number)) first = i;
+  const top = sums[first] as number;
+  let second = sums.length > 1 ? Number.NEGATIVE_INFINITY : -10;
+  let rest = 0;
+  for (const [i, sum] of sums.entries()) {
+    if (i === first) continue;
+    if (sum > second) second = sum;
+    rest += Math.exp(sum - top);
+  }
+  const evidence = new Float64Array(EVIDENCE.length);
+  const [words, pairs, groups] = trial.shares;
+  evidenceOf(evidence, {
+    first: top,
+    second,
+    rest: top + Math.log(rest + 1e-9),
+    words,
+    pairs,
+    groups,
+    near: trial.near[first] ?? 0,
+    count: trial.count,
+  });
+  return { evidence, first };
+}
+
+/** The two factors that make the truth likeliest, by Newton's method from the standard ones. */
+function fitScale(trials: Trial[]): [number, number] {
+  const start = STANDARD.scale;
+  let [a, b] = start;
+  const withSoftmax = trials.some((trial) => trial.softmax.some((value) => value !== 0));
+  if (!withSoftmax) b = 0;
+  const prior = 2;
+  for (let round = 0; round < 12; round++) {
+    let ga = (prior * (a - start[0])) / start[0] ** 2;
+    let gb = withSoftmax ? (prior * (b - start[1])) / start[1] ** 2 : 0;
+    let haa = prior / start[0] ** 2;
+    let hbb = prior / start[1] ** 2;
+    let hab = 0;
+    for (const { truth, svm, softmax } of trials) {
+      if (truth < 0) continue;
+      let top = Number.NEGATIVE_INFINITY;
+      for (let i = 0; i < svm.length; i++) top = Math.max(top, a * (svm[i] as number) + b * (softmax[i] as number));
+      let mass = 0;
+      let ma = 0;
+      let mb = 0;
+      let maa = 0;
+      let mbb = 0;
+      let mab = 0;
+      for (let i = 0; i < svm.length; i++) {
+        const s = svm[i] as number;
+        const m = softmax[i] as number;
+        const p = Math.exp(a * s + b * m - top);
+        mass += p;
+        ma += p * s;
+        mb += p * m;
+        maa += p * s * s;
+        mbb += p * m * m;
+        mab += p * s * m;
+      }
+      ma /= mass;
+      mb /= mass;
+      ga += ma - (svm[truth] as number);
+      gb += mb - (softmax[truth] as number);
+      haa += maa / mass - ma * ma;
+      hbb += mbb / mass - mb * mb;
+      hab += mab / mass - ma * mb;
+    }
+    if (!withSoftmax) {
+      a = Math.max(0.2, a - ga / haa);
+      continue;
+    }
+    const determinant = haa * hbb - hab * hab + 1e-9;
+    a = Math.max(0.2, a - (hbb * ga - hab * gb) / determinant);
+    b = Math.max(0, b - (haa * gb - hab * ga) / determinant);
+  }
+  return [a, b];
+}
+
+/** Logistic regression by gradient descent on standardised evidence, both sides weighted alike. */
+function fitHead(rows: Evidence[], labels: number[]): Float64Array {
+  const size = EVIDENCE.length;
+  const mean = new Float64Array(size);
+  const spread = new Float64Array(size);
+  for (const row of rows) for (let j = 0; j < size; j++) mean[j] = (mean[j] as number) + (row[j] as number) / rows.length;
+  for (const row of rows)
+    for (let j = 0; j < size; j++) spread[j] = (spread[j] as number) + ((row[j] as number) - (mean[j] as number)) ** 2 / rows.length;
+  for (let j = 0; j < size; j++) spread[j] = Math.sqrt(spread[j] as number) + 1e-3;
+  const positives = labels.reduce((sum, label) => sum + label, 0);
+  const weights = new Float64Array(size + 1);
+  const slope = new Float64Array(size + 1);
+  for (let round = 0; round < 300; round++) {
+    for (let j = 0; j < size; j++) slope[j] = 0.002 * (weights[j] as number);
+    slope[size] = 0;
+    for (const [i, row] of rows.entries()) {
+      let sum = weights[size] as number;
+      for (let j = 0; j < size; j++) sum += ((weights[j] as number) * ((row[j] as number) - (mean[j] as number))) / (spread[j] as number);
+      const label = labels[i] as number;
+      const error = (1 / (1 + Math.exp(-sum)) - label) * (label === 1 ? 0.5 / positives : 0.5 / (rows.length - positives));
+      for (let j = 0; j < size; j++)
+        slope[j] = (slope[j] as number) + (error * ((row[j] as number) - (mean[j] as number))) / (spread[j] as number);
+      slope[size] = (slope[size] as number) + error;
+    }
+    for (let j = 0; j <= size; j++) weights[j] = (weights[j] as number) - 1 * (slope[j] as number);
+  }
+  const head = new Float64Array(size + 1);
+  let constant = weights[size] as number;
+  for (let j = 0; j < size; j++) {
+    head[j] = (weights[j] as number) / (spread[j] as number);
+    constant -= (head[j] as number) * (mean[j] as number);
+  }
+  head[size] = constant;
+  return head;
+}
+
+// --- the model as it is used ----------------------------------------------------------------------------------------
+
+function finish(corpus: Corpus, model: Fit, judgement: Judgement): Model {
+  const { routes, stride, features, remap, svm, softmax, idf } = model;
+  const [a, b] = judgement.scale;
+  const weights = new Int8Array(features * stride);
+  const scales = new Float32Array(features);
+  const row = new Float64Array(stride);
+  for (let feature = 0; feature < features; feature++) {
+    let most = 1e-9;
+    for (let k = 0; k < routes; k++) {
+      const value = a * (svm[feature * stride + k] as number) + (softmax === null ? 0 : b * (softmax[feature * stride + k] as number));
+      row[k] = value;
+      if (value > most) most = value;
+      else if (-value > most) most = -value;
+    }
+    const scale = most / 127;
+    scales[feature] = scale;
+    for (let k = 0; k < routes; k++) weights[feature * stride + k] = Math.round((row[k] as number) / scale);
+  }
+  let capacity = 64;
+  while (capacity < features * 2) capacity *= 2;
+  const keys = new Int32Array(capacity);
+  const slots = new Int32Array(capacity);
+  for (let id = 0; id < remap.length; id++) {
+    const feature = remap[id] as number;
+    if (feature === 0) continue;
+    let at = (corpus.hashes[id] as number) & (capacity - 1);
+    while (slots[at] !== 0) at = (at + 1) & (capacity - 1);
+    keys[at] = corpus.hashes[id] as number;
+    slots[at] = feature;
+  }
+  const routeStart = new Int32Array(routes + 1);
+  for (let i = 0; i < corpus.size; i++) routeStart[(corpus.routeOf[i] as number) + 1] = i + 1;
+  for (let r = 1; r <= routes; r++) if (routeStart[r] === 0) routeStart[r] = routeStart[r - 1] as number;
+  const exampleStart = new Int32Array(corpus.size + 1);
+  const exampleIds = features < 65_536 ? new Uint16Array(corpus.ids.length) : new Int32Array(corpus.ids.length);
+  const exampleNorm = new Float32Array(corpus.size);
+  let at = 0;
+  for (let i = 0; i < corpus.size; i++) {
+    let norm = 0;
+    for (let j = corpus.offsets[i] as number; j < (corpus.offsets[i + 1] as number); j++) {
+      const feature = remap[corpus.ids[j] as number] as number;
+      if (feature === 0) continue;
+      exampleIds[at++] = feature;
+      norm += (idf[feature] as number) ** 2;
+    }
+    exampleStart[i + 1] = at;
+    exampleNorm[i] = norm > 0 ? 1 / Math.sqrt(norm) : 0;
+  }
+  return {
+    routes,
+    stride,
+    features,
+    keys,
+    slots,
+    idf,
+    idfUnknown: model.idfUnknown,
+    weights,
+    scales,
+    head: judgement.head,
+    threshold: judgement.threshold,
+    routeStart,
+    exampleStart,
+    exampleIds: exampleIds.slice(0, at),
+    exampleNorm,
+  };
+}
+
+/** Mulberry32: a small generator of numbers from 0 to 1 that a seed decides. */
+function createRandom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let value = Math.imul(state ^ (state >>> 15), 1 | state);
+    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
+    return ((value ^ (value >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+function shuffle<T extends number[] | Int32Array>(list: T, random: () => number): T {
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    const held = list[i] as number;
+    list[i] = list[j] as number;
+    list[j] = held;
+  }
+  return list;
+}

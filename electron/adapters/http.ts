@@ -28,13 +28,16 @@ export interface HttpDoorOptions {
   host?: string;
   /** The built renderer; dist/renderer of this checkout if not given. */
   rendererFolder?: string;
+  /** Time for a request to arrive whole, headers and body, in ms; 10 s if not given. */
+  requestMs?: number;
+  /** Time for the first message of a WebSocket to be the token, and between two signs of life, in ms; 5 s and 15 s if not given. */
+  authMs?: number;
+  beatMs?: number;
 }
 
 const maxBodyBytes = 1_048_576;
 const maxRegistryBytes = 16 * 1_048_576;
 const maxHeaderBytes = 16_384;
-/** Time for a request to arrive whole, headers and body, in ms. */
-const requestMs = 10_000;
 /** Time for the reader of a long answer to move, in ms. */
 const readerMs = 10_000;
 /** Time a client that is still sending has to notice that it was refused, in ms. */
@@ -45,7 +48,7 @@ const lingerMs = 1000;
  * Disposing it ends connections within two seconds; calls that were accepted go on in the core.
  */
 export async function createHttpDoor(core: Core, options: HttpDoorOptions): Promise<HttpDoor> {
-  const { port, host = '127.0.0.1' } = options;
+  const { port, host = '127.0.0.1', requestMs = 10_000, authMs, beatMs } = options;
   if (host !== '127.0.0.1' && host !== '::1')
     throw new Refusal(refuse('usage', `Only loopback addresses are bound, not ${host}.`, { hint: 'Leave the host out.' }));
   const assets = loadAssets(options.rendererFolder ?? fileURLToPath(new URL('../../dist/renderer', import.meta.url)));
@@ -64,7 +67,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     http: {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: requestMs,
-      connectionsCheckingInterval: 1000,
+      connectionsCheckingInterval: requestMs / 10,
       // Node's own answers to these have no body and no headers of ours; the gate and this door answer in their place.
       requireHostHeader: false,
       shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === 'websocket',
@@ -79,7 +82,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     },
     clientErrorHandler: (error, socket) => {
       if (socket.writable) {
-        const wire = protocolError(error);
+        const wire = protocolError(error, requestMs);
         rejections.record('http', wire, { protocol: error.code });
         socket.write(rawAnswer(wire));
       }
@@ -157,7 +160,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   );
   app.get<{ Params: { code: string } }>('/session/:code', { config: { open: true } }, (request, reply) => {
     const cookie = gate.redeem(request.params.code);
-    if (cookie !== null) return write(reply.raw, 303, ['Set-Cookie', cookie, 'Location', '/'], '');
+    if (cookie !== null) return write(reply.raw, 303, ['Set-Cookie', cookie, 'Location', '/', 'Cache-Control', 'no-store'], '');
     if (wantsPage(request.raw)) return signInPage(reply.raw);
     turnAway(request.raw, reply.raw, unauthenticated('This code was used already or is too old.'));
   });
@@ -196,7 +199,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   gate = createGate(core, bound, Date.now);
   url = host === '::1' ? `http://[::1]:${bound}` : `http://127.0.0.1:${bound}`;
 
-  const ws = createWsDoor({ core, gate, rejected: (error, detail) => rejections.record('ws', error, detail) });
+  const ws = createWsDoor({ core, gate, authMs, beatMs, rejected: (error, detail) => rejections.record('ws', error, detail) });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     ws.upgrade(request, socket, head, (error) => {
@@ -239,19 +242,16 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
     method,
     url: path.replace(/\{(\w+)\}/g, ':$1'),
     ...(operation.name.startsWith('OS.registry.') && { bodyLimit: maxRegistryBytes }),
-    handler: async (request, reply) => {
-      reply.hijack();
+    handler: (request, reply) => {
+      const { raw } = reply;
       const query = { ...(request.query as Record<string, unknown>) };
       const confirm = takeConfirm(query);
       const given = takesQuery ? coerce(query, fields) : asParams(request.body);
-      const crossing = await core.dispatch({
-        route: operation.name,
-        params: { ...given, ...(request.params as object) },
-        confirm,
-        ...context(request, 'http'),
-      });
-      if (crossing.error) fail(reply.raw, crossing.error);
-      else json(reply.raw, 200, JSON.stringify(crossing.result ?? null));
+      const params = { ...given, ...(request.params as object) };
+      core.dispatch({ route: operation.name, params, confirm, ...context(request, 'http') }).then(
+        ({ error, result }) => (error ? fail(raw, error) : json(raw, 200, JSON.stringify(result ?? null))),
+        (caught) => fail(raw, toWire(caught)),
+      );
     },
   });
 }
@@ -482,7 +482,7 @@ function frameworkError({ code, statusCode }: { code?: string; statusCode?: numb
   return toWire(null);
 }
 
-function protocolError({ code }: { code?: string }): WireError {
+function protocolError({ code }: { code?: string }, requestMs: number): WireError {
   if (code === 'HPE_HEADER_OVERFLOW')
     return refuse('input_too_large', 'The headers are too large.', { hint: 'Send at most 16 KiB of headers.' });
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')

@@ -21,7 +21,8 @@ interface Entry {
 const file = new URL('../package-lock.json', import.meta.url);
 const lock = JSON.parse(readFileSync(file, 'utf8')) as { packages: Record<string, Entry> };
 const systems = new Map(Object.entries({ windows: 'win32' }));
-for (const os of ['android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'win32', 'aix']) systems.set(os, os);
+for (const os of ['android', 'darwin', 'freebsd', 'linux', 'netbsd', 'openbsd', 'openharmony', 'sunos', 'win32', 'aix'])
+  systems.set(os, os);
 const processors = new Map(Object.entries({ '64': 'x64', 'arm-gnueabihf': 'arm', armv7: 'arm', ppc64le: 'ppc64' }));
 for (const cpu of ['arm', 'arm64', 'ia32', 'loong64', 'mips64el', 'ppc64', 'riscv64', 's390x', 'x64', 'wasm32']) processors.set(cpu, cpu);
 

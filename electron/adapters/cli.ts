@@ -1,0 +1,760 @@
+/** The command line, translated: words and flags into calls, crossings into lines. Runs over any client and any terminal. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
+import type { Readable, Writable } from 'node:stream';
+import { text as readAll } from 'node:stream/consumers';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { Ask } from '../../shared/contract.ts';
+import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
+import type { Crossing, Health, Job, RegistryProblem, RouteSummary, Step, VerifyReport } from '../../shared/model.ts';
+import type { Client } from '../../shared/port.ts';
+
+export interface Terminal {
+  stdin: Readable & { isTTY?: boolean };
+  stdout: Writable & { isTTY?: boolean };
+  stderr: Writable & { isTTY?: boolean };
+  /** File that keeps the lines typed in `interactive`; null keeps none. */
+  historyFile: string | null;
+}
+
+/** A command line that fits: which command, its words and its flags. */
+export interface Invocation {
+  command: CommandName;
+  words: string[];
+  flags: Flags;
+}
+
+type Flags = {
+  -readonly [F in keyof typeof flagTypes]?: (typeof flagTypes)[F]['type'] extends 'boolean' ? boolean : string;
+};
+
+const flagTypes = {
+  help: { type: 'boolean', short: 'h', about: 'Say what a command does' },
+  version: { type: 'boolean', about: 'Say which version this is' },
+  json: { type: 'boolean', about: 'Print the crossing or result as JSON' },
+  home: { type: 'string', about: 'FOLDER for configuration and data, before DISPATCHER_HOME' },
+  mock: { type: 'boolean', about: 'Call nothing; every service answers as its mock' },
+  demo: { type: 'boolean', about: 'With the demo services and the demo registry' },
+  data: { type: 'string', short: 'd', about: 'JSON object sent as params; @FILE or - reads it' },
+  ask: { type: 'boolean', about: 'Ask back when the operator is not sure, instead of taking the fallback' },
+  deadline: { type: 'string', about: 'MS that the whole call may take' },
+  yes: { type: 'boolean', short: 'y', about: 'Confirm what wants confirmation' },
+  org: { type: 'string', about: 'Only this ORG' },
+  route: { type: 'string', about: 'Only this ROUTE, such as FND.salesforce' },
+  all: { type: 'boolean', about: 'Built-in routes (OS) too' },
+  state: { type: 'string', about: 'Only jobs in this STATE' },
+  q: { type: 'string', about: 'Only what contains these WORDS' },
+  limit: { type: 'string', about: 'At most N' },
+  follow: { type: 'boolean', short: 'f', about: 'Go on until Ctrl-C' },
+  can: { type: 'string', about: 'Capabilities, of read,dispatch,admin' },
+  port: { type: 'string', short: 'p', about: 'PORT on 127.0.0.1, 0 for any free one' },
+  open: { type: 'boolean', about: 'Open the command center in the browser' },
+} as const;
+
+type Flag = keyof typeof flagTypes;
+interface Command {
+  usage: string;
+  about: string;
+  /** Fewest and most words. */
+  words: [number, number];
+  flags: Flag[];
+}
+
+const everywhere: Flag[] = ['help', 'json', 'home'];
+const hosting: Flag[] = ['mock', 'demo'];
+
+export const commands = {
+  dispatch: {
+    usage: 'dispatch TEXT',
+    about: 'Send a request to the route it means',
+    words: [1, 1000],
+    flags: [...hosting, 'data', 'ask', 'deadline', 'yes'],
+  },
+  'dispatch-to': {
+    usage: 'dispatch-to ORG SERVICE',
+    about: 'Send a request to this route',
+    words: [1, 2],
+    flags: [...hosting, 'data', 'deadline', 'yes'],
+  },
+  resolve: {
+    usage: 'resolve TEXT',
+    about: 'Say where it would go and why; nothing is called',
+    words: [0, 1000],
+    flags: [...hosting, 'route'],
+  },
+  routes: { usage: 'routes', about: 'List every route', words: [0, 0], flags: [...hosting, 'org', 'all'] },
+  health: { usage: 'health', about: 'Probe every service now', words: [0, 0], flags: [...hosting, 'org'] },
+  ping: { usage: 'ping ORG.SERVICE', about: 'Probe one service now', words: [1, 2], flags: hosting },
+  interactive: { usage: 'interactive', about: 'Type request after request', words: [0, 0], flags: hosting },
+  jobs: {
+    usage: 'jobs [get ID | cancel ID]',
+    about: 'What was dispatched, newest first',
+    words: [0, 2],
+    flags: [...hosting, 'state', 'route', 'q', 'limit'],
+  },
+  signals: { usage: 'signals', about: 'The newest signals, one line each', words: [0, 0], flags: [...hosting, 'follow', 'limit'] },
+  audit: {
+    usage: 'audit [list | verify | export]',
+    about: 'The audit chain; verify needs no running core',
+    words: [0, 1],
+    flags: [...hosting, 'limit'],
+  },
+  gpu: { usage: 'gpu', about: 'GPU devices and memory', words: [0, 0], flags: hosting },
+  sovereign: { usage: 'sovereign [on | off]', about: 'The local-only switch', words: [0, 1], flags: [...hosting, 'yes'] },
+  token: { usage: 'token [create NAME | list | revoke ID]', about: 'Tokens for other programs', words: [0, 2], flags: [...hosting, 'can'] },
+  serve: { usage: 'serve', about: 'Run the core until it is stopped', words: [0, 0], flags: [...hosting, 'port', 'open'] },
+  demo: { usage: 'demo', about: 'serve --demo --open', words: [0, 0], flags: ['mock', 'port'] },
+  open: { usage: 'open', about: 'Show the command center of the running core', words: [0, 0], flags: [] },
+  version: { usage: 'version', about: 'Say which version this is', words: [0, 0], flags: [] },
+  help: { usage: 'help [COMMAND]', about: 'Say what there is', words: [0, 1], flags: [] },
+} as const satisfies Record<string, Command>;
+
+export type CommandName = keyof typeof commands;
+/** Commands that need a client of a core; the composition root does the others. */
+export type ClientCommand = Exclude<CommandName, 'serve' | 'demo' | 'open' | 'version' | 'help'>;
+
+const isCommand = (word: string): word is CommandName => Object.hasOwn(commands, word);
+
+/** Throws `Refusal` usage, with the nearest name where one is near. */
+export function parseCommand(argv: readonly string[]): Invocation {
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: flagTypes as ParseArgsConfig['options'] & {},
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+  });
+  const words = tokens.filter((token) => token.kind === 'positional').map((token) => token.value);
+  const given = tokens.filter((token) => token.kind === 'option');
+  const has = (name: string) => given.some((token) => token.name === name);
+  const [word = has('version') ? 'version' : 'help', ...rest] = words;
+  if (!isCommand(word)) throw unfit(`There is no command ${word}.`, nearest(word, Object.keys(commands)), 'dispatcher help lists them');
+  const command: Command = commands[word];
+  const allowed: Flag[] = [...everywhere, ...command.flags];
+  const flags: Record<string, string | boolean> = {};
+  for (const token of given) {
+    const { name, rawName, value } = token;
+    const known = (allowed as string[]).includes(name) || (word === 'version' && name === 'version');
+    if (!known) {
+      const near = nearest(name, allowed);
+      throw unfit(`${word} has no flag ${rawName}.`, near && `--${near}`, `dispatcher help ${word} lists them`);
+    }
+    const { type } = flagTypes[name as Flag];
+    if (type === 'boolean' && value !== undefined) throw unfit(`${rawName} takes no value.`, null, `write ${rawName} alone`);
+    if (type === 'string' && (value === undefined || value === ''))
+      throw unfit(`${rawName} needs a value.`, null, `dispatcher help ${word} shows it`);
+    flags[name] = value ?? true;
+  }
+  if (flags.help && word !== 'help') return { command: 'help', words: words.slice(0, 1), flags: flags as Flags };
+  const [fewest, most] = command.words;
+  if (rest.length < fewest || rest.length > most)
+    throw unfit(`${word} is written: dispatcher ${command.usage}`, null, `dispatcher help ${word}`);
+  return { command: word, words: rest, flags: flags as Flags };
+}
+
+/** Whole number of a flag; `Refusal` usage when it is none. */
+export function numberOf(flags: Flags, name: 'port' | 'limit' | 'deadline', [low, high]: [number, number]): number | null {
+  const text = flags[name];
+  if (text === undefined) return null;
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < low || value > high)
+    throw unfit(`--${name} ${text} is not a whole number from ${low} to ${high}.`, null, `for example --${name} ${low || high}`);
+  return value;
+}
+
+export function helpText(topic: string | undefined): string {
+  const known = topic !== undefined && isCommand(topic) ? topic : null;
+  if (topic !== undefined && !known)
+    throw unfit(`There is no command ${topic}.`, nearest(topic, Object.keys(commands)), 'dispatcher help lists them');
+  const flagLine = (name: Flag) => {
+    const { short, type, about } = { short: undefined, ...flagTypes[name] };
+    return `  ${`${short ? `-${short}, ` : '    '}--${name}${type === 'string' ? ' …' : ''}`.padEnd(20)}${about}`;
+  };
+  if (known) {
+    const command: Command = commands[known];
+    return [`dispatcher ${command.usage}`, `  ${command.about}.`, '', ...[...command.flags, ...everywhere].map(flagLine)].join('\n');
+  }
+  return [
+    'dispatcher: the one audited door in front of everything that answers requests on this machine.',
+    '',
+    ...Object.values(commands).map(({ usage, about }) => `  ${usage.padEnd(40)}${about}`),
+    '',
+    'dispatcher help COMMAND shows the flags. Exit codes: 0 done, 1 the service failed, 2 input, 3 refused, 4 not there,',
+    '5 try later, 6 cancelled, 7 no core or no store, 70 a bug.',
+  ].join('\n');
+}
+
+// --- running -----------------------------------------------------------------------------------------------------------
+
+/**
+ * Runs one command over `client` and gives its exit code. `signal` is Ctrl-C: a call under way is cancelled and its end awaited.
+ * With `--json`, stdout gets JSON and nothing else.
+ */
+export async function runCommand(invocation: Invocation, { client, terminal, signal }: Context): Promise<number> {
+  const { flags } = invocation;
+  const run = runners[invocation.command as ClientCommand];
+  try {
+    return await run(invocation, { client, terminal, signal });
+  } catch (caught) {
+    if (!(caught instanceof Refusal)) throw caught;
+    return printError(caught.wire, terminal, flags.json ?? false);
+  }
+}
+
+interface Context {
+  client: Client;
+  terminal: Terminal;
+  signal: AbortSignal;
+}
+
+type Run = (invocation: Invocation, context: Context) => Promise<number>;
+
+const runners: Record<ClientCommand, Run> = {
+  async dispatch({ words, flags }, context) {
+    return dispatch({ ...(await askOf(flags, context)), text: words.join(' '), ...(flags.ask && { ask: true }) }, flags, context);
+  },
+
+  async 'dispatch-to'({ words, flags }, context) {
+    return dispatch({ ...(await askOf(flags, context)), route: words.join('.') }, flags, context);
+  },
+
+  async resolve({ words, flags }, { client, terminal }) {
+    const text = words.join(' ');
+    if (text === '' && flags.route === undefined)
+      throw unfit('resolve needs a text or --route.', null, 'dispatcher resolve "sync contacts"');
+    const found = await client.operate('OS.resolve', { ...(text && { text }), ...(flags.route && { route: flags.route }) });
+    if (flags.json) return printJson(terminal, found);
+    const lines = [
+      `route       ${found.route ?? 'none'}${found.confidence === null ? '' : ` (${percent(found.confidence)})`}`,
+      `why         ${found.why}`,
+    ];
+    if (found.abstained) lines.push(`            not sure${found.usedFallback ? '; the fallback is taken' : ''}`);
+    for (const rule of found.rules)
+      lines.push(
+        `rule        ${rule.won ? '✔' : ' '} "${rule.pattern}" → ${rule.route}, priority ${rule.priority}${rule.line === null ? '' : `, line ${rule.line}`}`,
+      );
+    for (const other of found.ranked.slice(0, 5))
+      lines.push(`ranked      ${percent(other.confidence).padStart(4)} ${other.route}: ${other.reason}`);
+    if (found.egress)
+      lines.push(`egress      ${found.egress.egress}${found.egress.host ? ` to ${found.egress.host}` : ''}: ${found.egress.reason}`);
+    if (found.breaker) lines.push(`breaker     ${found.breaker.state}`);
+    if (found.health) lines.push(`health      ${healthIcon[found.health]} ${found.health}`);
+    if (found.limits)
+      lines.push(`limits      ${Math.floor(found.limits.remaining)} of ${found.limits.burst} left, ${found.limits.perSecond} a second`);
+    if (found.expectedMs !== null) lines.push(`expected    ${Math.round(found.expectedMs)} ms`);
+    if (found.refusal) lines.push(`refused     ${found.refusal.code}: ${found.refusal.message}`);
+    return print(terminal, lines);
+  },
+
+  async routes({ flags }, { client, terminal }) {
+    const { orgs, routes, registry } = await client.operate('OS.routes', flags.org ? { org: flags.org } : {});
+    for (const problem of registry.problems) note(terminal, problemLine(problem, registry.file));
+    if (registry.serving === 'previous') note(terminal, 'The registry above is not valid; the one before it still serves.');
+    if (flags.json) return printJson(terminal, { orgs, routes, registry });
+    const shown = flags.all ? routes : routes.filter((route) => route.kind !== 'operation');
+    const byOrg = Map.groupBy(shown, (route) => route.org);
+    const lines: string[] = [];
+    for (const [code, services] of byOrg) {
+      lines.push(`  [${code}] ${orgs.find((org) => org.code === code)?.name ?? 'built in'}`);
+      for (const route of services)
+        lines.push(`    └─ ${route.service.padEnd(15)} [${tagOf(route)}] ${route.endpoint ?? route.description ?? route.kind}`);
+      lines.push('');
+    }
+    return print(terminal, [...lines, `Total: ${shown.length} routes across ${byOrg.size} orgs`]);
+  },
+
+  async health({ flags }, { client, terminal }) {
+    const { health, breakers } = await client.operate('OS.health', { probe: true, ...(flags.org && { org: flags.org }) });
+    if (flags.json) return printJson(terminal, { health, breakers });
+    const { orgs } = await client.operate('OS.routes', {});
+    const lines: string[] = [];
+    for (const [code, services] of Map.groupBy(health, ({ route }) => route.slice(0, route.indexOf('.')))) {
+      lines.push(
+        `  [${code}] ${orgs.find((org) => org.code === code)?.name ?? ''}`,
+        ...services.map((one) => `    ${healthLine(one, one.route.slice(code.length + 1))}`),
+        '',
+      );
+    }
+    const open = breakers.filter((breaker) => breaker.state !== 'closed');
+    for (const breaker of open) lines.push(`  ⚡ breaker ${breaker.state}: ${breaker.endpoint}`);
+    const counts = Object.entries(Object.groupBy(health, ({ status }) => status)).map(([status, list]) => `${list.length} ${status}`);
+    return print(terminal, [...lines, `Total: ${health.length} services, ${counts.join(', ') || 'none probed'}`]);
+  },
+
+  async ping({ words, flags }, { client, terminal }) {
+    const route = words.join('.');
+    const [health] = (await client.operate('OS.health', { route, probe: true })).health;
+    if (!health) throw new Refusal(refuse('not_found', `${route} has no health URL.`, { hint: 'Give it one in the registry.' }));
+    const exit = health.status === 'down' ? catalogue.upstream_unreachable.exit : 0;
+    if (flags.json) printJson(terminal, health);
+    else print(terminal, [healthLine(health, health.route)]);
+    return exit;
+  },
+
+  async jobs({ words: [action = 'list', id], flags }, context) {
+    const { client, terminal } = context;
+    if (action === 'get' && id !== undefined) {
+      const job = await client.operate('OS.jobs.get', { id });
+      if (flags.json) return printJson(terminal, job);
+      const lines = [jobLine(job), `why         ${job.why}`, `params      ${JSON.stringify(job.params)}`];
+      for (const attempt of job.attempts)
+        lines.push(
+          `attempt     ${attempt.route} ${attempt.endpoint ?? ''} ${attempt.status ?? attempt.error ?? ''} ${Math.round(attempt.durationMs)} ms`,
+        );
+      if (job.errorMessage) lines.push(`error       ${job.errorMessage}`);
+      if (job.record?.ok) lines.push(JSON.stringify(job.record.result, null, 2));
+      return print(terminal, lines);
+    }
+    if (action === 'cancel' && id !== undefined) {
+      const found = await client.operate('OS.jobs.cancel', { id });
+      return flags.json ? printJson(terminal, found) : print(terminal, [`${found.id} ${found.state}: ${found.outcome}`]);
+    }
+    if (action !== 'list' || id !== undefined) throw misworded('jobs', action, ['list', 'get', 'cancel']);
+    const limit = numberOf(flags, 'limit', [1, 500]) ?? 20;
+    const { state, route, q } = flags;
+    const found = await client.operate('OS.jobs', { limit, ...(state && { state }), ...(route && { route }), ...(q && { q }) });
+    if (flags.json) return printJson(terminal, found);
+    return print(terminal, [...found.jobs.map(jobLine), `${found.jobs.length} of ${found.total} jobs`]);
+  },
+
+  async signals({ flags }, { client, terminal, signal }) {
+    const limit = numberOf(flags, 'limit', [1, 500]) ?? 100;
+    const line = (one: { seq: number; at: number; signal: string }) =>
+      terminal.stdout.write(`${flags.json ? inertJson(one) : `${clock(one.at)} ${inert(one.signal)}`}\n`);
+    if (!flags.follow) {
+      const { signals } = await client.operate('OS.signals', { limit });
+      if (flags.json) return printJson(terminal, { signals });
+      for (const one of signals) line(one);
+      return 0;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    signal.addEventListener('abort', () => resolve(0), { once: true });
+    client.onClose(() => reject(new Refusal(refuse('core_unreachable', 'The core ended.', { hint: 'Start it again.' }))));
+    client.watch(0, {
+      snapshot: (snapshot) => snapshot.signals.slice(-limit).forEach(line),
+      events: (events) => {
+        for (const { seq, at, signal: text } of events) if (text !== null) line({ seq, at, signal: text });
+      },
+    });
+    return promise;
+  },
+
+  async audit({ words: [action = 'list'], flags }, { client, terminal }) {
+    const limit = numberOf(flags, 'limit', [1, 1_000_000_000]);
+    if (action === 'list') {
+      const found = await client.operate('OS.audit', { limit: Math.min(limit ?? 20, 500) });
+      if (flags.json) return printJson(terminal, found);
+      const lines = found.entries.map(
+        (entry) =>
+          `${String(entry.seq).padStart(8)} ${clock(entry.at)} ${entry.kind.padEnd(8)} ${(entry.outcome ?? '').padEnd(20)} ${entry.route ?? '-'} by ${entry.caller} via ${entry.door} ${entry.hash.slice(0, 12)}`,
+      );
+      return print(terminal, [...lines, `${found.entries.length} of ${found.total} entries, newest first`]);
+    }
+    if (action === 'export') {
+      let left = limit ?? Number.POSITIVE_INFINITY;
+      for (let cursor: string | null = null; left > 0; ) {
+        const page: Awaited<ReturnType<typeof client.operate<'OS.audit'>>> = await client.operate('OS.audit', {
+          limit: Math.min(left, 500),
+          ...(cursor && { cursor }),
+        });
+        for (const entry of page.entries) terminal.stdout.write(`${inertJson(entry)}\n`);
+        left -= page.entries.length;
+        cursor = page.cursor;
+        if (cursor === null) break;
+      }
+      return 0;
+    }
+    throw misworded('audit', action, ['list', 'verify', 'export']);
+  },
+
+  async gpu({ flags }, { client, terminal }) {
+    const state = await client.operate('OS.gpu', {});
+    if (flags.json) return printJson(terminal, state);
+    const lines = state.devices.map((device) => {
+      const memory =
+        device.memoryTotalBytes === null ? 'memory unknown' : `${gib(device.memoryUsedBytes)} of ${gib(device.memoryTotalBytes)} GiB`;
+      const more = [
+        device.utilization === null ? null : percent(device.utilization),
+        device.temperatureC === null ? null : `${device.temperatureC} °C`,
+      ];
+      return `${device.name} (${device.source}): ${[memory, ...more.filter((part) => part !== null)].join(', ')}`;
+    });
+    if (lines.length === 0) lines.push('No GPU found.');
+    return print(terminal, [...lines, ...state.probes.map((probe) => `  ${probe.found ? '✔' : ' '} ${probe.detail}`)]);
+  },
+
+  async sovereign({ words: [to], flags }, context) {
+    const { client, terminal } = context;
+    if (to !== undefined && to !== 'on' && to !== 'off') throw misworded('sovereign', to, ['on', 'off']);
+    const now =
+      to === undefined
+        ? await client.operate('OS.sovereign', {})
+        : await confirmed((confirm) => client.operate('OS.sovereign.set', { on: to === 'on' }, confirm), flags, context);
+    if (flags.json) return printJson(terminal, now);
+    const since = now.since === null ? '' : ` since ${new Date(now.since).toISOString()}${now.by ? ` by ${now.by}` : ''}`;
+    return print(terminal, [now.on ? `🔒 sovereign is on${since}: remote routes are refused` : `🔓 sovereign is off${since}`]);
+  },
+
+  async token({ words: [action = 'list', subject], flags }, context) {
+    const { client, terminal } = context;
+    if (action === 'list' && subject === undefined) {
+      const { tokens } = await client.operate('OS.tokens', {});
+      if (flags.json) return printJson(terminal, { tokens });
+      return print(
+        terminal,
+        tokens.map(
+          (token) =>
+            `${token.id}  ${token.name.padEnd(20)} ${token.capabilities.join(',').padEnd(20)} used ${token.lastUsedAt === null ? 'never' : clock(token.lastUsedAt)}`,
+        ),
+      );
+    }
+    if (action === 'create' && subject !== undefined) {
+      const wanted = (flags.can ?? 'read,dispatch').split(',').map((word) => word.trim());
+      const capabilities = wanted.map((word) => {
+        if (word === 'read' || word === 'dispatch' || word === 'admin') return word;
+        throw unfit(`There is no capability ${word}.`, nearest(word, ['read', 'dispatch', 'admin']), 'of read, dispatch and admin');
+      });
+      const made = await client.operate('OS.tokens.create', { name: subject, capabilities });
+      if (flags.json) return printJson(terminal, made);
+      note(terminal, `Token ${made.token.id} for ${made.token.name}. Its secret is shown this once:`);
+      return print(terminal, [made.secret]);
+    }
+    if (action === 'revoke' && subject !== undefined) {
+      const gone = await confirmed((confirm) => client.operate('OS.tokens.revoke', { id: subject }, confirm), flags, context);
+      return flags.json ? printJson(terminal, gone) : print(terminal, [`${gone.id} is worth nothing now`]);
+    }
+    throw misworded('token', action, ['list', 'create NAME', 'revoke ID']);
+  },
+
+  async interactive({ flags }, context) {
+    return converse(flags, context);
+  },
+};
+
+async function askOf(flags: Flags, { terminal }: Context): Promise<Ask> {
+  const deadlineMs = numberOf(flags, 'deadline', [1, 3_600_000]);
+  return {
+    ...(flags.data !== undefined && { params: await readData(flags.data, terminal.stdin) }),
+    ...(deadlineMs !== null && { deadlineMs }),
+    ...(flags.yes && { confirm: true }),
+  };
+}
+
+/** JSON object of `--data`: literal, `@FILE`, or `-` for stdin. Throws `Refusal` usage or input_invalid. */
+async function readData(source: string, stdin: Readable): Promise<Record<string, unknown>> {
+  let json = source;
+  try {
+    if (source === '-') json = await readAll(stdin);
+    else if (source.startsWith('@')) json = readFileSync(source.slice(1), 'utf8');
+  } catch (caught) {
+    throw unfit(`--data ${source} cannot be read: ${(caught as Error).message}`, null, 'give a readable file after @');
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (caught) {
+    throw new Refusal(
+      refuse('input_invalid', `--data is not JSON: ${(caught as Error).message}`, { hint: `Write it as '{"key": "value"}'.` }),
+    );
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Refusal(refuse('input_invalid', '--data is JSON but not an object.', { hint: `Write it as '{"key": "value"}'.` }));
+  return value as Record<string, unknown>;
+}
+
+async function dispatch(ask: Ask, flags: Flags, context: Context): Promise<number> {
+  const { terminal } = context;
+  let crossing = await call(ask, context);
+  if (crossing.error?.code === 'confirm_required' && (await agreed(crossing.error, terminal)))
+    crossing = await call({ ...ask, confirm: true }, context);
+  if (flags.json) {
+    printJson(terminal, crossing);
+    return crossing.error ? catalogue[crossing.error.code].exit : 0;
+  }
+  return printCrossing(crossing, terminal);
+}
+
+/** One call, cancelled by Ctrl-C. On a terminal, the progress of its job is shown on stderr while it runs. */
+async function call(ask: Ask, { client, terminal, signal }: Context): Promise<Crossing> {
+  let mine: string | null = null;
+  const live = terminal.stderr.isTTY === true;
+  const pending = client.call(ask, (accepted) => {
+    mine = accepted.job;
+    if (!live) return;
+    client.watch(0, {
+      snapshot: () => {},
+      events: (events) => {
+        for (const event of events)
+          if (event.type === 'job' && event.job.id === mine && event.job.progress !== null && event.job.finishedAt === null)
+            terminal.stderr.write(`\r\u001b[K  ${percent(event.job.progress)} ${inert(event.job.progressNote ?? '')}`);
+      },
+    });
+  });
+  const cancel = () => pending.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  if (signal.aborted) cancel();
+  try {
+    return await pending.answer;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    if (live && mine !== null) terminal.stderr.write('\r\u001b[K');
+  }
+}
+
+/** Runs `operate`; when it wants confirmation, asks for it on a terminal and runs it again. */
+async function confirmed<T>(operate: (more: { confirm?: boolean }) => Promise<T>, flags: Flags, { terminal }: Context): Promise<T> {
+  try {
+    return await operate(flags.yes ? { confirm: true } : {});
+  } catch (caught) {
+    const wire = toWire(caught);
+    if (wire.code !== 'confirm_required' || !(await agreed(wire, terminal))) throw caught;
+    return operate({ confirm: true });
+  }
+}
+
+async function agreed(wire: WireError, { stdin, stderr }: Terminal): Promise<boolean> {
+  if (!stdin.isTTY || !stderr.isTTY) return false;
+  const lines = createInterface({ input: stdin, output: stderr });
+  const typed = await lines.question(`${inert(wire.message)}\nType yes to go on: `);
+  lines.close();
+  return typed.trim().toLowerCase() === 'yes';
+}
+
+/** The prompt of seed 000. Ctrl-C cancels the call under way; at the prompt it leaves. */
+async function converse(flags: Flags, context: Context): Promise<number> {
+  const { client, terminal, signal } = context;
+  const { routes } = await client.operate('OS.routes', {});
+  const names = routes.filter((route) => route.kind !== 'operation').map((route) => route.name);
+  const slashes = ['/to ', '/routes', '/health', '/help', '/quit'];
+  const history = terminal.historyFile === null ? [] : readHistory(terminal.historyFile);
+  const lines = createInterface({
+    input: terminal.stdin,
+    output: terminal.stdout,
+    terminal: terminal.stdin.isTTY === true && terminal.stdout.isTTY === true,
+    history: [...history].reverse(),
+    historySize: 500,
+    completer: (line: string): [string[], string] => {
+      if (line.startsWith('/to '))
+        return [names.map((name) => `/to ${name}`).filter((name) => name.toLowerCase().startsWith(line.toLowerCase())), line];
+      return [line.startsWith('/') ? slashes.filter((slash) => slash.startsWith(line)) : [], line];
+    },
+  });
+  signal.addEventListener('abort', () => lines.close(), { once: true });
+  lines.setPrompt('  dispatch> ');
+  lines.prompt();
+  for await (const raw of lines) {
+    const line = raw.trim();
+    if (line === '/quit' || line === '/exit') break;
+    if (line !== '') {
+      if (terminal.historyFile !== null && history.at(-1) !== line) history.push(line);
+      const interrupt = new AbortController();
+      const stop = () => interrupt.abort();
+      lines.on('SIGINT', stop);
+      await say(line, flags, { client, terminal, signal: interrupt.signal }, (question) => lines.question(question)).catch((caught) => {
+        if (!(caught instanceof Refusal)) throw caught;
+        printError(caught.wire, terminal, flags.json ?? false);
+      });
+      lines.off('SIGINT', stop);
+    }
+    lines.prompt();
+  }
+  lines.close();
+  if (terminal.historyFile !== null) keepHistory(terminal.historyFile, history.slice(-500));
+  return 0;
+}
+
+/** One line typed at the prompt. */
+async function say(line: string, flags: Flags, context: Context, question: (text: string) => Promise<string>): Promise<void> {
+  const { client, terminal } = context;
+  const same = (command: ClientCommand) => runners[command]({ command, words: [], flags }, context);
+  const [slash = '', ...rest] = line.split(/\s+/);
+  switch (slash) {
+    case '/routes':
+      return void (await same('routes'));
+    case '/health':
+      return void (await same('health'));
+    case '/help':
+      return void print(terminal, [
+        '  TEXT                 send it where it belongs',
+        '  /to ORG SERVICE      or /to ORG.SERVICE, then JSON params if any',
+        '  /routes /health /quit',
+      ]);
+    case '/to': {
+      const found = /^\/to\s+([^\s.{]+)(?:\.|\s+)([^\s{]+)\s*(\{.*\})?$/.exec(line);
+      if (!found) throw unfit('/to needs an org and a service.', null, 'for example /to FND salesforce {"action": "sync"}');
+      const [, org, service, json] = found;
+      await dispatch({ route: `${org}.${service}`, ...(json && { params: await readData(json, terminal.stdin) }) }, flags, context);
+      return;
+    }
+    default:
+      if (slash.startsWith('/'))
+        throw unfit(`There is no ${slash}.`, nearest(slash, ['/to', '/routes', '/health', '/help', '/quit']), '/help lists them');
+  }
+  const text = [slash, ...rest].join(' ');
+  const crossing = await call({ text, ask: true }, context);
+  if (crossing.error?.code !== 'route_uncertain' || !crossing.error.choices?.length || flags.json) {
+    if (flags.json) printJson(terminal, crossing);
+    else printCrossing(crossing, terminal);
+    return;
+  }
+  const { choices } = crossing.error;
+  print(terminal, ['  Not sure. Which of these?', ...choices.map((choice, i) => `  ${i + 1}  ${choice.route} (${choice.reason})`)]);
+  const chosen = choices[Number(await question('  number, or nothing to leave it> ')) - 1];
+  if (!chosen) return;
+  await dispatch({ route: chosen.route, text }, flags, context);
+  const taught = await client.operate('OS.teach', { text, route: chosen.route });
+  print(terminal, [`  ${taught.route} has learned it.`]);
+}
+
+function readHistory(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n').filter(Boolean);
+  } catch {
+    return [];
+  }
+}
+
+function keepHistory(file: string, history: string[]): void {
+  try {
+    writeFileSync(file, `${history.join('\n')}\n`, { mode: 0o600 });
+  } catch {
+    // A folder that cannot be written costs the history, not the session.
+  }
+}
+
+// --- printing ------------------------------------------------------------------------------------------------------------
+
+const healthIcon = { healthy: '🟢', degraded: '🟡', down: '🔴', unknown: '⚪' } as const;
+
+/** Prints a failure the way every command does and gives its exit code. With `json`, the error is JSON on stdout as well. */
+export function printError(wire: WireError, terminal: Terminal, json: boolean): number {
+  if (json) printJson(terminal, { error: wire });
+  else for (const line of errorLines(wire)) note(terminal, line);
+  return catalogue[wire.code].exit;
+}
+
+/** Text that cannot steer a terminal: control characters, escapes and direction marks become visible. */
+export function inert(text: string): string {
+  return text.replace(steering, (found) => (found === '\t' ? '  ' : `\\x${found.codePointAt(0)!.toString(16).padStart(2, '0')}`));
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal.
+const steering = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** JSON that is inert too: what JSON leaves as it is but a terminal may obey is escaped. */
+function inertJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(steering, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function print({ stdout }: Terminal, lines: readonly string[]): number {
+  for (const line of lines) stdout.write(`${inert(line)}\n`);
+  return 0;
+}
+
+function printJson({ stdout }: Terminal, value: unknown): number {
+  stdout.write(`${inertJson(value, 2)}\n`);
+  return 0;
+}
+
+function note({ stderr }: Terminal, line: string): void {
+  stderr.write(`${inert(line)}\n`);
+}
+
+function printCrossing(crossing: Crossing, terminal: Terminal): number {
+  const { error, result } = crossing;
+  if (error) {
+    note(terminal, crossing.signal);
+    if (crossing.why) note(terminal, `  why     ${crossing.why}`);
+    return printError(error, terminal, false);
+  }
+  const changed = crossing.boundaries.filter((step: Step) => step.outcome === 'rewrote').map((step) => step.boundary);
+  const lines = [
+    crossing.signal,
+    `  route   ${crossing.route}${crossing.confidence === null ? '' : ` (${percent(crossing.confidence)})`}${crossing.mock ? ', mock' : ''}`,
+    `  why     ${crossing.why}`,
+  ];
+  if (crossing.job) lines.push(`  job     ${crossing.job}${crossing.audit ? `, audit ${crossing.audit.seq}` : ''}`);
+  if (changed.length > 0) lines.push(`  changed by ${changed.join(', ')}`);
+  if (crossing.left.length > 0)
+    lines.push(`  left    ${crossing.left.map(({ host, egress, bytes }) => `${bytes} bytes to ${host} (${egress})`).join(', ')}`);
+  print(terminal, lines);
+  if (result !== null && result !== undefined) print(terminal, [typeof result === 'string' ? result : JSON.stringify(result, null, 2)]);
+  return 0;
+}
+
+function errorLines(wire: WireError): string[] {
+  const lines = [`error (${wire.code}): ${wire.message}`];
+  for (const issue of wire.issues ?? []) lines.push(`  ${issue.path}: ${issue.message}`);
+  for (const choice of wire.choices ?? [])
+    lines.push(`  perhaps ${choice.route}${choice.confidence === null ? '' : ` (${percent(choice.confidence)})`}: ${choice.reason}`);
+  if (wire.needed?.length) lines.push(`  needs ${wire.needed.join(', ')}`);
+  if (wire.code === 'limited') lines.push(`🚫 RATE LIMITED : retry_after=${((wire.retryAfterMs ?? 0) / 1000).toFixed(1)}s`);
+  if (wire.hint) lines.push(`hint: ${wire.hint}`);
+  return lines;
+}
+
+function jobLine(job: Job): string {
+  const took = job.durationMs === null ? '' : ` ${Math.round(job.durationMs)} ms`;
+  const now = job.progress === null || job.finishedAt !== null ? '' : ` ${percent(job.progress)} ${job.progressNote ?? ''}`;
+  return `${job.id}  ${clock(job.createdAt)} ${job.state.padEnd(9)} ${job.route ?? '-'}${took}${now}${job.waits ? ` waits: ${job.waits}` : ''}${job.text ? `  "${job.text}"` : ''}`;
+}
+
+function healthLine({ status, reason }: Health, name: string): string {
+  return `${healthIcon[status]} ${name.padEnd(15)} ${status.padEnd(9)} ${reason}`;
+}
+
+/** The report of a verify, in words. */
+export function verifyLines(report: VerifyReport): string[] {
+  if (report.fault)
+    return [`🔴 the audit chain is broken${report.fault.seq === null ? '' : ` at row ${report.fault.seq}`}: ${report.fault.message}`];
+  const range = report.firstSeq === null ? '' : `, ${report.firstSeq} to ${report.lastSeq}, head ${report.head?.slice(0, 16)}`;
+  return [`🟢 the audit chain holds: ${report.rows} rows${range}, ${report.checkpoints} checkpoints, ${Math.round(report.durationMs)} ms`];
+}
+
+function problemLine(problem: RegistryProblem, file: string): string {
+  return `${file}:${problem.line}:${problem.column}: ${problem.severity}: ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
+}
+
+function tagOf(route: RouteSummary): string {
+  if (route.kind === 'tool' || route.kind === 'operation') return route.kind === 'tool' ? 'tool' : 'os';
+  return route.type === 'external' ? 'ext' : 'int';
+}
+
+const percent = (share: number) => `${Math.round(share * 100)}%`;
+const gib = (bytes: number | null) => (bytes === null ? '?' : (bytes / 2 ** 30).toFixed(1));
+const clock = (at: number) => new Date(at).toISOString().slice(0, 19).replace('T', ' ');
+
+// --- words that do not fit ----------------------------------------------------------------------------------------------
+
+/** `usage`, with what may have been meant or what to do instead. */
+export function unfit(message: string, near: string | null, hint: string): Refusal {
+  return new Refusal(refuse('usage', message, { hint: near ? `Did you mean ${near}?` : `${hint[0]!.toUpperCase()}${hint.slice(1)}.` }));
+}
+
+function misworded(command: CommandName, word: string, choices: string[]): Refusal {
+  return unfit(`dispatcher ${command} ${word} does not fit.`, nearest(word, choices), `${command} takes ${choices.join(', ')}`);
+}
+
+/** The name within two edits (a third of its length), swaps of neighbours counted as one; null when none is. */
+function nearest(word: string, names: readonly string[]): string | null {
+  let best: string | null = null;
+  let least = Math.min(2, Math.max(1, Math.ceil(word.length / 3))) + 1;
+  for (const name of names) {
+    const distance = name.startsWith(word) && word.length > 2 ? 1 : edits(word, name);
+    if (distance < least) [best, least] = [name, distance];
+  }
+  return best;
+}
+
+function edits(a: string, b: string): number {
+  const rows = Array.from({ length: a.length + 1 }, (_, i) =>
+    Array.from({ length: b.length + 1 }, (_, j) => (i === 0 ? j : j === 0 ? i : 0)),
+  );
+  for (let i = 1; i <= a.length; i++)
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      rows[i]![j] = Math.min(rows[i - 1]![j]! + 1, rows[i]![j - 1]! + 1, rows[i - 1]![j - 1]! + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) rows[i]![j] = Math.min(rows[i]![j]!, rows[i - 2]![j - 2]! + 1);
+    }
+  return rows[a.length]![b.length]!;
+}

@@ -72,7 +72,7 @@ function Rail() {
   };
   const known = Object.fromEntries(Object.entries(live).filter(([, value]) => value !== undefined));
   return (
-    <div className="row-span-2 flex min-h-0 flex-col px-2 pb-2">
+    <aside aria-label="Dispatcher" className="row-span-2 flex min-h-0 flex-col px-2 pb-2">
       <div className="flex h-12 items-center gap-2 px-2">
         <img src="./icon.svg" alt="" width={20} height={20} />
         <span className="hidden font-semibold text-ink text-sm tracking-tight md:inline">Dispatcher</span>
@@ -114,7 +114,7 @@ function Rail() {
         })}
       </nav>
       <RailFoot />
-    </div>
+    </aside>
   );
 }
 
@@ -150,7 +150,7 @@ function TopBar() {
         <span className="min-w-0 flex-1 truncate text-left">Search or run a command</span>
         <KeyHint keys="mod+k" />
       </button>
-      <div className="flex-1" />
+      <div className="ml-auto" />
       <OwnUse />
       <ConnectionState />
       <SovereignSwitch />
@@ -168,9 +168,6 @@ function OwnUse() {
     <div
       className="hidden items-center gap-2 text-2xs text-ink-3 lg:flex"
       title={`The core's own processor and memory use · process ${self.pid}`}
-      // biome-ignore lint/a11y/useSemanticElements: it is no form
-      role="group"
-      aria-label="Own use"
     >
       <Sparkline
         values={(history ?? []).slice(-40).map((one) => one.cpuPercent)}
@@ -258,7 +255,7 @@ function ConnectionBar() {
 const keyList: readonly { keys: string; what: string }[] = [
   { keys: 'mod+k', what: 'Search or run a command' },
   ...entries.map((entry, index) => ({ keys: `mod+${index + 1}`, what: entry.label })),
-  { keys: '/', what: 'Go to the search field, or to the dispatch input' },
+  { keys: '/', what: 'Go to the search field' },
   { keys: 'enter', what: 'Dispatch, open what is selected' },
   { keys: 'shift+enter', what: 'New line in the dispatch input' },
   { keys: '@', what: 'Name a route in the dispatch input' },
@@ -314,7 +311,7 @@ function useKeys() {
       if (target.closest('input, textarea, select, [contenteditable=true]')) return;
       if (event.key === '/') {
         const field =
-          document.querySelector<HTMLElement>('main [data-search]') ?? document.querySelector<HTMLElement>('main input, main textarea');
+          document.querySelector<HTMLElement>('main [data-search]') ?? document.querySelector<HTMLElement>('main [data-composer]');
         if (field) {
           event.preventDefault();
           field.focus();

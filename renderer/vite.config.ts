@@ -15,7 +15,7 @@ export default defineConfig({
       'react-remove-scroll': here('./parts/noScrollLock.tsx'),
     },
   },
-  server: { host: '127.0.0.1', port: 5173, fs: { allow: [here('..')] } },
+  server: { host: '127.0.0.1', port: 5173, hmr: { overlay: false }, fs: { allow: [here('..')] } },
   build: {
     outDir: here('../dist/renderer'),
     emptyOutDir: true,

@@ -19,7 +19,7 @@ export function Panel({
   return (
     <section
       aria-labelledby={title ? id : undefined}
-      className={`flex min-h-0 min-w-0 flex-col rounded-lg bg-surface shadow-card hairline ${className}`}
+      className={`flex min-h-0 min-w-0 flex-col overflow-hidden rounded-lg border bg-surface shadow-card ${className}`}
     >
       {title && (
         <header className="flex h-10 shrink-0 items-center justify-between gap-3 border-b px-3">

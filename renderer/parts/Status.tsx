@@ -67,7 +67,7 @@ export function jobWord(state: JobState): string {
 export function JobStateMark({ state, words = true }: { state: JobState; words?: boolean }) {
   const { word, icon: Icon, className } = jobs[state];
   return (
-    <span className={`inline-flex items-center gap-1.5 ${className}`}>
+    <span className={`${words ? 'inline-flex' : 'flex'} items-center gap-1.5 align-middle ${className}`}>
       <Icon
         {...(words ? { 'aria-hidden': true } : { role: 'img', 'aria-label': word })}
         className={`size-3.5 shrink-0 ${state === 'running' ? 'animate-breathe' : ''}`}

@@ -29,6 +29,8 @@ interface Props<Row> {
   rowHeight?: number;
   /** Below this width the table scrolls sideways. */
   minWidth?: number;
+  /** The heading is for screen readers only. */
+  headless?: boolean;
 }
 
 /** A table of any length: only what is in sight exists. Up, Down, Home, End, Page keys move; Enter opens. */
@@ -45,6 +47,7 @@ export function Table<Row>({
   empty,
   rowHeight = 36,
   minWidth = 0,
+  headless = false,
 }: Props<Row>) {
   const scroller = useRef<HTMLDivElement>(null);
   const prefix = useId();
@@ -77,6 +80,7 @@ export function Table<Row>({
   const grid = { gridTemplateColumns: columns.map((column) => column.width).join(' ') };
   const inSight = items.some((item) => item.index === at);
 
+  if (count === 0 && empty) return <div className="h-full overflow-auto">{empty}</div>;
   return (
     // biome-ignore lint/a11y/useSemanticElements: a virtual list cannot be a <table>
     <div
@@ -97,7 +101,7 @@ export function Table<Row>({
           role="row"
           tabIndex={-1}
           aria-rowindex={1}
-          className="sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-surface px-4 text-2xs text-ink-3"
+          className={headless ? 'sr-only' : 'sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-surface px-4 text-2xs text-ink-3'}
           style={grid}
         >
           {columns.map((column) => (
@@ -112,46 +116,42 @@ export function Table<Row>({
             </div>
           ))}
         </div>
-        {count === 0 ? (
-          <div className="sticky left-0">{empty}</div>
-        ) : (
-          <div role="presentation" className="relative" style={{ height: virtual.getTotalSize() }}>
-            {items.map((item) => {
-              const row = rows[item.index];
-              const key = row === undefined ? null : rowKey(row);
-              return (
-                // biome-ignore lint/a11y/useSemanticElements: see above
-                <div
-                  key={key ?? `wait ${item.index}`}
-                  id={`${prefix}${item.index}`}
-                  role="row"
-                  tabIndex={-1}
-                  aria-rowindex={item.index + 2}
-                  aria-selected={onSelect && row !== undefined ? key === selected : undefined}
-                  aria-busy={row === undefined || undefined}
-                  onClick={row !== undefined && onSelect ? () => onSelect(row) : undefined}
-                  onKeyDown={undefined}
-                  className={`absolute inset-x-0 top-0 grid items-center gap-3 border-b px-4 text-sm ${
-                    key !== null && key === selected ? 'bg-accent-soft' : onSelect ? 'hover:bg-raised/60' : ''
-                  }`}
-                  style={{ ...grid, height: item.size, transform: `translateY(${item.start}px)` }}
-                >
-                  {columns.map((column) => (
-                    // biome-ignore lint/a11y/useSemanticElements: see above
-                    <div
-                      key={column.id}
-                      role="gridcell"
-                      tabIndex={-1}
-                      className={`min-w-0 truncate ${column.align === 'right' ? 'text-right' : ''}`}
-                    >
-                      {row === undefined ? <span className="inline-block h-2 w-2/3 rounded-full bg-raised" /> : column.cell(row)}
-                    </div>
-                  ))}
-                </div>
-              );
-            })}
-          </div>
-        )}
+        <div role="presentation" className="relative" style={{ height: virtual.getTotalSize() }}>
+          {items.map((item) => {
+            const row = rows[item.index];
+            const key = row === undefined ? null : rowKey(row);
+            return (
+              // biome-ignore lint/a11y/useSemanticElements: see above
+              <div
+                key={key ?? `wait ${item.index}`}
+                id={`${prefix}${item.index}`}
+                role="row"
+                tabIndex={-1}
+                aria-rowindex={item.index + 2}
+                aria-selected={onSelect && row !== undefined ? key === selected : undefined}
+                aria-busy={row === undefined || undefined}
+                onClick={row !== undefined && onSelect ? () => onSelect(row) : undefined}
+                onKeyDown={undefined}
+                className={`absolute inset-x-0 top-0 grid items-center gap-3 border-b px-4 text-sm ${
+                  key !== null && key === selected ? 'bg-accent-soft' : onSelect ? 'hover:bg-raised/60' : ''
+                }`}
+                style={{ ...grid, height: item.size, transform: `translateY(${item.start}px)` }}
+              >
+                {columns.map((column) => (
+                  // biome-ignore lint/a11y/useSemanticElements: see above
+                  <div
+                    key={column.id}
+                    role="gridcell"
+                    tabIndex={-1}
+                    className={`min-w-0 truncate ${column.align === 'right' ? 'text-right' : ''}`}
+                  >
+                    {row === undefined ? <span className="inline-block h-2 w-2/3 rounded-full bg-raised" /> : column.cell(row)}
+                  </div>
+                ))}
+              </div>
+            );
+          })}
+        </div>
       </div>
     </div>
   );

@@ -223,7 +223,7 @@ const targetsKept = 2000;
 // --- the module -------------------------------------------------------------------------------------------------------
 
 export function createEgress(options: EgressOptions): Egress {
-  const { sovereign, connectTimeoutMs = 5000, connections = 256 } = options;
+  const { sovereign, connectTimeoutMs = 5000, connections = 128 } = options;
   const targets = new Map<string, Target>();
   const inFlight = new Set<Exchange>();
   const sockets: Record<EgressClass, Set<Socket>> = { local: new Set(), lan: new Set(), remote: new Set() };

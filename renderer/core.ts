@@ -37,7 +37,8 @@ export interface Front {
   reconnect(): void;
 }
 
-const PAGE = 200;
+const FIRST_PAGE = 200;
+const NEXT_PAGE = 500;
 
 /** A window's front over `connect`. It reconnects by itself for as long as the page lives. */
 export function createFront({ connect }: { connect(): Promise<Port<UpFrame, DownFrame>> }): Front {
@@ -164,7 +165,7 @@ export function createFront({ connect }: { connect(): Promise<Port<UpFrame, Down
     loading.add(name);
     try {
       const page = await operate('OS.jobs', {
-        limit: PAGE,
+        limit: NEXT_PAGE,
         ...(filter.q.trim() && { q: filter.q.trim() }),
         ...(filter.state && { state: filter.state }),
         ...(feed?.cursor && { cursor: feed.cursor }),
@@ -291,7 +292,7 @@ export function useJobs(filter: JobFilter): UseQueryResult<JobFeed> {
     queryKey: ['feed', filter],
     queryFn: async () => {
       const page = await front.operate('OS.jobs', {
-        limit: PAGE,
+        limit: FIRST_PAGE,
         ...(filter.q.trim() && { q: filter.q.trim() }),
         ...(filter.state && { state: filter.state }),
       });

@@ -181,10 +181,14 @@ export interface JobFeed {
 
 export const emptyFeed: JobFeed = { rows: [], held: [], total: 0, cursor: null };
 
-/** The feed with the next page of `OS.jobs` at its end; rows that are there already are not repeated. */
+/** The feed with the next page of `OS.jobs` at its end; rows that came as events meanwhile are not repeated. */
 export function appendPage(feed: JobFeed, page: { jobs: Job[]; cursor: string | null; total: number }): JobFeed {
-  const known = new Set(feed.rows.map((job) => job.id));
+  const last = feed.rows.at(-1);
+  // Pages go back in time, so only rows about as old as the last one can be there already.
+  const known = new Set<string>();
   for (const job of feed.held) known.add(job.id);
+  for (let at = feed.rows.length - 1; last && at >= 0 && feed.rows[at]!.createdAt <= (page.jobs[0]?.createdAt ?? 0); at--)
+    known.add(feed.rows[at]!.id);
   return {
     rows: [...feed.rows, ...page.jobs.filter((job) => !known.has(job.id))],
     held: feed.held,
@@ -193,24 +197,35 @@ export function appendPage(feed: JobFeed, page: { jobs: Job[]; cursor: string | 
   };
 }
 
-/** Known rows change in place; new jobs that fit the filter are held until `release`. */
+/** Known rows change in place; new jobs that fit the filter are held until `release`. A hundred thousand rows cost a copy. */
 export function updateFeed(feed: JobFeed, changed: readonly Job[], filter: JobFilter): JobFeed {
-  if (changed.length === 0) return feed;
-  const byId = new Map(changed.map((job) => [job.id, job]));
-  let touched = false;
-  const replace = (job: Job) => {
-    const newer = byId.get(job.id);
-    if (!newer) return job;
-    touched = true;
-    byId.delete(job.id);
-    return newer;
-  };
-  const rows = feed.rows.map(replace);
-  const held = feed.held.map(replace);
+  let { rows, held } = feed;
+  const added: Job[] = [];
   const newest = feed.rows[0]?.createdAt ?? 0;
-  const added = [...byId.values()].filter((job) => job.createdAt >= newest && fits(job, filter)).sort(newestFirst);
-  if (!touched && added.length === 0) return feed;
-  return { rows: touched ? rows : feed.rows, held: [...added, ...held], total: feed.total + added.length, cursor: feed.cursor };
+  for (const job of changed) {
+    const inHeld = held.findIndex((one) => one.id === job.id);
+    const inRows = inHeld >= 0 ? -1 : findRow(rows, job);
+    if (inHeld >= 0) held = held.with(inHeld, job);
+    else if (inRows >= 0) {
+      if (rows === feed.rows) rows = rows.slice();
+      rows[inRows] = job;
+    } else if (job.createdAt >= newest && fits(job, filter)) added.push(job);
+  }
+  if (rows === feed.rows && held === feed.held && added.length === 0) return feed;
+  return { rows, held: [...added.sort(newestFirst), ...held], total: feed.total + added.length, cursor: feed.cursor };
+}
+
+/** Where a job stands in rows that are sorted newest first; -1 when it is not there. */
+function findRow(rows: readonly Job[], job: Job): number {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rows[middle]!.createdAt > job.createdAt) low = middle + 1;
+    else high = middle;
+  }
+  for (let at = low; at < rows.length && rows[at]!.createdAt === job.createdAt; at++) if (rows[at]!.id === job.id) return at;
+  return -1;
 }
 
 /** Shows what was held and drops what no longer fits the filter. */

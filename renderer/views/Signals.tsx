@@ -1,0 +1,86 @@
+/** The live stream: one line for everything that happens. It follows until somebody reads back or pauses it. */
+import { Pause, Play, Radio } from 'lucide-react';
+import { useLayoutEffect, useRef, useState } from 'react';
+import { useLive } from '../core.ts';
+import { formatClock, formatCount, formatExact } from '../format.ts';
+import { Button, IconButton } from '../parts/Button.tsx';
+import { Panel } from '../parts/Panel.tsx';
+import { EmptyState } from '../parts/States.tsx';
+import type { Live } from '../pump.ts';
+
+const SHOWN = 300;
+
+export function Signals({ className = '' }: { className?: string }) {
+  const live = useLive('signals') ?? [];
+  const [frozen, setFrozen] = useState<Live['signals'] | null>(null);
+  const scroller = useRef<HTMLElement>(null);
+  const shown = (frozen ?? live).slice(-SHOWN);
+  const last = frozen?.at(-1);
+  const missed = last ? live.length - 1 - live.findIndex((one) => one.seq === last.seq && one.at === last.at) : frozen ? live.length : 0;
+  const newest = shown.at(-1);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the end moves when the newest line changes
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (element && !frozen) element.scrollTop = element.scrollHeight;
+  }, [newest, frozen]);
+
+  return (
+    <Panel
+      title="Signals"
+      flush
+      className={`w-72 shrink-0 xl:w-88 ${className}`}
+      aside={
+        <>
+          <span className="text-2xs">{frozen ? 'Paused' : 'Following'}</span>
+          <IconButton label={frozen ? 'Follow' : 'Pause'} icon={frozen ? Play : Pause} onClick={() => setFrozen(frozen ? null : live)} />
+        </>
+      }
+    >
+      <div className="relative h-full">
+        {shown.length === 0 ? (
+          <EmptyState icon={Radio} title="Nothing happened yet">
+            Dispatches, probes, breakers and switches each leave a line here.
+          </EmptyState>
+        ) : (
+          <section
+            ref={scroller}
+            role="log"
+            aria-live="off"
+            aria-label="Signals"
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+            tabIndex={0}
+            onScroll={(event) => {
+              const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
+              const away = scrollHeight - clientHeight - scrollTop > 40;
+              if (away && !frozen) setFrozen(live);
+            }}
+            className="h-full overflow-auto py-1"
+          >
+            <ol>
+              {shown.map((one) => (
+                <li key={`${one.seq} ${one.at} ${one.signal}`} className="flex gap-2 px-3 py-1 text-xs leading-4 hover:bg-raised/60">
+                  <time
+                    dateTime={new Date(one.at).toISOString()}
+                    title={formatExact(one.at)}
+                    className="shrink-0 text-2xs text-ink-3 leading-4"
+                  >
+                    {formatClock(one.at)}
+                  </time>
+                  <span className="foreign min-w-0 text-ink-2">{one.signal}</span>
+                </li>
+              ))}
+            </ol>
+          </section>
+        )}
+        {frozen && missed > 0 && (
+          <div className="pointer-events-none absolute inset-x-0 bottom-3 flex justify-center">
+            <Button tone="primary" size="sm" className="pointer-events-auto rounded-full shadow-pop" onClick={() => setFrozen(null)}>
+              {formatCount(missed)} more
+            </Button>
+          </div>
+        )}
+      </div>
+    </Panel>
+  );
+}

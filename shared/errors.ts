@@ -93,13 +93,14 @@ export function toWire(caught: unknown): WireError {
 export function toProblem(error: WireError): Record<string, unknown> & { status: number } {
   const { code, message, ...rest } = error;
   return {
+    ...rest,
     type: `urn:dispatcher:error:${code}`,
     title: catalogue[code].title,
+    // Not the status of the service, which `rest` may hold: a service's 500 is our 502.
     status: httpStatus(error),
     detail: message,
     code,
     message,
-    ...rest,
   };
 }
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Operation, operations } from '../../shared/contract.ts';
-import { Refusal, refuse } from '../../shared/errors.ts';
+import { Refusal } from '../../shared/errors.ts';
 import { createHttpDoor } from './http.ts';
-import { bearer, createStandIn, openDoor, raw } from './testing.ts';
+import { attack, openCore, openDoor, raw } from './testing.ts';
 
 interface Answer {
   status: number;
@@ -48,11 +48,11 @@ const paths = [
 test('every operation is served at its path with query, captures and body as params', async () => {
   await using at = await openDoor();
   const { port } = at.door;
-  await ask(port, 'GET /jobs?limit=5&q=a', bearer);
-  await ask(port, 'GET /services/health?probe=false', bearer);
-  await ask(port, 'DELETE /tokens/abc?confirm=true', bearer);
-  await ask(port, 'POST /jobs/j1/cancel', bearer);
-  const answer = await ask(port, 'POST /teach', { ...bearer, ...json }, '{"text":"a","route":"T.echo"}');
+  await ask(port, 'GET /jobs?limit=5&q=a', at.bearer);
+  await ask(port, 'GET /services/health?probe=false', at.bearer);
+  await ask(port, 'DELETE /tokens/abc?confirm=true', at.bearer);
+  await ask(port, 'POST /jobs/j1/cancel', at.bearer);
+  const answer = await ask(port, 'POST /teach', { ...at.bearer, ...json }, '{"text":"say it again","route":"T.echo"}');
   assert.deepEqual(
     at.calls.map(({ route, params, confirm }) => ({ route, params: { ...params }, confirm })),
     [
@@ -60,58 +60,65 @@ test('every operation is served at its path with query, captures and body as par
       { route: 'OS.health', params: { probe: false }, confirm: false },
       { route: 'OS.tokens.revoke', params: { id: 'abc' }, confirm: true },
       { route: 'OS.jobs.cancel', params: { id: 'j1' }, confirm: false },
-      { route: 'OS.teach', params: { text: 'a', route: 'T.echo' }, confirm: false },
+      { route: 'OS.teach', params: { text: 'say it again', route: 'T.echo' }, confirm: false },
     ],
   );
-  assert.deepEqual([answer.status, answer.json], [200, { text: 'a', route: 'T.echo' }]);
+  assert.deepEqual([answer.status, answer.json.route], [200, 'T.echo']);
 });
 
 test('POST /dispatch, /dispatch/{org}/{service} and /hooks/{event} answer the crossing', async () => {
   await using at = await openDoor();
   const { port } = at.door;
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
-  const first = await ask(port, 'POST /dispatch', { ...bearer, ...json, traceparent }, '{"query":"sync","params":{"a":1},"ask":true}');
-  await ask(port, 'POST /dispatch/T/echo', { ...bearer, ...json }, '{"b":2}');
-  await ask(port, 'POST /hooks/push', { ...bearer, 'content-type': 'application/cloudevents+json' }, '[1]');
-  assert.deepEqual([first.status, first.json.ok, first.json.result], [200, true, { a: 1 }]);
+  const first = await ask(
+    port,
+    'POST /dispatch',
+    { ...at.bearer, ...json, traceparent },
+    '{"query":"repeat this","params":{"a":1},"ask":true}',
+  );
+  await ask(port, 'POST /dispatch/T/echo', { ...at.bearer, ...json }, '{"b":2}');
+  await ask(port, 'POST /hooks/push', { ...at.bearer, 'content-type': 'application/cloudevents+json' }, '[1]');
+  assert.deepEqual([first.status, first.json.ok, first.json.route], [200, true, 'T.echo']);
+  assert.match(String(first.json.traceparent), /^00-4bf92f3577b34da6a3ce929d0e0e4736-/);
   assert.deepEqual(
     at.calls.map(({ route, text, params, ask, door, traceparent }) => ({ route, text, params, ask, door, traceparent })),
     [
-      { route: undefined, text: 'sync', params: { a: 1 }, ask: true, door: 'http', traceparent },
+      { route: undefined, text: 'repeat this', params: { a: 1 }, ask: true, door: 'http', traceparent },
       { route: 'T.echo', text: undefined, params: { b: 2 }, ask: undefined, door: 'http', traceparent: undefined },
       { route: undefined, text: 'webhook:push', params: { body: [1] }, ask: undefined, door: 'webhook', traceparent: undefined },
     ],
   );
-  assert.equal(JSON.stringify(at.calls).includes('owner-secret'), false, 'the credential stays in the door');
+  assert.equal(JSON.stringify(at.calls).includes(at.core.owner.secret), false, 'the credential stays in the door');
 });
 
 test('a failed crossing is a problem with the status of the catalogue, merged with the crossing', async () => {
-  await using at = await openDoor();
-  at.routes.set('T.busy', () => ({ error: refuse('limited', 'Too many.', { hint: 'Wait.', retryAfterMs: 1500 }) }));
-  at.routes.set('T.halt', () => ({ error: refuse('halted', 'No.', { status: 418 }) }));
-  const busy = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, '{"route":"T.busy"}');
-  const halt = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, '{"route":"T.halt"}');
+  await using at = await openDoor({ limits: '{calls: {per_second: 1, burst: 2}}' });
+  const send = (body: string) => ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json }, body);
+  const halt = await send('{"route":"T.halt"}');
+  const unknown = await send('{"route":"T.ecko"}');
+  const fail = await send('{"route":"T.fail"}');
+  const busy = await send('{"route":"T.echo"}');
+  assert.deepEqual([halt.status, halt.json.code, halt.json.title], [418, undefined, 'The route halted']);
+  assert.deepEqual([unknown.status, (unknown.json.error as { choices: { route: string }[] }).choices[0]?.route], [404, 'T.echo']);
   assert.deepEqual(
-    [busy.status, busy.headers['content-type'], busy.headers['retry-after'], busy.json.detail, busy.json.id, busy.json.ok],
-    [429, 'application/problem+json; charset=utf-8', '2', 'Too many.', 'crossing-1', false],
+    [fail.status, fail.headers['content-type'], fail.json.ok, fail.json.route, fail.json.detail],
+    [502, 'application/problem+json; charset=utf-8', false, 'T.fail', (fail.json.error as { message: string }).message],
   );
-  assert.equal(halt.status, 418);
+  assert.deepEqual([busy.status, busy.headers['retry-after']], [429, '1']);
 });
 
-test('F23: a page or bytes from a route are honoured, sandboxed, and a client that wants JSON gets the crossing', async () => {
+test('F23: a page or bytes from a service are honoured, sandboxed, and a client that wants JSON gets the crossing', async () => {
   await using at = await openDoor();
-  const attack = '<img src=x onerror=alert(1)>';
-  at.routes.set('T.page', () => ({ result: attack, directives: { html: attack, halt: 202 } }));
-  at.routes.set('T.bytes', () => ({ directives: { raw: { contentType: 'image/png\r\nX: y', base64: 'AAEC' } } }));
-  const page = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, '{"route":"T.page"}');
-  const bytes = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, '{"route":"T.bytes"}');
-  const crossing = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json, accept: 'application/json' }, '{"route":"T.page"}');
-  assert.deepEqual([page.status, page.headers['content-type'], page.text], [202, 'text/html; charset=utf-8', attack]);
+  const send = (body: string, more = {}) => ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json, ...more }, body);
+  const page = await send('{"route":"T.page"}');
+  const bytes = await send('{"route":"T.bytes"}');
+  const crossing = await send('{"route":"T.page"}', { accept: 'application/json' });
+  assert.deepEqual([page.status, page.headers['content-type'], page.text], [200, 'text/html; charset=utf-8', attack]);
   assert.match(String(page.headers['content-security-policy']), /default-src 'none'.*sandbox/);
-  assert.deepEqual([bytes.headers['content-type'], bytes.headers.x, bytes.text], ['application/octet-stream', undefined, '\0\u0001\u0002']);
+  assert.deepEqual([bytes.headers['content-type'], bytes.text], ['image/png', '\0\u0001\u0002']);
   assert.deepEqual(
     [crossing.headers['content-type'], crossing.headers['x-content-type-options'], crossing.json.result],
-    ['application/json; charset=utf-8', 'nosniff', attack],
+    ['application/json; charset=utf-8', 'nosniff', { story: attack, big: '😀\u202e'.repeat(2000) }],
   );
 });
 
@@ -119,20 +126,21 @@ test('F01: another Host is refused on every route, recorded, and nothing is call
   await using at = await openDoor();
   for (const what of [...paths, 'GET /health', 'GET /nothing', 'GET /session/x']) {
     for (const host of ['evil.test:8000', `evil.test:${at.door.port}`, '127.0.0.1', `127.0.0.1:${at.door.port}.evil.test`]) {
-      const answer = await ask(at.door.port, what, { ...bearer, host });
+      const answer = await ask(at.door.port, what, { ...at.bearer, host });
       assert.deepEqual([what, answer.status, answer.json.code, answer.headers['set-cookie']], [what, 421, 'host_refused', undefined]);
     }
   }
   const absolute = await raw(
     at.door.port,
-    `GET http://evil.test/status HTTP/1.1\r\nHost: 127.0.0.1:${at.door.port}\r\nAuthorization: Bearer owner-secret\r\nConnection: close\r\n\r\n`,
+    `GET http://evil.test/status HTTP/1.1\r\nHost: 127.0.0.1:${at.door.port}\r\nAuthorization: ${at.bearer.authorization}\r\nConnection: close\r\n\r\n`,
   );
   const none = await raw(at.door.port, 'GET /health HTTP/1.0\r\n\r\n');
   assert.match(absolute, /^HTTP\/1.1 400 /);
   assert.match(none, /^HTTP\/1.1 421 /);
   assert.equal(at.calls.length, 0);
-  assert.equal(at.rejected[0]?.error.code, 'host_refused');
-  assert.equal(at.rejected.length, 20, 'a flood is bounded');
+  const rows = await at.entries('rejected', 1);
+  assert.deepEqual([rows.at(-1)?.outcome, rows.at(-1)?.door, (await at.entries('intent', 0)).length], ['host_refused', 'http', 0]);
+  assert.ok(rows.length < 3 * paths.length, 'a flood of them is bounded');
 });
 
 test('F02: two Host headers are refused, as is any header that decides something', async () => {
@@ -140,10 +148,10 @@ test('F02: two Host headers are refused, as is any header that decides something
   const { port } = at.door;
   const good = `Host: 127.0.0.1:${port}\r\n`;
   const tries = [
-    `${good}Host: evil.test\r\nAuthorization: Bearer owner-secret\r\n`,
-    `${good}HOST: 127.0.0.1:${port}\r\nAuthorization: Bearer owner-secret\r\n`,
-    `${good}Authorization: Bearer owner-secret\r\nauthorization: Bearer x\r\n`,
-    `${good}Authorization: Bearer owner-secret\r\nOrigin: http://127.0.0.1:${port}\r\nOrigin: http://evil.test\r\n`,
+    `${good}Host: evil.test\r\nAuthorization: ${at.bearer.authorization}\r\n`,
+    `${good}HOST: 127.0.0.1:${port}\r\nAuthorization: ${at.bearer.authorization}\r\n`,
+    `${good}Authorization: ${at.bearer.authorization}\r\nauthorization: Bearer x\r\n`,
+    `${good}Authorization: ${at.bearer.authorization}\r\nOrigin: http://127.0.0.1:${port}\r\nOrigin: http://evil.test\r\n`,
   ];
   for (const headers of tries)
     assert.match(await raw(port, `GET /status HTTP/1.1\r\n${headers}Connection: close\r\n\r\n`), /^HTTP\/1.1 400 /);
@@ -194,9 +202,11 @@ test('F07: without a token every method of every route is refused, but /health, 
 
 test('F08: a token in the query opens nothing and is not kept', async () => {
   await using at = await openDoor();
-  for (const query of ['token=owner-secret', 'access_token=owner-secret', 'authorization=Bearer%20owner-secret'])
+  const { secret } = at.core.owner;
+  for (const query of [`token=${secret}`, `access_token=${secret}`, `authorization=Bearer%20${secret}`])
     assert.equal((await ask(at.door.port, `GET /status?${query}`)).status, 401);
-  assert.equal(JSON.stringify(at.rejected).includes('owner-secret'), false);
+  await at.entries('rejected', 3);
+  for (const file of readdirSync(at.core.home)) assert.equal(readFileSync(join(at.core.home, file)).includes(secret), false, file);
 });
 
 test('F09: a preflight gets no CORS header, from whatever origin', async () => {
@@ -233,7 +243,7 @@ test('F11: only loopback is bound, and nothing else can be', async () => {
       .on('connect', () => resolve('connected'));
     assert.equal(await promise, 'Error', address);
   }
-  await assert.rejects(createHttpDoor(createStandIn().core, { port: 0, host: '0.0.0.0' }), (error: Refusal) => error.wire.code === 'usage');
+  await assert.rejects(createHttpDoor(at.core, { port: 0, host: '0.0.0.0' }), (error: Refusal) => error.wire.code === 'usage');
 });
 
 test('F12: a port that is taken is a refusal that says so, and the squatter gets no byte', async () => {
@@ -241,7 +251,8 @@ test('F12: a port that is taken is a refusal that says so, and the squatter gets
   const squatter = createServer((socket) => socket.on('data', (data) => (bytes += data.length)));
   await new Promise<void>((resolve) => squatter.listen(0, '127.0.0.1', resolve));
   const { port } = squatter.address() as { port: number };
-  await assert.rejects(createHttpDoor(createStandIn().core, { port }), (error: Refusal) => {
+  await using at = await openCore();
+  await assert.rejects(createHttpDoor(at.core, { port }), (error: Refusal) => {
     assert.ok(error instanceof Refusal);
     assert.deepEqual([error.wire.code, error.wire.message], ['port_taken', `Port ${port} is used by another program.`]);
     assert.match(String(error.wire.hint), /--port/);
@@ -257,51 +268,64 @@ test('F13: JSON nested 100,000 deep is refused fast and on record, and the door 
   const lists = `{"params":{"a":${'['.repeat(100_000)}`;
   for (const body of [deep, lists]) {
     const start = performance.now();
-    const answer = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, body);
+    const answer = await ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json }, body);
     assert.deepEqual([answer.status, answer.json.code], [400, 'input_invalid']);
     assert.ok(performance.now() - start < 200);
   }
-  assert.deepEqual([at.rejected.length, at.calls.length], [2, 0]);
-  const brackets = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, JSON.stringify({ query: `${'[{'.repeat(500)}\\"` }));
+  assert.deepEqual([(await at.entries('rejected', 2)).length, at.calls.length], [2, 0]);
+  const brackets = await ask(
+    at.door.port,
+    'POST /dispatch',
+    { ...at.bearer, ...json },
+    JSON.stringify({ query: `${'[{'.repeat(500)}\\"` }),
+  );
   assert.equal(brackets.status, 200, 'brackets in a string are not depth');
 });
 
-test('F15: keys that reach a prototype are refused, others are inert', async () => {
+test('F15: keys that reach a prototype are refused or inert', async () => {
   await using at = await openDoor();
-  const send = (body: string) => ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, body);
-  for (const body of [
-    '{"query":"a","params":{"__proto__":{"polluted":1}}}',
-    '{"query":"a","__proto__":{"polluted":1}}',
-    '{"query":"a","params":{"x":[{"\\u005f_proto__":{"polluted":1}}]}}',
-    '{"query":"a","params":{"constructor":{"prototype":{"polluted":1}}}}',
-  ])
-    assert.deepEqual([body, (await send(body)).status], [body, 400]);
-  const inert = await send('{"query":"a","params":{"toString":"x","constructor":"y","hasOwnProperty":1}}');
-  assert.deepEqual([inert.status, inert.json.result], [200, JSON.parse('{"toString":"x","constructor":"y","hasOwnProperty":1}')]);
+  const send = (body: string) => ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json }, body);
+  const bad = '{"polluted":1}';
+  const answers = [
+    await send(`{"route":"T.echo","__proto__":${bad}}`),
+    await send(`{"route":"T.echo","params":{"__proto__":${bad}}}`),
+    await send(`{"route":"T.echo","params":{"x":[{"\\u005f_proto__":${bad}}]}}`),
+    await send(`{"route":"T.echo","params":{"constructor":{"prototype":${bad}}}}`),
+    await ask(at.door.port, 'POST /dispatch/T/echo', { ...at.bearer, ...json }, `{"__proto__":${bad}}`),
+    await ask(at.door.port, 'POST /hooks/repeat', { ...at.bearer, ...json }, `{"a":{"__proto__":${bad}}}`),
+    await ask(at.door.port, 'POST /teach', { ...at.bearer, ...json }, `{"text":"a","route":"T.echo","__proto__":${bad}}`),
+  ];
+  for (const [index, { status, text }] of answers.entries())
+    assert.ok(status === 400 || (status === 200 && !text.includes('polluted')), `${index}: ${status} ${text}`);
+  assert.deepEqual(
+    answers.slice(2, 4).map(({ status }) => status),
+    [400, 400],
+  );
   assert.equal(({} as { polluted?: number }).polluted, undefined);
+  assert.deepEqual((await send('{"route":"T.echo","params":{"toString":"x"}}')).json.result, { toString: 'x' });
 });
 
 test('F16: a body that is too large is refused before it is read', async () => {
   await using at = await openDoor();
   const head = (more: string) =>
-    `POST /dispatch HTTP/1.1\r\nHost: 127.0.0.1:${at.door.port}\r\nAuthorization: Bearer owner-secret\r\nContent-Type: application/json\r\n${more}\r\n\r\n`;
+    `POST /dispatch HTTP/1.1\r\nHost: 127.0.0.1:${at.door.port}\r\nAuthorization: ${at.bearer.authorization}\r\nContent-Type: application/json\r\n${more}\r\n\r\n`;
   const before = process.memoryUsage().rss;
   for (const length of ['100000000', '1000000000000000', '1048577'])
     assert.match(await raw(at.door.port, head(`Content-Length: ${length}`)), /^HTTP\/1.1 413 .*"code":"input_too_large"/s);
   const endless = await pour(at.door.port, head('Transfer-Encoding: chunked'), `10000\r\n${'a'.repeat(65_536)}\r\n`);
   assert.match(endless.received, /^HTTP\/1.1 413 /);
   assert.ok(endless.sent < 40_000_000, `the connection is cut: ${endless.sent}`);
-  const sent = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...json }, 'a'.repeat(20_000_000)).catch((error) => error.code);
+  const sent = await ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json }, 'a'.repeat(20_000_000)).catch((error) => error.code);
   assert.equal(sent.status, 413, 'a client that is still sending hears why');
   assert.ok(process.memoryUsage().rss - before < 120_000_000);
-  assert.deepEqual([at.calls.length, at.rejected[0]?.error.code], [0, 'input_too_large']);
+  assert.deepEqual([at.calls.length, (await at.entries('rejected', 5))[0]?.outcome], [0, 'input_too_large']);
   const registry = await ask(
     at.door.port,
     'PUT /registry',
-    { ...bearer, ...json },
+    { ...at.bearer, ...json },
     JSON.stringify({ text: 'a'.repeat(3_000_000), revision: '1' }),
   );
-  assert.equal(registry.status, 200);
+  assert.equal(registry.json.code, 'registry_invalid', 'the registry may be larger, and is read');
 });
 
 /** Sends `chunk` until the other side closes. */
@@ -330,7 +354,7 @@ test('F17: slow senders are closed in time while others are served', async () =>
   const beginnings = [
     '',
     'GET /health HTTP/1.1\r\nHost: 127.0.0.1',
-    `POST /dispatch HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer owner-secret\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"q`,
+    `POST /dispatch HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: ${at.bearer.authorization}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"q`,
   ];
   const slow = Array.from({ length: 51 }, (_, index) => raw(port, beginnings[index % 3] as string));
   const times: number[] = [];
@@ -348,7 +372,7 @@ test('F17: slow senders are closed in time while others are served', async () =>
 test('F18: requests two readers could read as two get one 400 and a closed connection', async () => {
   await using at = await openDoor();
   const { port } = at.door;
-  const start = `POST /dispatch HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer owner-secret\r\nContent-Type: application/json\r\n`;
+  const start = `POST /dispatch HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: ${at.bearer.authorization}\r\nContent-Type: application/json\r\n`;
   const second = `GET /health HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`;
   const requests: Record<string, string> = {
     'CL and TE': `${start}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${second}`,
@@ -381,10 +405,10 @@ test('F21: headers that claim another method, host or sender are ignored', async
     forwarded: 'for=6.6.6.6;host=evil.test',
     'x-forwarded-proto': 'https',
   };
-  assert.equal((await ask(at.door.port, 'POST /tokens/abc', { ...bearer, ...claims })).status, 405);
+  assert.equal((await ask(at.door.port, 'POST /tokens/abc', { ...at.bearer, ...claims })).status, 405);
   assert.equal((await ask(at.door.port, 'GET /status', claims)).status, 401);
-  assert.equal(at.rejected.at(-1)?.detail.from, '127.0.0.1');
-  const answer = await ask(at.door.port, 'POST /session', { ...bearer, ...claims });
+  assert.equal(JSON.parse((await at.entries('rejected', 1))[0]?.detail ?? '').from, '127.0.0.1');
+  const answer = await ask(at.door.port, 'POST /session', { ...at.bearer, ...claims });
   assert.match(String(answer.json.url), /^http:\/\/127\.0\.0\.1:/);
 });
 
@@ -398,22 +422,22 @@ test('F25: the security headers are on every answer, and the page has a policy o
   const { port, url } = at.door;
   const cookie = await signIn(at.door.openUrl());
   const answers: Record<string, Answer> = {
-    api: await ask(port, 'GET /status', bearer),
+    api: await ask(port, 'GET /status', at.bearer),
     page: await ask(port, 'GET /', { cookie }),
     script: await ask(port, 'GET /assets/index-BxT3k9_a.js', { cookie }),
     health: await ask(port, 'GET /health'),
     session: await ask(port, new URL(at.door.openUrl()).pathname.replace(/^/, 'GET ')),
-    400: await ask(port, 'POST /dispatch', { ...bearer, ...json }, '{"a":'),
+    400: await ask(port, 'POST /dispatch', { ...at.bearer, ...json }, '{"a":'),
     401: await ask(port, 'GET /status'),
     signIn: await ask(port, 'GET /', { accept: 'text/html' }),
-    403: await ask(port, 'GET /status', { ...bearer, origin: 'http://evil.test' }),
-    404: await ask(port, 'GET /nothing', bearer),
-    405: await ask(port, 'PATCH /dispatch', bearer),
-    415: await ask(port, 'POST /dispatch', { ...bearer, 'content-type': 'text/xml' }, '<a/>'),
-    421: await ask(port, 'GET /status', { ...bearer, host: 'evil.test' }),
-    badUrl: await ask(port, 'GET /%zz', bearer),
-    longUrl: await ask(port, `GET /jobs/${'a'.repeat(600)}`, bearer),
-    expect: await ask(port, 'GET /status', { ...bearer, expect: 'miracles' }),
+    403: await ask(port, 'GET /status', { ...at.bearer, origin: 'http://evil.test' }),
+    404: await ask(port, 'GET /nothing', at.bearer),
+    405: await ask(port, 'PATCH /dispatch', at.bearer),
+    415: await ask(port, 'POST /dispatch', { ...at.bearer, 'content-type': 'text/xml' }, '<a/>'),
+    421: await ask(port, 'GET /status', { ...at.bearer, host: 'evil.test' }),
+    badUrl: await ask(port, 'GET /%zz', at.bearer),
+    longUrl: await ask(port, `GET /jobs/${'a'.repeat(600)}`, at.bearer),
+    expect: await ask(port, 'GET /status', { ...at.bearer, expect: 'miracles' }),
     broken: parseRaw(await raw(port, 'NOT HTTP\r\n\r\n')),
     upgrade: parseRaw(await raw(port, `GET /ws HTTP/1.1\r\nHost: evil.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n`)),
   };
@@ -448,20 +472,19 @@ test('F25: the security headers are on every answer, and the page has a policy o
 test('a browser gets its session for a code that works once, and loses it with the token', async () => {
   await using at = await openDoor();
   const { port, url } = at.door;
-  const guest = { id: 'guest', name: 'guest', capabilities: ['read'] } as const;
-  at.tokens.set('guest-secret', guest);
-  const { json: issued } = await ask(port, 'POST /session', { authorization: 'Bearer guest-secret' });
+  const guest = await at.issue('guest', ['read']);
+  const { json: issued } = await ask(port, 'POST /session', { authorization: `Bearer ${guest.secret}` });
   const opened = new URL(String(issued.url));
   const first = await ask(port, `GET ${opened.pathname}`);
   const again = await ask(port, `GET ${opened.pathname}`);
   assert.deepEqual([first.status, first.headers.location, again.status], [303, '/', 401]);
   const [set = ''] = first.headers['set-cookie'] ?? [];
   assert.match(set, new RegExp(`^dispatcher_${port}=[\\w-]{43}; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200$`));
-  assert.equal(`${set}${opened}`.includes('guest-secret'), false);
+  assert.equal(`${set}${opened}`.includes(guest.secret), false);
   const [cookie = ''] = set.split(';');
 
   assert.equal((await ask(port, 'GET /status', { cookie })).status, 200);
-  assert.equal(at.calls[0]?.principal, guest);
+  assert.equal(at.calls[0]?.principal.name, 'guest');
   assert.equal((await ask(port, 'GET /status', { cookie: `other=1; ${cookie}; more=2` })).status, 200);
   assert.equal((await ask(port, 'GET /status', { cookie, 'sec-fetch-site': 'same-site' })).status, 401, 'another port of this host');
   assert.equal((await ask(port, 'POST /resolve', { cookie, ...json }, '{}')).status, 403, 'without Origin');
@@ -470,8 +493,8 @@ test('a browser gets its session for a code that works once, and loses it with t
     403,
     'Origin of another Host',
   );
-  assert.equal((await ask(port, 'POST /resolve', { cookie, origin: url, ...json }, '{}')).status, 200);
-  at.tokens.delete('guest-secret');
+  assert.equal((await ask(port, 'POST /resolve', { cookie, origin: url, ...json }, '{"text":"a"}')).status, 200);
+  await at.revoke(guest.id);
   assert.equal((await ask(port, 'GET /status', { cookie })).status, 401);
 });
 
@@ -480,26 +503,16 @@ test('Expect: 100-continue asks only for a body that will be read', async () => 
   const { port } = at.door;
   const head = (credential: string, length: number) =>
     `POST /dispatch HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${credential}Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n`;
-  const token = 'Authorization: Bearer owner-secret\r\n';
+  const token = `Authorization: ${at.bearer.authorization}\r\n`;
   assert.match(await raw(port, head('', 10)), /^HTTP\/1.1 401 /);
   assert.match(await raw(port, head(token, 100_000_000)), /^HTTP\/1.1 413 /);
   assert.match(await raw(port, head(token, 10), (received) => received.includes('100')), /^HTTP\/1.1 100 /);
 });
 
-test('a flood of refusals is summed up in one row a second', async () => {
-  const at = await openDoor();
-  for (let i = 0; i < 60; i++) await ask(at.door.port, i % 2 ? 'GET /status' : 'GET /audit', i % 3 ? {} : { host: 'evil.test' });
-  await at[Symbol.asyncDispose]();
-  const summed = at.rejected.flatMap(({ detail }) => Object.values((detail.summed as Record<string, number>) ?? {}));
-  const single = at.rejected.filter(({ detail }) => detail.summed === undefined).length;
-  assert.equal(single + summed.reduce((a, b) => a + b, 0), 60);
-  assert.ok(at.rejected.length < 60);
-});
-
 test('unreadable input names the field and says what to write', async () => {
   await using at = await openDoor();
   const send = async (body: string, more: Record<string, string> = json) => {
-    const { status, json } = await ask(at.door.port, 'POST /dispatch', { ...bearer, ...more }, body);
+    const { status, json } = await ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...more }, body);
     return [status, json.code, (json.issues as { path: string }[] | undefined)?.[0]?.path];
   };
   assert.deepEqual(await send('{"query":1}'), [400, 'input_invalid', 'query']);
@@ -508,14 +521,14 @@ test('unreadable input names the field and says what to write', async () => {
   assert.deepEqual(await send('{"query":'), [400, 'input_invalid', '']);
   assert.deepEqual(await send('[]'), [400, 'input_invalid', '']);
   assert.deepEqual(await send('{}', { 'content-type': 'application/jsonp' }), [415, 'media_refused', undefined]);
-  const flag = await ask(at.door.port, 'GET /services/health?probe=banana', bearer);
+  const flag = await ask(at.door.port, 'GET /services/health?probe=banana', at.bearer);
   assert.deepEqual([flag.status, flag.json.hint], [400, 'Write probe=true or probe=false.']);
   assert.equal(at.calls.length, 0);
 });
 
 test('the OpenAPI document lists every operation and how to write it', async () => {
   await using at = await openDoor();
-  const { json: document } = await ask(at.door.port, 'GET /openapi.json', bearer);
+  const { json: document } = await ask(at.door.port, 'GET /openapi.json', at.bearer);
   const listed = Object.entries(document.paths as Record<string, Record<string, { operationId: string }>>).flatMap(([path, items]) =>
     Object.entries(items).map(([method, { operationId }]) => `${method.toUpperCase()} ${path} ${operationId}`),
   );

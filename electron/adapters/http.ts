@@ -10,7 +10,6 @@ import type { Core } from '../core/core.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { invalidInput, parseJson } from './input.ts';
 import { DispatchBody, openApi, schemaOf } from './openapi.ts';
-import { createRejections } from './rejections.ts';
 import { createGate, type Gate, unauthenticated } from './session.ts';
 import { createWsDoor } from './ws.ts';
 
@@ -52,7 +51,6 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   if (host !== '127.0.0.1' && host !== '::1')
     throw new Refusal(refuse('usage', `Only loopback addresses are bound, not ${host}.`, { hint: 'Leave the host out.' }));
   const assets = loadAssets(options.rendererFolder ?? fileURLToPath(new URL('../../dist/renderer', import.meta.url)));
-  const rejections = createRejections(core);
   let gate: Gate;
   let url = '';
   let closing = false;
@@ -83,7 +81,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     clientErrorHandler: (error, socket) => {
       if (socket.writable) {
         const wire = protocolError(error, requestMs);
-        rejections.record('http', wire, { protocol: error.code });
+        core.reject({ door: 'http', error: wire, detail: { protocol: error.code } });
         socket.write(rawAnswer(wire));
       }
       // Not to be read any further: what follows a broken request may be a second one in disguise.
@@ -92,7 +90,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   });
 
   const turnAway = (request: IncomingMessage, response: ServerResponse, error: WireError) => {
-    rejections.record('http', error, recordOf(request));
+    core.reject({ door: 'http', error, detail: recordOf(request) });
     fail(response, error);
   };
 
@@ -199,11 +197,11 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   gate = createGate(core, bound, Date.now);
   url = host === '::1' ? `http://[::1]:${bound}` : `http://127.0.0.1:${bound}`;
 
-  const ws = createWsDoor({ core, gate, authMs, beatMs, rejected: (error, detail) => rejections.record('ws', error, detail) });
+  const ws = createWsDoor({ core, gate, authMs, beatMs });
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     ws.upgrade(request, socket, head, (error) => {
-      rejections.record('ws', error, recordOf(request));
+      core.reject({ door: 'ws', error, detail: recordOf(request) });
       socket.end(rawAnswer(error));
     });
   });
@@ -219,7 +217,6 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
       const patience = setTimeout(() => server.closeAllConnections(), 1500);
       await app.close();
       clearTimeout(patience);
-      rejections[Symbol.dispose]();
     },
   };
 }
@@ -248,10 +245,10 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
       const confirm = takeConfirm(query);
       const given = takesQuery ? coerce(query, fields) : asParams(request.body);
       const params = { ...given, ...(request.params as object) };
-      core.dispatch({ route: operation.name, params, confirm, ...context(request, 'http') }).then(
-        ({ error, result }) => (error ? fail(raw, error) : json(raw, 200, JSON.stringify(result ?? null))),
-        (caught) => fail(raw, toWire(caught)),
-      );
+      core
+        .dispatch({ route: operation.name, params, confirm, ...context(request, 'http') })
+        .then(({ error, result }) => (error ? fail(raw, error) : json(raw, 200, JSON.stringify(result ?? null))))
+        .catch((caught) => fail(raw, toWire(caught)));
     },
   });
 }
@@ -261,10 +258,10 @@ type TurnAway = (request: IncomingMessage, response: ServerResponse, error: Wire
 function mountDispatch(app: FastifyInstance, core: Core, turnAway: TurnAway): void {
   const run = (request: FastifyRequest, reply: FastifyReply, call: Call) => {
     const { raw } = reply;
-    core.dispatch(call).then(
-      (crossing) => answerCrossing(raw, crossing, request.headers.accept),
-      (caught) => fail(raw, toWire(caught)),
-    );
+    core
+      .dispatch(call)
+      .then((crossing) => answerCrossing(raw, crossing, request.headers.accept))
+      .catch((caught) => fail(raw, toWire(caught)));
   };
 
   app.post('/dispatch', (request, reply) => {
@@ -336,7 +333,6 @@ function answerCrossing(response: ServerResponse, crossing: Crossing, accept: st
     write(response, status, retryAfter(error, problemType), JSON.stringify({ type, title, status, detail, ...crossing }));
     return;
   }
-  const status = directives?.halt !== undefined && directives.halt >= 200 && directives.halt <= 599 ? directives.halt : 200;
   if (directives && (directives.html !== undefined || directives.raw) && accept?.includes('application/json') !== true) {
     const type = directives.raw ? directives.raw.contentType : 'text/html; charset=utf-8';
     const headers = [
@@ -347,10 +343,10 @@ function answerCrossing(response: ServerResponse, crossing: Crossing, accept: st
     ];
     const body = directives.raw ? Buffer.from(directives.raw.base64, 'base64') : (directives.html ?? '');
     // A service's page is not ours: sandboxed, it runs nothing and has no origin.
-    write(response, status, headers, body, serviceHeaders);
+    write(response, 200, headers, body, serviceHeaders);
     return;
   }
-  json(response, status, JSON.stringify(crossing));
+  json(response, 200, JSON.stringify(crossing));
 }
 
 // --- the renderer ------------------------------------------------------------------------------------------------------------

@@ -5,21 +5,17 @@ import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
 /** Deeper input is refused: walking it (redaction, canonical JSON, a service's parser) recurses. */
 const maxDepth = 100;
 
-/** Parses JSON from outside. Throws `Refusal` input_invalid: not JSON, nested over 100 levels, or a key that would reach a prototype. */
+/** Parses JSON from outside. Throws `Refusal` input_invalid: not JSON, or nested over 100 levels. */
 export function parseJson(text: string): unknown {
   // Before the parser, so that a deep body costs one scan and no objects. Too short to be deep: not looked at.
-  if (text.length > maxDepth && isTooDeep(text))
-    throw invalid('', `The JSON is nested deeper than ${maxDepth} levels.`, 'Send it flatter.');
-  let value: unknown;
+  if (text.length > maxDepth && isTooDeep(text)) throw invalid(`The JSON is nested deeper than ${maxDepth} levels.`, 'Send it flatter.');
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     // Only the position of V8's message: the rest quotes the input.
     const at = /position (\d+)/.exec(String(error))?.[1];
-    throw invalid('', `The text is not valid JSON${at ? ` at character ${at}` : ''}.`, 'Send one JSON object.');
+    throw invalid(`The text is not valid JSON${at ? ` at character ${at}` : ''}.`, 'Send one JSON object.');
   }
-  if (text.includes('__proto__') || text.includes('"constructor"') || text.includes('\\u')) refusePrototypes(value, '');
-  return value;
 }
 
 /** A zod error as `input_invalid` with the path of every field that does not fit; `what` names the input in the sentence. */
@@ -38,8 +34,8 @@ export function invalidInput(error: z.ZodError, what: string): WireError {
   });
 }
 
-function invalid(path: string, message: string, hint: string): Refusal {
-  return new Refusal(refuse('input_invalid', message, { hint, issues: [{ path, message }] }));
+function invalid(message: string, hint: string): Refusal {
+  return new Refusal(refuse('input_invalid', message, { hint, issues: [{ path: '', message }] }));
 }
 
 function isTooDeep(text: string): boolean {
@@ -62,14 +58,4 @@ function isEscaped(text: string, quote: number): boolean {
   let i = quote;
   while (text.charCodeAt(i - 1) === 92) i--;
   return (quote - i) % 2 === 1;
-}
-
-function refusePrototypes(value: unknown, path: string): void {
-  if (typeof value !== 'object' || value === null) return;
-  for (const [key, child] of Object.entries(value)) {
-    const here = path ? `${path}.${key}` : key;
-    const reachesPrototype = key === 'constructor' && typeof child === 'object' && child !== null && Object.hasOwn(child, 'prototype');
-    if (key === '__proto__' || reachesPrototype) throw invalid(here, `The key ${here} is not allowed.`, 'Leave it out.');
-    refusePrototypes(child, here);
-  }
 }

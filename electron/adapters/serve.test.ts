@@ -1,11 +1,50 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DownFrame, Event, UpFrame } from '../../shared/contract.ts';
-import { Refusal } from '../../shared/errors.ts';
-import type { Principal } from '../../shared/model.ts';
+import type { Call, DownFrame, Event, UpFrame } from '../../shared/contract.ts';
+import { Refusal, refuse } from '../../shared/errors.ts';
+import type { Crossing, Principal, Snapshot } from '../../shared/model.ts';
 import { createClient, createPortPair } from '../../shared/port.ts';
+import type { Core } from '../core/core.ts';
 import { serve } from './serve.ts';
-import { createStandIn } from './testing.ts';
+
+interface StandIn {
+  core: Pick<Core, 'dispatch' | 'watch'>;
+  calls: Call[];
+  watchers: Set<Parameters<Core['watch']>[1]>;
+  /** What T.long does. */
+  onLong(signal?: AbortSignal): void;
+}
+
+/** A stand-in for the core that answers at once, never, or when it is told to stop: what serve does with each is the question here. */
+function createStandIn(): StandIn {
+  const stand: StandIn = {
+    calls: [],
+    watchers: new Set(),
+    onLong() {},
+    core: {
+      watch(_since, listener) {
+        stand.watchers.add(listener);
+        listener.snapshot({ seq: 0 } as Snapshot);
+        return () => stand.watchers.delete(listener);
+      },
+      async dispatch(call, signal, accepted) {
+        stand.calls.push(call);
+        const { route = '', params, door, principal } = call;
+        accepted?.({ job: 'j', route, audit: { seq: 1, hash: '' } });
+        if (route === 'T.long') {
+          stand.onLong(signal);
+          await new Promise(() => {});
+        }
+        if (route === 'T.slow') await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        const error = signal?.aborted ? refuse('cancelled', 'Cancelled.') : null;
+        return { ok: error === null, route, result: params, error, door, caller: principal.id } as Crossing;
+      },
+    },
+  };
+  return stand;
+}
+
+const owner: Principal = { id: 'owner', name: 'owner', capabilities: ['read', 'dispatch', 'admin'] };
 
 /** A served port, the frames that came down it, and the way to wait for the next of a kind. */
 function open(options: { principal?: Principal; congested?: () => boolean } = {}) {
@@ -13,14 +52,14 @@ function open(options: { principal?: Principal; congested?: () => boolean } = {}
   const [front, back] = createPortPair<UpFrame, DownFrame>();
   const frames: DownFrame[] = [];
   const waiting: { wanted: DownFrame['t']; resolve(frame: DownFrame): void }[] = [];
-  serve(stand.core, back, { principal: stand.core.owner.principal, door: 'ws', ...options });
+  serve(stand.core, back, { principal: owner, door: 'ws', ...options });
   front.onFrame((frame) => {
     frames.push(frame);
     const at = waiting.findIndex(({ wanted }) => wanted === frame.t);
     if (at >= 0) waiting.splice(at, 1)[0]?.resolve(frame);
   });
   const next = (wanted: DownFrame['t']) => new Promise<DownFrame>((resolve) => waiting.push({ wanted, resolve }));
-  return { ...stand, front, frames, next, send: (frame: unknown) => front.send(frame as UpFrame) };
+  return { ...stand, stand, front, frames, next, send: (frame: unknown) => front.send(frame as UpFrame) };
 }
 
 const event = (seq: number) => ({ type: 'chunk', job: 'j', text: String(seq), seq, at: 0, signal: null }) as Event;
@@ -84,12 +123,10 @@ test('more than a thousand calls under way on one port are refused', async () =>
 test('closing the port aborts nothing that was accepted, and frees the watcher', async () => {
   const at = open();
   let aborted = false;
-  at.routes.set('T.long', (_call, signal) => {
+  at.stand.onLong = (signal) =>
     signal?.addEventListener('abort', () => {
       aborted = true;
     });
-    return new Promise(() => {});
-  });
   at.send({ t: 'watch', since: 0 });
   at.send({ t: 'call', id: 1, ask: { route: 'T.long' } });
   await at.next('accepted');
@@ -112,7 +149,7 @@ test('a bug in the core is a fault without its stack', async () => {
 
 function createClientOf(at: ReturnType<typeof open>) {
   const [front, back] = createPortPair<UpFrame, DownFrame>();
-  serve(at.core, back, { principal: at.core.owner.principal, door: 'ws' });
+  serve(at.core, back, { principal: owner, door: 'ws' });
   return createClient(front);
 }
 

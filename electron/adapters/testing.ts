@@ -1,95 +1,134 @@
-/** What the tests of the doors share: a core behind a door, and a client that speaks in raw bytes. */
-import { connect } from 'node:net';
+/** What the tests of the doors share: the real core behind a door, a real service behind that, and a client that speaks in raw bytes. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Call } from '../../shared/contract.ts';
-import { refuse, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Principal } from '../../shared/model.ts';
-import type { Core } from '../core/core.ts';
+import type { AuditEntry, Capability } from '../../shared/model.ts';
+import { type Core, createCore } from '../core/core.ts';
 import { createHttpDoor, type HttpDoor, type HttpDoorOptions } from './http.ts';
 
-export interface StandIn {
+/** What the service T answers with, by path; `/echo` with the JSON it was sent, `/slow` never. */
+const answers: Record<string, (response: ServerResponse, body: string) => void> = {
+  '/echo': (response, body) => response.setHeader('content-type', 'application/json').end(body),
+  '/fail': (response) => response.writeHead(500, { 'content-type': 'text/plain' }).end('out of order'),
+  '/halt': (response) => response.setHeader('content-type', 'application/json').end('{"_halt":418,"message":"no coffee"}'),
+  '/page': (response) =>
+    response
+      .setHeader('content-type', 'application/json')
+      .end(JSON.stringify({ _html: attack, story: attack, big: '😀\u202e'.repeat(2000) })),
+  '/bytes': (response) => response.setHeader('content-type', 'image/png').end(Buffer.from([0, 1, 2])),
+  '/slow': () => {},
+};
+export const attack = '<img src=x onerror=alert(1)>';
+
+const registry = (url: string, closed: number, limits: string) => `
+fallback_org: T
+limits: ${limits}
+orgs:
+  T:
+    name: Test
+    default_service: echo
+    services:
+${Object.keys(answers)
+  .map((path) => `      ${path.slice(1)}: {endpoint: "${url}${path}", egress: local, examples: ["${path.slice(1)} it please"]}`)
+  .join('\n')}
+      down: {endpoint: "http://127.0.0.1:${closed}/", egress: local}
+      far: {endpoint: "https://far.example/", egress: remote}
+rules:
+  - {pattern: repeat, org: T, service: echo}
+`;
+
+export interface TestCore extends AsyncDisposable {
   core: Core;
+  /** Every call that reached the core. */
   calls: Call[];
-  rejected: { door: string; error: WireError; detail: Record<string, unknown> }[];
-  /** Tokens by secret; delete one to revoke it. */
-  tokens: Map<string, Principal>;
+  /** Listeners that watch. */
   watchers: Set<Parameters<Core['watch']>[1]>;
-  /** Answers of routes by name, in place of an echo of the params. */
-  routes: Map<string, (call: Call, signal?: AbortSignal) => Partial<Crossing> | Promise<Partial<Crossing>>>;
+  /** Headers of the owner. */
+  bearer: { authorization: string };
+  issue(name: string, capabilities: Capability[]): Promise<{ id: string; secret: string }>;
+  revoke(id: string): Promise<void>;
+  /** The newest audit entries of a kind, once there are so many of them. */
+  entries(kind: AuditEntry['kind'], atLeast: number): Promise<AuditEntry[]>;
 }
 
-/** A stand-in for the core: it authenticates, keeps what it is asked, and echoes. For what the real core cannot be made to show. */
-export function createStandIn(): StandIn {
-  const owner = {
-    principal: { id: 'owner', name: 'owner', capabilities: ['read', 'dispatch', 'admin'] } as Principal,
-    secret: 'owner-secret',
-  };
-  const stand: Omit<StandIn, 'core'> = {
-    calls: [],
-    rejected: [],
-    tokens: new Map([[owner.secret, owner.principal]]),
-    watchers: new Set(),
-    routes: new Map(),
-  };
+/** The real core in a home of its own, with a tap on what it is asked. */
+export async function openCore({ limits = 'off' }: { limits?: string } = {}): Promise<TestCore> {
+  await using stack = new AsyncDisposableStack();
+  const service = createServer(async (request, response) => {
+    const body = Buffer.concat(await request.toArray()).toString();
+    answers[request.url ?? '']?.(response, body);
+  });
+  service.listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  stack.defer(() => {
+    service.closeAllConnections();
+    service.close();
+  });
+  const nobody = createServer().listen(0, '127.0.0.1');
+  await once(nobody, 'listening');
+  const closed = (nobody.address() as AddressInfo).port;
+  nobody.close();
+  const home = mkdtempSync(join(tmpdir(), 'door-'));
+  stack.defer(() => rmSync(home, { recursive: true, force: true }));
+  const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+  const real = stack.use(await createCore({ home, version: 'test', template: registry(url, closed, limits) }));
+  const calls: Call[] = [];
+  const watchers: TestCore['watchers'] = new Set();
   const core: Core = {
-    owner,
-    home: '',
-    databaseFile: '',
-    authenticate: (secret) => stand.tokens.get(secret) ?? null,
-    reject: (rejected) => void stand.rejected.push(rejected),
-    setUrl() {},
-    watch(_since, listener) {
-      stand.watchers.add(listener);
-      listener.snapshot({ seq: 0 } as never);
-      return () => stand.watchers.delete(listener);
+    ...real,
+    dispatch(call, signal, accepted) {
+      calls.push(call);
+      return real.dispatch(call, signal, accepted);
     },
-    async dispatch(call, signal, accepted) {
-      stand.calls.push(call);
-      const id = `crossing-${stand.calls.length}`;
-      const audit = { seq: stand.calls.length, hash: '0'.repeat(64) };
-      const route = call.route ?? 'T.echo';
-      accepted?.({ job: id, route, audit });
-      const found = await stand.routes.get(route)?.(call, signal);
-      const shown = found ?? { result: call.params ?? {} };
-      return {
-        id,
-        ok: !shown.error,
-        route,
-        result: null,
-        error: null,
-        why: 'named',
-        confidence: 1,
-        job: id,
-        audit,
-        durationMs: 0,
-        at: 0,
-        door: call.door,
-        caller: call.principal.id,
-        text: call.text ?? null,
-        parent: null,
-        traceparent: '',
-        boundaries: [],
-        attempts: [],
-        left: [],
-        mock: false,
-        signal: '',
-        signature: null,
-        ...shown,
+    watch(since, listener) {
+      watchers.add(listener);
+      const stop = real.watch(since, listener);
+      return () => {
+        watchers.delete(listener);
+        stop();
       };
     },
-    async [Symbol.asyncDispose]() {},
   };
-  stand.routes.set(
-    'T.slow',
-    (_call, signal) =>
-      new Promise((resolve) => signal?.addEventListener('abort', () => resolve({ error: refuse('cancelled', 'Cancelled.') }))),
-  );
-  return { ...stand, core };
+  const operate = async <T>(route: string, params: Record<string, unknown>): Promise<T> => {
+    const { error, result } = await real.dispatch({ route, params, confirm: true, door: 'library', principal: real.owner.principal });
+    if (error) throw new Error(error.message);
+    return result as T;
+  };
+  const owned = stack.move();
+  return {
+    core,
+    calls,
+    watchers,
+    bearer: { authorization: `Bearer ${real.owner.secret}` },
+    async issue(name, capabilities) {
+      const { token, secret } = await operate<{ token: { id: string }; secret: string }>('OS.tokens.create', { name, capabilities });
+      return { id: token.id, secret };
+    },
+    async revoke(id) {
+      await operate('OS.tokens.revoke', { id });
+    },
+    async entries(kind, atLeast) {
+      for (;;) {
+        const { entries } = await operate<{ entries: AuditEntry[] }>('OS.audit', { limit: 500 });
+        const found = entries.filter((entry) => entry.kind === kind);
+        if (found.length >= atLeast) return found;
+        await new Promise(setImmediate);
+      }
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }
 
-export async function openDoor(options: Partial<HttpDoorOptions> = {}): Promise<StandIn & { door: HttpDoor } & AsyncDisposable> {
-  const stand = createStandIn();
-  const door = await createHttpDoor(stand.core, { port: 0, rendererFolder: '/nowhere', ...options });
-  return { ...stand, door, [Symbol.asyncDispose]: () => door[Symbol.asyncDispose]() };
+export async function openDoor(options: Partial<HttpDoorOptions> & { limits?: string } = {}): Promise<TestCore & { door: HttpDoor }> {
+  await using stack = new AsyncDisposableStack();
+  const tapped = stack.use(await openCore(options));
+  const door = stack.use(await createHttpDoor(tapped.core, { port: 0, rendererFolder: '/nowhere', ...options }));
+  const owned = stack.move();
+  return { ...tapped, door, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Sends bytes as they are and gives all that came back until the other side closed, or until `enough` says so. */
@@ -111,5 +150,3 @@ export function raw(port: number, bytes: string | Buffer, enough?: (received: st
   socket.write(bytes);
   return promise;
 }
-
-export const bearer = { authorization: 'Bearer owner-secret' };

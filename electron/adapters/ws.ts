@@ -19,7 +19,6 @@ export interface WsDoor {
 export interface WsOptions {
   core: Core;
   gate: Gate;
-  rejected(error: WireError, detail: Record<string, unknown>): void;
   /** Time for the first message to be the token, in ms. */
   authMs?: number;
   /** Silence after which a connection is taken for dead, twice this, in ms. */
@@ -45,7 +44,7 @@ interface Peer {
   pings: number;
 }
 
-export function createWsDoor({ core, gate, rejected, authMs = 5000, beatMs = 15_000 }: WsOptions): WsDoor {
+export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsOptions): WsDoor {
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -92,7 +91,7 @@ export function createWsDoor({ core, gate, rejected, authMs = 5000, beatMs = 15_
       serve(core, port, { principal: with_.principal, door: 'ws', congested: () => socket.bufferedAmount > slowBytes });
     };
     const turnOut = (error: WireError) => {
-      rejected(error, { path: '/ws' });
+      core.reject({ door: 'ws', error, detail: { path: '/ws' } });
       socket.close(1008, error.message);
     };
 

@@ -404,6 +404,8 @@ export function createHealth(options: HealthOptions): Health {
         target.dueAt = clock();
         return arm();
       }
+      // A route that is well and busy says nothing new with every call: one a second is kept.
+      if (ok && entry.status === 'healthy' && entry.checkedAt !== null && clock() - entry.checkedAt < noteGapMs) return;
       if (ok)
         apply(
           entry,

@@ -5,17 +5,7 @@ import { join, resolve } from 'node:path';
 import type { DownFrame, UpFrame } from '../shared/contract.ts';
 import { catalogue, Refusal, refuse } from '../shared/errors.ts';
 import { createClient, createPortPair } from '../shared/port.ts';
-import {
-  type ClientCommand,
-  helpText,
-  type Invocation,
-  numberOf,
-  parseCommand,
-  printError,
-  runCommand,
-  type Terminal,
-  verifyLines,
-} from './adapters/cli.ts';
+import { helpText, type Invocation, numberOf, parseCommand, printError, runCommand, type Terminal, verifyLines } from './adapters/cli.ts';
 import { openInBrowser } from './browser.ts';
 import { askHome, connectCore, findRunning, homeFolder } from './home.ts';
 import { openHost, version } from './host.ts';

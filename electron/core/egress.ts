@@ -528,7 +528,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** We never ask for an encoding; some servers compress all the same. */
   #decodeAs(encoding: string): boolean {
     if (encoding === '' || encoding === 'identity') return true;
-    const create = decoders[encoding];
+    const create = decoders.get(encoding);
     if (create === undefined) {
       this.fail(
         refuse('upstream_failed', `${this.#host} encoded its answer as "${encoding.slice(0, 40)}", which was not asked for.`, {
@@ -580,13 +580,13 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 }
 
-const decoders: Record<string, (() => Transform) | undefined> = {
-  gzip: createGunzip,
-  'x-gzip': createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
-  zstd: createZstdDecompress,
-};
+const decoders = new Map<string, () => Transform>([
+  ['gzip', createGunzip],
+  ['x-gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+  ['zstd', createZstdDecompress],
+]);
 
 function onTotalTimeout(exchange: Exchange): void {
   exchange.timedOut('total');

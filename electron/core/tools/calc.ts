@@ -48,6 +48,7 @@ const phrases: [RegExp, string][] = [
   [/√/g, ' sqrt '],
   [/\*\*/g, '^'],
 ];
+const verbs = new Set(['calculate', 'compute', 'calc', 'evaluate', 'solve', 'is', 'what']);
 const maxLength = 2000;
 const maxDepth = 100;
 
@@ -76,13 +77,16 @@ function cut(text: string, tokens: Token[]): string {
   return text.slice(tokens[0]!.at, tokens.at(-1)!.end);
 }
 
-/** Runs of tokens between words that mean nothing here. With nothing but one bare number among the words there is no calculation. */
+/** Runs of tokens between words that mean nothing here. A bare number among words is no calculation. */
 function expressions(text: string): Token[][] {
   const spans: Token[][] = [];
   let span: Token[] = [];
   let words = false;
   const close = () => {
-    if (span.some(({ kind }) => kind === 'number') || span.some(({ kind, value }) => kind === 'name' && String(value) in constants))
+    if (
+      span.some(({ kind }) => kind === 'number') ||
+      span.some(({ kind, value }) => kind === 'name' && Object.hasOwn(constants, String(value)))
+    )
       spans.push(span);
     span = [];
   };
@@ -92,7 +96,7 @@ function expressions(text: string): Token[][] {
     const [whole, number, name, sign, space] = match;
     const place = { at: match.index, end: match.index + whole.length };
     if (number !== undefined) {
-      const inCall = span.some(({ kind, value }) => kind === 'name' && String(value) in functions);
+      const inCall = span.some(({ kind, value }) => kind === 'name' && Object.hasOwn(functions, String(value)));
       if (number.includes(',') && inCall) {
         // Inside a function a comma parts its arguments.
         let at = place.at;
@@ -103,11 +107,14 @@ function expressions(text: string): Token[][] {
         }
       } else span.push({ kind: 'number', value: Number(number.replaceAll(',', '')), ...place });
     } else if (sign !== undefined && sign !== '=') {
-      if (sign === ',' && !span.some(({ kind, value }) => kind === 'name' && String(value) in functions)) close();
+      if (sign === ',' && !span.some(({ kind, value }) => kind === 'name' && Object.hasOwn(functions, String(value)))) close();
       else span.push({ kind: 'sign', value: sign, ...place });
     } else if (
       name !== undefined &&
-      (name in functions || name === 'mod' || name === 'of' || (name in constants && standsAlone(text, place)))
+      (Object.hasOwn(functions, name) ||
+        name === 'mod' ||
+        name === 'of' ||
+        (Object.hasOwn(constants, name) && (name !== 'e' || standsAlone(text, place))))
     ) {
       // "of" only parts a percentage from what it is taken of; elsewhere it is a word like any other.
       if (name === 'of' && !(span.at(-1)?.kind === 'sign' && span.at(-1)?.value === '%')) {
@@ -115,6 +122,7 @@ function expressions(text: string): Token[][] {
         close();
       } else span.push({ kind: 'name', value: name, ...place });
     } else if (space === undefined) {
+      if (name !== undefined && text[place.end] === '(' && !verbs.has(name)) throw new CalcError(`"${name}" is no function known here.`);
       words ||= name !== undefined;
       close();
     }
@@ -123,7 +131,8 @@ function expressions(text: string): Token[][] {
   const real = spans.map(trim).filter((tokens) => tokens.length > 0);
   const worked = real.filter((tokens) => tokens.length > 1);
   if (worked.length > 0) return worked;
-  return words && real.length > 1 ? [] : real.slice(0, 1);
+  // "what is pi" asks for something; "I have 3 apples" does not.
+  return words ? real.filter(([token]) => token?.kind === 'name').slice(0, 1) : real.slice(0, 1);
 }
 
 /** The letter e in "e mc" is no constant when a sentence surrounds it. */
@@ -234,10 +243,10 @@ function evaluate(tokens: Token[], expression: string): number {
       value = sum();
       if (!isSign(peek(), ')')) fail();
       index += 1;
-    } else if (token?.kind === 'name' && token.value in constants) {
+    } else if (token?.kind === 'name' && Object.hasOwn(constants, token.value)) {
       index += 1;
       value = constants[token.value]!;
-    } else if (token?.kind === 'name' && token.value in functions) {
+    } else if (token?.kind === 'name' && Object.hasOwn(functions, token.value)) {
       index += 1;
       value = call(token.value);
     } else value = fail();

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Outcome, Run } from '../runners/runner.ts';
 import { CalcError, calculate } from './calc.ts';
+import { jsonFault } from './json.ts';
 
 export interface Tool {
   name: string;
@@ -157,7 +158,8 @@ function zoneNamed(place: string): string | null {
     ]),
   );
   const wanted = place.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase().replaceAll('_', ' ').trim();
-  const known = places[wanted] ?? cities.get(wanted) ?? cities.get(wanted.replaceAll(' ', '_'));
+  const known =
+    (Object.hasOwn(places, wanted) ? places[wanted] : undefined) ?? cities.get(wanted) ?? cities.get(wanted.replaceAll(' ', '_'));
   if (known !== undefined) return known;
   if (!/^(etc\/|utc|gmt)?[a-z+\-\d/: ]+$/i.test(wanted) || !(/[/]/.test(wanted) || /^[+-]\d/.test(wanted))) return null;
   try {
@@ -446,7 +448,7 @@ function changed(op: Exclude<(typeof textOps)[number], 'count'>, data: string): 
 const json = tool({
   name: 'json',
   summary: 'Check and format JSON',
-  examples: ['format json {"a":1}', 'is this valid json [1,2', 'minify json { "a": 1 }', 'pretty print this json'],
+  examples: ['format json {"a":1}', 'is this valid json [1,2', 'minify json { "a": 1 }', 'pretty print json [1,2,3]'],
   input: z.strictObject({
     text,
     value: z.unknown().optional(),
@@ -456,23 +458,24 @@ const json = tool({
   answer({ text: asked, value, op, indent }) {
     const source =
       typeof value === 'string' ? value : value !== undefined ? JSON.stringify(value) : asked === undefined ? undefined : jsonIn(asked);
-    if (source === undefined) throw misfit('value', 'There is no JSON to look at.', 'Write format json {"a": 1}, or give value.');
+    if (source === undefined || source === '')
+      throw misfit('value', 'There is no JSON to look at.', 'Write format json {"a": 1}, or give value.');
     const before = asked === undefined ? '' : asked.slice(0, Math.max(0, asked.indexOf(source)));
     const chosen = op ?? (/\bminify|\bcompact/i.test(before) ? 'minify' : /\bvalid/i.test(before) ? 'validate' : 'format');
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(source);
-    } catch (caught) {
-      const error = {
-        ...placeOf(source, caught),
-        message: (caught as Error).message.replace(/\s*in JSON at position.*$|,? "?\.{0,3}.{0,60} is not valid JSON$/s, ''),
-      };
+    const error = jsonFault(source);
+    if (error !== null) {
       if (chosen === 'validate') return { op: chosen, valid: false, error };
       throw misfit(
         'value',
-        `That is not JSON: ${error.message}${error.line === null ? '' : ` at line ${error.line}, column ${error.column}`}.`,
+        `That is not JSON: ${error.message}, at line ${error.line}, column ${error.column}.`,
         'Correct that place and try again.',
       );
+    }
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(source);
+    } catch {
+      throw misfit('value', 'That is nested too deep.', 'Take a smaller part of it.');
     }
     if (chosen === 'validate')
       return { op: chosen, valid: true, kind: parsed === null ? 'null' : Array.isArray(parsed) ? 'array' : typeof parsed };
@@ -488,17 +491,11 @@ const json = tool({
 function jsonIn(sentence: string): string {
   const start = sentence.search(/[[{]/);
   return start === -1
-    ? sentence.replace(/^\s*(?:please\s+)?(?:format|validate|minify|check|pretty[- ]?print)(?:\s+(?:this|the))?(?:\s+json)?\s*:?\s+/i, '')
+    ? sentence.replace(
+        /^\s*(?:please\s+)?(?:format|validate|minify|check|pretty[- ]?print)(?:\s+(?:this|the))?(?:\s+json)?\s*:?(?:\s+|$)/i,
+        '',
+      )
     : sentence.slice(start).trim();
-}
-
-/** 1-based. V8 names a position, and for some errors none. */
-function placeOf(source: string, caught: unknown): { line: number | null; column: number | null } {
-  const message = (caught as Error).message;
-  const position = /position (\d+)/.exec(message)?.[1] ?? (/Unexpected end/.test(message) ? String(source.length) : undefined);
-  if (position === undefined) return { line: null, column: null };
-  const before = source.slice(0, Number(position)).split('\n');
-  return { line: before.length, column: before.at(-1)!.length + 1 };
 }
 
 // --- echo -----------------------------------------------------------------------------------------------------------

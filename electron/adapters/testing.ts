@@ -18,7 +18,7 @@ const answers: Record<string, (response: ServerResponse, body: string) => void> 
   '/page': (response) =>
     response
       .setHeader('content-type', 'application/json')
-      .end(JSON.stringify({ _html: attack, story: attack, big: '😀\u202e'.repeat(2000) })),
+      .end(JSON.stringify({ _html: attack, story: attack, big: '😀\u202e'.repeat(500) })),
   '/bytes': (response) => response.setHeader('content-type', 'image/png').end(Buffer.from([0, 1, 2])),
   '/slow': () => {},
 };

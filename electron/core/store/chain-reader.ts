@@ -1,8 +1,7 @@
 /** The chain as it is in a file, for those who check it: read-only, beside a running core, and from media that cannot be written. */
-import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import { Refusal } from '../../../shared/errors.ts';
 import { CHAIN_COLUMNS, type ChainRow, type ChainValue } from '../audit/chain.ts';
@@ -26,8 +25,8 @@ export interface ChainReader extends Disposable {
 }
 
 /**
- * Opens the chain of a database; a running core may write meanwhile. Falls back to an immutable view on read-only media, and to a copy in the
- * temporary folder when there is a log beside the file that cannot be opened in place. Throws Refusal `store_unavailable` or `database_newer`.
+ * Opens the chain of a database; a running core may write meanwhile. On media that cannot be written, where SQLite cannot open a database with a
+ * log, it reads a copy in the temporary folder. Throws Refusal `store_unavailable` or `database_newer`.
  */
 export function openChain(file: string): ChainReader {
   try {
@@ -38,12 +37,11 @@ export function openChain(file: string): ChainReader {
       const { code = '' } = caught as { code?: string };
       if (!/^SQLITE_(CANTOPEN|READONLY|IOERR)/.test(code) || statSync(file).size === 0) throw caught;
     }
-    if ((statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return openChainCopy(`${pathToFileURL(file)}?immutable=1`);
     const folder = mkdtempSync(join(tmpdir(), 'dispatcher-verify-'));
     try {
       const copy = join(folder, 'copy.sqlite');
       copyFileSync(file, copy);
-      copyFileSync(`${file}-wal`, `${copy}-wal`);
+      if (existsSync(`${file}-wal`)) copyFileSync(`${file}-wal`, `${copy}-wal`);
       const chain = openChainCopy(copy);
       const remove = () => rmSync(folder, { recursive: true, force: true });
       return {

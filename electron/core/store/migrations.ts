@@ -128,12 +128,12 @@ function newerDatabase(file: string, found: number, known: number): Refusal {
 
 /**
  * `user_version` as SQLite would see it, read without SQLite because opening a WAL database writes beside it: from the newest committed
- * copy of page 1 in the log if there is one, else from the file's header. Null when there is no database yet.
+ * copy of page 1 in the log if there is one, else from the file's header. Null when it is no database (yet).
  * Source: https://www.sqlite.org/fileformat2.html, sections 1.3 and 4.
  */
 function peekVersion(file: string): number | null {
   const header = readAt(file, 0, 100);
-  if (header === null || header.length < 100) return null;
+  if (header === null || header.length < 100 || header.toString('latin1', 0, 16) !== 'SQLite format 3\0') return null;
   let version = header.readUInt32BE(60);
   const log = readAt(`${file}-wal`, 0, 32);
   if (log === null || log.length < 32) return version;

@@ -5,7 +5,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { refuse, type WireError } from '../../../shared/errors.ts';
+import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import { createHasher, cutJson, GENESIS, sealDetail } from '../audit/chain.ts';
 import { type CheckpointWriter, openCheckpoints } from '../audit/checkpoint.ts';
 import { storeFailure } from './failures.ts';
@@ -46,7 +46,12 @@ function openDatabase(data: WriterData): { db: Database.Database; lock: Database
     lock.exec('BEGIN EXCLUSIVE');
   } catch (caught) {
     lock.close();
-    throw caught;
+    if (!/^SQLITE_BUSY/.test((caught as { code?: string }).code ?? '')) throw caught;
+    throw new Refusal(
+      refuse('store_unavailable', `The database is in use by another core (${data.file}).`, {
+        hint: 'Use that one, end it, or point DISPATCHER_HOME at another folder.',
+      }),
+    );
   }
   const db = new Database(data.file, { timeout: BUSY_TIMEOUT_MS });
   try {

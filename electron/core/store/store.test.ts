@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import Database from 'better-sqlite3';
+import { Refusal } from '../../../shared/errors.ts';
+import { redact } from './redact.ts';
+import { anEntry, anIntent, anOutcome, createScratch } from './scratch.ts';
+
+const refusedWith = (code: string, pattern: RegExp) => (caught: unknown) => {
+  assert.ok(caught instanceof Refusal, String(caught));
+  assert.equal(caught.wire.code, code);
+  assert.match(caught.message, pattern);
+  return true;
+};
+
+test('a dispatch leaves a job with its record and two audit rows', async (t) => {
+  const store = await createScratch(t).open();
+  const intent = await store.begin(anIntent('j1'));
+  assert.equal(store.read.job('j1')?.state, 'running');
+  store.progress('j1', 0.5, 'half');
+  store.cancelRequested('j1', 1_700_000_000_020);
+  const outcome = await store.finish(anOutcome('j1'));
+  assert.deepEqual([intent.seq, outcome.seq], [1, 2]);
+  assert.deepEqual(store.read.job('j1'), {
+    id: 'j1',
+    crossing: 'x_j1',
+    state: 'succeeded',
+    route: 'FND.salesforce',
+    text: 'sync salesforce contacts',
+    door: 'http',
+    caller: 'owner',
+    createdAt: 1_700_000_000_000,
+    startedAt: 1_700_000_000_000,
+    finishedAt: 1_700_000_000_040,
+    durationMs: 40,
+    progress: 0.5,
+    progressNote: 'half',
+    confidence: 0.95,
+    why: 'rule salesforce',
+    errorCode: null,
+    errorMessage: null,
+    auditSeq: 1,
+    cancelRequestedAt: 1_700_000_000_020,
+    waits: null,
+    params: { limit: 5 },
+    attempts: [],
+    record: { ok: true },
+  });
+  const { entries, total } = store.read.audit({ job: 'j1', limit: 10 });
+  assert.deepEqual(
+    entries.map(({ seq, kind, outcome: end, previous, hash }) => [seq, kind, end, previous === intent.hash, hash]),
+    [
+      [2, 'outcome', 'ok', true, outcome.hash],
+      [1, 'intent', null, false, intent.hash],
+    ],
+  );
+  assert.equal(total, 2);
+  assert.deepEqual(store.read.counts(), { running: 0, jobs: 1, audit: 2 });
+});
+
+test('a job that has ended stays as it ended', async (t) => {
+  const store = await createScratch(t).open();
+  await store.begin(anIntent('j1'));
+  const cancelled = {
+    state: 'cancelled',
+    durationMs: 5,
+    errorCode: 'cancelled',
+    errorMessage: 'Cancelled.',
+    attempts: '[]',
+    record: 'null',
+  } as const;
+  await store.finish(anOutcome('j1', { outcome: 'cancelled', jobEnd: cancelled }));
+  await store.finish(anOutcome('j1'));
+  assert.deepEqual([store.read.job('j1')?.state, store.read.counts().audit], ['cancelled', 3]);
+});
+
+test('A13: a thousand parallel dispatches make one gapless chain', async (t) => {
+  const store = await createScratch(t).open();
+  const receipts = await Promise.all(
+    Array.from({ length: 1000 }, async (_, i) => {
+      const intent = await store.begin(anIntent(`j${i}`));
+      const outcome = await store.finish(anOutcome(`j${i}`));
+      assert.ok(outcome.seq > intent.seq);
+      return [intent, outcome];
+    }),
+  );
+  const flat = receipts.flat().sort((a, b) => a.seq - b.seq);
+  assert.deepEqual(
+    flat.map(({ seq }) => seq),
+    Array.from({ length: 2000 }, (_, i) => i + 1),
+  );
+  const { ok, rows, head } = await store.verify();
+  assert.deepEqual([ok, rows, head], [true, 2000, flat.at(-1)?.hash]);
+});
+
+test('A10: characters that break lines, terminals or encodings stay in one row and come back', async (t) => {
+  const store = await createScratch(t).open();
+  const nasty = 'a\nb\r\u001b[31mred\u2028\u0000end\ud800","result":"ok';
+  const detail = redact({ text: nasty });
+  await store.append(anEntry(1, { caller: nasty, route: nasty, outcome: nasty, detail }));
+  await store.begin(anIntent('j1', { detail, jobRow: { text: nasty, params: detail, confidence: null, why: nasty } }));
+  const [intent, entry] = store.read.audit({ limit: 5 }).entries;
+  const kept = nasty.toWellFormed();
+  assert.deepEqual([entry?.caller, entry?.route, entry?.outcome], [kept, kept, kept]);
+  assert.deepEqual([JSON.parse(entry!.detail), JSON.parse(intent!.detail)], [{ text: nasty }, { text: nasty }]);
+  assert.deepEqual([store.read.job('j1')?.text, store.read.job('j1')?.params], [kept, { text: nasty }]);
+  assert.equal((await store.verify()).ok, true);
+});
+
+test('A15: a payload of 10 MB leaves its digest and 8 KiB of it', async (t) => {
+  const store = await createScratch(t).open();
+  const detail = JSON.stringify({ text: 'ü"\u2028'.repeat(2_000_000) });
+  await store.begin(anIntent('j1', { detail, jobRow: { text: 'x', params: detail, confidence: 1, why: 'named' } }));
+  const [entry] = store.read.audit({ limit: 1 }).entries;
+  assert.equal(entry?.digest, createHash('sha256').update(detail).digest('hex'));
+  assert.ok(Buffer.byteLength(entry.detail) <= 8192 && Buffer.byteLength(entry.detail) > 8000);
+  const cut = JSON.parse(entry.detail) as { cut: { bytes: number }; head: string };
+  assert.deepEqual([cut.cut.bytes, detail.startsWith(cut.head)], [Buffer.byteLength(detail), true]);
+  assert.ok(JSON.stringify(store.read.job('j1')?.params).length < 100_000);
+  assert.equal((await store.verify()).ok, true);
+});
+
+test('a row that does not fit fails alone, in the same commit as its neighbours', async (t) => {
+  const store = await createScratch(t).open();
+  const results = await Promise.allSettled([
+    store.begin(anIntent('j1')),
+    store.begin(anIntent('j1')),
+    store.append(anEntry(1, { caller: null as unknown as string })),
+    store.setSetting('a', '1'),
+    store.begin(anIntent('j2')),
+  ]);
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'rejected', 'fulfilled', 'fulfilled'],
+  );
+  assert.deepEqual([store.read.counts(), store.read.setting('a')], [{ running: 2, jobs: 2, audit: 2 }, '1']);
+  await store.finish(anOutcome('j1'));
+  assert.equal(store.read.job('j1')?.state, 'succeeded');
+  assert.equal((await store.verify()).ok, true);
+});
+
+test('jobs are found by state, route and any part of their words, page by page', async (t) => {
+  const store = await createScratch(t).open();
+  const texts = ['sync 100% of contacts', 'sync contacts', 'a_b', 'axb', String.raw`back\slash`, 'deploy'];
+  for (const [i, text] of texts.entries())
+    await store.begin(
+      anIntent(`j${i}`, { route: i < 2 ? 'FND.salesforce' : 'OPS.deploy', jobRow: { text, params: '{}', confidence: 1, why: 'x' } }),
+    );
+  const failed = {
+    state: 'failed',
+    durationMs: 9,
+    errorCode: 'upstream_refused',
+    errorMessage: 'refused by crm',
+    attempts: '[]',
+    record: '{}',
+  } as const;
+  await store.finish(anOutcome('j5', { route: 'OPS.deploy', outcome: 'upstream_refused', jobEnd: failed }));
+  const ids = (filter: Parameters<typeof store.read.jobs>[0]) => store.read.jobs(filter).jobs.map(({ id }) => id);
+  assert.deepEqual(ids({ q: '0% of', limit: 10 }), ['j0']);
+  assert.deepEqual(ids({ q: 'a_b', limit: 10 }), ['j2']);
+  assert.deepEqual(ids({ q: String.raw`k\s`, limit: 10 }), ['j4']);
+  assert.deepEqual(ids({ q: 'SALESFORCE', limit: 10 }), ['j1', 'j0']);
+  assert.deepEqual(ids({ q: 'by crm', limit: 10 }), ['j5']);
+  assert.deepEqual(ids({ q: "' OR 1=1 --", limit: 10 }), []);
+  assert.deepEqual(ids({ state: 'failed', limit: 10 }), ['j5']);
+  assert.deepEqual(ids({ state: 'running', route: 'OPS.deploy', limit: 10 }), ['j4', 'j3', 'j2']);
+  const first = store.read.jobs({ limit: 4 });
+  const second = store.read.jobs({ limit: 4, cursor: first.cursor! });
+  assert.deepEqual([first.total, first.jobs.map(({ id }) => id)], [6, ['j5', 'j4', 'j3', 'j2']]);
+  assert.deepEqual([second.cursor, second.jobs.map(({ id }) => id)], [null, ['j1', 'j0']]);
+  assert.deepEqual(store.read.routeStats(), [
+    { route: 'FND.salesforce', calls: 2, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: 1_700_000_000_000 },
+    { route: 'OPS.deploy', calls: 4, p50Ms: 9, p95Ms: 9, lastError: 'refused by crm', lastCallAt: 1_700_000_000_000 },
+  ]);
+  assert.deepEqual(store.read.recentTexts(2), [
+    { text: 'deploy', route: 'OPS.deploy' },
+    { text: String.raw`back\slash`, route: 'OPS.deploy' },
+  ]);
+});
+
+test('X07: pages are bounded and quick whatever is asked, beside 100,000 jobs and audit rows', async (t) => {
+  const { open, raw } = createScratch(t);
+  await (await open())[Symbol.asyncDispose]();
+  raw((db) =>
+    db.exec(`
+      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 100000)
+      INSERT INTO job (n, id, crossing, state, route, text, door, caller, created_at, why)
+      SELECT n, 'job_' || n, 'x' || n, iif(n % 1000 = 0, 'failed', 'succeeded'), 'A.s' || (n % 50), 'text of number ' || n, 'http', 'a', n, 'w' FROM i;
+      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 100000)
+      INSERT INTO audit SELECT n, n, 'change', NULL, NULL, 'a', 'core', NULL, NULL, '{}', '', '', '' FROM i;`),
+  );
+  const { read } = await open();
+  const asked: [name: string, ask: () => { length: number }, length: number][] = [
+    ['negative', () => read.jobs({ limit: -5 }).jobs, 1],
+    ['huge', () => read.jobs({ limit: 1e15 }).jobs, 500],
+    ['infinite', () => read.audit({ limit: Number.POSITIVE_INFINITY }).entries, 500],
+    ['not a number', () => read.audit({ limit: Number.NaN }).entries, 1],
+    ['far page', () => read.jobs({ limit: 100, cursor: '200' }).jobs, 100],
+    ['rare state', () => read.jobs({ limit: 500, state: 'failed' }).jobs, 100],
+    ['one route', () => read.jobs({ limit: 500, route: 'A.s7' }).jobs, 500],
+    ['rare state of a route', () => read.jobs({ limit: 500, state: 'failed', route: 'A.s7' }).jobs, 0],
+    ['search without a match', () => read.jobs({ limit: 100, q: 'nowhere' }).jobs, 0],
+    ['search with many', () => read.jobs({ limit: 500, q: 'number' }).jobs, 500],
+    ['statistics', () => read.routeStats(), 50],
+  ];
+  for (const [name, ask, length] of asked) {
+    const startedAt = performance.now();
+    assert.equal(ask().length, length, name);
+    const took = performance.now() - startedAt;
+    assert.ok(took < 200, `${name} took ${took} ms`);
+  }
+  for (const cursor of ['', '-1', '1e9', "1' OR 1=1", '9'.repeat(30)])
+    assert.throws(() => read.jobs({ limit: 1, cursor }), refusedWith('input_invalid', /cursor/));
+  // A search without a match goes on behind the jobs it looked at, and ends.
+  let cursor = read.jobs({ limit: 100, q: 'number 17' }).cursor;
+  let found = 0;
+  for (let pages = 0; cursor !== null && pages < 1000; pages++) {
+    const page = read.jobs({ limit: 100, q: 'of number 99', cursor });
+    found += page.jobs.length;
+    cursor = page.cursor;
+  }
+  assert.ok(cursor === null && found > 0);
+});
+
+test('jobs left running are unknown after a restart, and the chain says so', async (t) => {
+  const { open } = createScratch(t);
+  const first = await open();
+  await first.begin(anIntent('j1'));
+  await first.begin(anIntent('j2', { route: null }));
+  await first.finish(anOutcome('j1'));
+  await first.begin(anIntent('j3'));
+  await first[Symbol.asyncDispose]();
+  const store = await open({ now: () => 1_700_000_099_000 });
+  assert.deepEqual(store.leftRunning, [
+    { id: 'j2', route: null },
+    { id: 'j3', route: 'FND.salesforce' },
+  ]);
+  const job = store.read.job('j3')!;
+  assert.deepEqual([job.state, job.errorCode, job.finishedAt], ['unknown', 'unknown_outcome', 1_700_000_099_000]);
+  assert.deepEqual(
+    store.read.audit({ job: 'j3', limit: 5 }).entries.map(({ kind, outcome, caller }) => [kind, outcome, caller]),
+    [
+      ['change', 'job.unknown', 'core'],
+      ['intent', null, 'owner'],
+    ],
+  );
+  assert.deepEqual([store.read.counts().running, (await store.verify()).ok], [0, true]);
+});
+
+test('settings, examples, tokens and health are kept', async (t) => {
+  const { open } = createScratch(t);
+  const first = await open();
+  await Promise.all([
+    first.setSetting('limits', 'null'),
+    first.setSetting('limits', '{"perSecond":5}'),
+    first.addExample({ text: 'sync it', route: 'FND.salesforce', at: 1 }),
+    first.addExample({ text: 'sync it', route: 'FND.salesforce', at: 2 }),
+    first.addToken({ id: 't1', name: 'ci', capabilities: ['read'], hash: 'h1', createdAt: 1 }),
+    first.addToken({ id: 't2', name: 'old', capabilities: ['read', 'admin'], hash: 'h2', createdAt: 2 }),
+    first.revokeToken('t2'),
+  ]);
+  first.touchToken('t1', 7);
+  const day = 24 * 3_600_000;
+  first.saveHealth('A.b', { at: 1000, status: 'healthy', latencyMs: 12.5 });
+  first.saveHealth('A.b', { at: 2000, status: 'down', latencyMs: null });
+  first.saveHealth('A.b', { at: day + 1500, status: 'degraded', latencyMs: 900 });
+  await first[Symbol.asyncDispose]();
+  const { read } = await open();
+  assert.equal(read.setting('limits'), '{"perSecond":5}');
+  assert.equal(read.setting('none'), null);
+  assert.deepEqual(read.examples(), [{ text: 'sync it', route: 'FND.salesforce' }]);
+  assert.deepEqual(read.tokens(), [{ id: 't1', name: 'ci', capabilities: ['read'], hash: 'h1', createdAt: 1, lastUsedAt: 7 }]);
+  assert.deepEqual(read.healthHistory('A.b', 0), [
+    { at: 2000, status: 'down', latencyMs: null },
+    { at: day + 1500, status: 'degraded', latencyMs: 900 },
+  ]);
+});
+
+test('a second store on the same file is refused until the first is closed', async (t) => {
+  const { open } = createScratch(t);
+  const first = await open();
+  await assert.rejects(open(), refusedWith('store_unavailable', /another core/));
+  await first.append(anEntry(1));
+  await first[Symbol.asyncDispose]();
+  await assert.rejects(first.append(anEntry(2)), refusedWith('shutting_down', /closing/));
+  assert.equal((await (await open()).append(anEntry(3))).seq, 2);
+});
+
+test('A08: while another process holds the database nothing is written, and afterwards it goes on', async (t) => {
+  const { file, open } = createScratch(t);
+  const store = await open();
+  await store.append(anEntry(1));
+  const other = new Database(file);
+  t.after(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  await assert.rejects(store.begin(anIntent('j1')), refusedWith('store_unavailable', /locked by another process/));
+  other.exec('ROLLBACK');
+  assert.deepEqual(store.read.counts(), { running: 0, jobs: 0, audit: 1 });
+  assert.equal((await store.begin(anIntent('j1'))).seq, 2);
+  assert.equal((await store.verify()).ok, true);
+});
+
+test('A08: a folder that is not there is refused', async (t) => {
+  const { folder, open } = createScratch(t);
+  const file = `${folder}/nowhere/d.sqlite`;
+  await assert.rejects(open({ file }), refusedWith('store_unavailable', /cannot be opened/));
+});
+
+test('X02: a full database refuses, writes nothing of it, and goes on when there is room', async (t) => {
+  const { open, raw } = createScratch(t);
+  const small = await open({ maxPages: 60 });
+  const big = JSON.stringify({ pad: 'x'.repeat(6000) });
+  let kept = 0;
+  await assert.rejects(
+    async () => {
+      for (;;) {
+        await small.begin(anIntent(`j${kept}`, { detail: big }));
+        kept++;
+      }
+    },
+    refusedWith('store_unavailable', /disk is full/),
+  );
+  assert.ok(kept > 5);
+  assert.deepEqual(small.read.counts(), { running: kept, jobs: kept, audit: kept });
+  await small[Symbol.asyncDispose]();
+  const store = await open();
+  assert.equal((await store.append(anEntry(1))).seq, 2 * kept + 1);
+  assert.deepEqual([(await store.verify()).ok, raw((db) => db.pragma('integrity_check', { simple: true }))], [true, 'ok']);
+});

@@ -192,6 +192,7 @@ export function scan(source: string, resolve: (raw: string) => Scalar): Node | n
     const close = isMap ? 125 : 93;
     const entries: Entry[] = [];
     const items: Node[] = [];
+    const seen = isMap ? new Set<string>() : null;
     skipSpaces();
     if (source.charCodeAt(pos) === close) pos++;
     else {
@@ -199,7 +200,8 @@ export function scan(source: string, resolve: (raw: string) => Scalar): Node | n
         if (isMap) {
           key.lastIndex = pos;
           const name = key.exec(source)?.[0];
-          if (name === undefined || entries.some((entry) => entry.key === name)) throw notPlain;
+          if (name === undefined || seen?.has(name)) throw notPlain;
+          seen?.add(name);
           const keyAt = pos;
           pos += name.length + 1;
           skipSpaces();

@@ -45,11 +45,13 @@ const falseSpace = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000]/;
  * fault, the first.
  */
 export function readYaml(source: string): { root: Node | null; faults: Fault[] } {
+  let plain = true;
   if (unusual.test(source) || !source.isWellFormed()) {
     const fault = unfit(source);
     if (fault) return { root: null, faults: [fault] };
+    plain = !falseSpace.test(source);
   }
-  const root = scan(source, resolve);
+  const root = plain ? scan(source, resolve) : null;
   return root ? { root, faults: [] } : parseYaml(source);
 }
 
@@ -171,10 +173,12 @@ function build(source: string): { root: Node | null; faults: Fault[] } {
         if (top?.node.kind === 'map' && top.key === null) {
           const key = raw;
           const folded = key.normalize('NFC');
-          if (top.seen?.has(folded)) {
+          if (top.seen?.has(folded) && faults.length < maxFaults) {
             const twin = top.node.entries.find((entry) => entry.key.normalize('NFC') === folded);
             const spelled = twin && twin.key !== key ? ', spelled with other code points,' : '';
             report(last, `The key "${key}"${spelled} is here twice.`, 'Keep one of the two.');
+          } else if (key === '') {
+            report(last, 'There is no name before this colon.', 'Write a name before the colon, or put the text in quotes.');
           } else if (key === '<<') {
             report(last, 'Merge keys (<<) are not used here.', 'Write the values out.');
           }
@@ -253,7 +257,13 @@ function resolve(raw: string): Scalar {
 function explain(caught: YAMLException, source: string): Fault {
   const at = Math.min(caught.mark?.position ?? 0, source.length);
   const reason = caught.reason;
-  const line = source.slice(source.lastIndexOf('\n', Math.max(0, at - 1)) + 1, at + 1 + source.slice(at + 1).search(/\n|$/));
+  const start = source.lastIndexOf('\n', Math.max(0, at - 1)) + 1;
+  const stop = source.indexOf('\n', at);
+  const line = source.slice(start, Math.min(stop < 0 ? source.length : stop, start + 2000));
+  // A space that is none is seen as part of a word, and what is wrong is then found a line later.
+  const before = source.lastIndexOf('\n', start - 2) + 1;
+  const odd = falseSpace.exec(source.slice(before, start + line.length));
+  if (odd) return falseSpaceFault(before + odd.index, odd[0]);
   if (reason.includes('maxDepth')) {
     return { at, message: `This is nested deeper than ${maxDepth} levels.`, hint: 'A registry needs no more than seven.' };
   }

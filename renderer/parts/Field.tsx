@@ -18,7 +18,7 @@ export function SearchField({
 }) {
   const input = useRef<HTMLInputElement>(null);
   return (
-    <div className="flex h-8 w-full min-w-40 max-w-72 items-center gap-2 rounded-md bg-surface px-2 hairline focus-within:outline-2 focus-within:outline-accent">
+    <div className="flex h-8 w-64 min-w-0 max-w-full items-center gap-2 rounded-md bg-surface px-2 hairline focus-within:outline-2 focus-within:outline-accent">
       <Search aria-hidden className="size-3.5 shrink-0 text-ink-3" />
       <input
         ref={input}

@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import type { KeyboardEvent, ReactNode } from 'react';
-import { useEffect, useId, useRef } from 'react';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'react';
 
 export interface Column<Row> {
   id: string;
@@ -8,6 +8,10 @@ export interface Column<Row> {
   /** A grid track: `120px`, `minmax(0,2fr)`. */
   width: string;
   align?: 'right';
+  /** The column is left out where the table is narrower than this, px. */
+  hideBelow?: number;
+  /** The column is left out where the table is at least this wide, px. */
+  hideAbove?: number;
   /** The heading is there for screen readers only. */
   quiet?: boolean;
   cell(row: Row): ReactNode;
@@ -36,7 +40,7 @@ interface Props<Row> {
 /** A table of any length: only what is in sight exists. Up, Down, Home, End, Page keys move; Enter opens. */
 export function Table<Row>({
   label,
-  columns,
+  columns: all,
   rows,
   rowKey,
   total = rows.length,
@@ -51,8 +55,23 @@ export function Table<Row>({
 }: Props<Row>) {
   const scroller = useRef<HTMLDivElement>(null);
   const prefix = useId();
+  const [width, setWidth] = useState(Number.POSITIVE_INFINITY);
+  const columns = all.filter(
+    ({ hideBelow = 0, hideAbove = Number.POSITIVE_INFINITY }) =>
+      width >= hideBelow && (width < hideAbove || (width === Number.POSITIVE_INFINITY && hideAbove === Number.POSITIVE_INFINITY)),
+  );
   const count = Math.max(total, rows.length);
   const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 8 });
+  const showsRows = count > 0 || !empty;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the scroller comes and goes with the rows
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    setWidth(element.clientWidth);
+    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [showsRows]);
   const items = virtual.getVirtualItems();
   const lastSeen = items.at(-1)?.index ?? -1;
   useEffect(() => {

@@ -205,7 +205,7 @@ function Where({ ask, typed, onPick }: { ask: Ask; typed: string; onPick(route: 
 
 function Decision({ resolution, onPick }: { resolution: Resolution; onPick(route: string): void }) {
   const { route, confidence, why, abstained, usedFallback, ranked, refusal } = resolution;
-  if (abstained && !usedFallback)
+  if (abstained)
     return (
       <div className="flex min-w-0 flex-wrap items-center gap-2">
         <span className="text-warn-ink">Not sure which route is meant.</span>
@@ -222,6 +222,11 @@ function Decision({ resolution, onPick }: { resolution: Resolution; onPick(route
             <span className="font-normal text-ink-2">{formatPercent(one.confidence)}</span>
           </button>
         ))}
+        {usedFallback && route && (
+          <button type="button" onClick={() => onPick(route)} className="h-6 rounded-md px-2 text-ink-2 hover:bg-raised hover:text-ink">
+            or the fallback {route}
+          </button>
+        )}
       </div>
     );
   return (
@@ -233,7 +238,7 @@ function Decision({ resolution, onPick }: { resolution: Resolution; onPick(route
         </span>
         {confidence !== null && <Confidence value={confidence} />}
         <span className="min-w-0 truncate text-ink-2" title={why}>
-          {usedFallback ? `Fallback: ${why}` : why}
+          {why}
         </span>
       </span>
       <span className="ml-auto flex min-w-0 flex-wrap items-center gap-x-3 gap-y-1 text-ink-2">

@@ -105,7 +105,7 @@ export function Queue() {
             ) : (
               <Table
                 label="Jobs"
-                columns={item || signals ? slim : wide}
+                columns={columns}
                 rows={feed.rows}
                 total={feed.cursor === null ? feed.rows.length : Math.max(feed.rows.length, feed.total - held)}
                 rowKey={(job) => job.id}
@@ -149,45 +149,54 @@ export function Queue() {
   );
 }
 
-const column: Record<string, Column<Job>> = {
-  state: { id: 'state', label: 'State', width: '6.5rem', cell: (job) => <JobStateMark state={job.state} /> },
-  text: {
+const columns: readonly Column<Job>[] = [
+  {
+    id: 'mark',
+    label: 'State',
+    width: '14px',
+    quiet: true,
+    hideAbove: 620,
+    cell: (job) => <JobStateMark state={job.state} words={false} />,
+  },
+  { id: 'state', label: 'State', width: '6.5rem', hideBelow: 620, cell: (job) => <JobStateMark state={job.state} /> },
+  {
     id: 'text',
     label: 'Request',
-    width: 'minmax(8rem,2fr)',
+    width: 'minmax(0,2fr)',
     cell: (job) => (
       <bdi className="block truncate text-left" title={job.text ?? undefined}>
         {job.text ?? <span className="text-ink-3">no words</span>}
       </bdi>
     ),
   },
-  route: {
+  {
     id: 'route',
     label: 'Route',
-    width: 'minmax(6rem,1fr)',
+    width: 'minmax(0,1fr)',
     cell: (job) => <span className="text-ink-2">{job.route ?? <Unknown what="no route" />}</span>,
   },
-  by: {
+  {
     id: 'by',
     label: 'Requester',
     width: '8rem',
+    hideBelow: 860,
     cell: (job) => (
       <span className="text-ink-2 text-xs">
         {job.caller} <span className="text-ink-3">by {job.door}</span>
       </span>
     ),
   },
-  took: {
+  {
     id: 'took',
     label: 'Duration',
-    width: '5.5rem',
+    width: '5rem',
     align: 'right',
     cell: (job) => <Took job={job} />,
   },
-  age: {
+  {
     id: 'age',
     label: 'Age',
-    width: '5.5rem',
+    width: '4.75rem',
     align: 'right',
     cell: (job) => (
       <span className="text-ink-3 text-xs">
@@ -195,9 +204,7 @@ const column: Record<string, Column<Job>> = {
       </span>
     ),
   },
-};
-const wide = [column.state!, column.text!, column.route!, column.by!, column.took!, column.age!];
-const slim = [column.state!, column.text!, column.route!, column.took!, column.age!];
+];
 
 function Took({ job }: { job: Job }) {
   if (!isOpen(job))

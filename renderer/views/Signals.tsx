@@ -1,11 +1,12 @@
 /** The live stream: one line for everything that happens. It follows until somebody reads back or pauses it. */
-import { Pause, Play, Radio } from 'lucide-react';
+import { Ban, BookOpen, CircleX, Lock, LockOpen, type LucideIcon, Pause, Play, Radio, Receipt, Target, Zap } from 'lucide-react';
 import { useLayoutEffect, useRef, useState } from 'react';
 import { useLive } from '../core.ts';
 import { formatClock, formatCount, formatExact } from '../format.ts';
 import { Button, IconButton } from '../parts/Button.tsx';
 import { Panel } from '../parts/Panel.tsx';
 import { EmptyState } from '../parts/States.tsx';
+import { StatusDot, type Tone } from '../parts/Status.tsx';
 import type { Live } from '../pump.ts';
 
 const SHOWN = 300;
@@ -67,7 +68,7 @@ export function Signals({ className = '' }: { className?: string }) {
                   >
                     {formatClock(one.at)}
                   </time>
-                  <span className="foreign min-w-0 text-ink-2">{one.signal}</span>
+                  <Line signal={one.signal} />
                 </li>
               ))}
             </ol>
@@ -82,5 +83,35 @@ export function Signals({ className = '' }: { className?: string }) {
         )}
       </div>
     </Panel>
+  );
+}
+
+const icons: Record<string, { icon: LucideIcon; className: string }> = {
+  '🎯': { icon: Target, className: 'text-accent-ink' },
+  '❌': { icon: CircleX, className: 'text-bad-ink' },
+  '🚫': { icon: Ban, className: 'text-bad-ink' },
+  '⚡': { icon: Zap, className: 'text-warn-ink' },
+  '🔒': { icon: Lock, className: 'text-ok-ink' },
+  '🔓': { icon: LockOpen, className: 'text-warn-ink' },
+  '📖': { icon: BookOpen, className: 'text-ink-3' },
+  '🧾': { icon: Receipt, className: 'text-ink-3' },
+};
+const dots: Record<string, Tone> = { '🟢': 'ok', '🟡': 'warn', '🔴': 'bad', '⚪': 'quiet' };
+
+/** A signal with its first sign drawn in the app's own hand; the words stay as they came. */
+function Line({ signal }: { signal: string }) {
+  const space = signal.indexOf(' ');
+  const sign = signal.slice(0, space);
+  const icon = icons[sign];
+  const dot = dots[sign];
+  if (!icon && !dot) return <span className="foreign min-w-0 text-ink-2">{signal}</span>;
+  return (
+    <>
+      <span className="flex h-4 w-3 shrink-0 items-center justify-center">
+        <span className="sr-only">{sign} </span>
+        {icon ? <icon.icon aria-hidden className={`size-3 ${icon.className}`} /> : dot && <StatusDot tone={dot} />}
+      </span>
+      <span className="foreign min-w-0 text-ink-2">{signal.slice(space + 1)}</span>
+    </>
   );
 }

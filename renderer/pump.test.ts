@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Event, EventBody } from '../shared/contract.ts';
+import type { Job, Snapshot } from '../shared/model.ts';
+import { appendPage, applyEvents, emptyFeed, type JobFeed, liveFrom, releaseFeed, updateFeed } from './pump.ts';
+
+const job = (id: string, createdAt: number, more: Partial<Job> = {}): Job => ({
+  id,
+  crossing: `x_${id}`,
+  state: 'running',
+  route: 'FND.salesforce',
+  text: 'sync contacts',
+  door: 'app',
+  caller: 'owner',
+  createdAt,
+  startedAt: createdAt,
+  finishedAt: null,
+  durationMs: null,
+  progress: null,
+  progressNote: null,
+  confidence: 1,
+  why: '',
+  errorCode: null,
+  errorMessage: null,
+  auditSeq: null,
+  cancelRequestedAt: null,
+  waits: null,
+  ...more,
+});
+
+const snapshot = (more: Partial<Snapshot> = {}): Snapshot => ({
+  seq: 10,
+  self: { pid: 1, version: '0', startedAt: 0, cpuPercent: 0, memoryBytes: 0, home: '', demo: false, mock: false, url: null },
+  sovereign: { on: false, since: null, by: null },
+  registry: { file: '', loadedAt: 0, generation: 1, orgs: 0, services: 0, rules: 0, problems: [], serving: 'current' },
+  orgs: [],
+  routes: [],
+  rules: [],
+  health: [],
+  breakers: [],
+  gpu: { probedAt: null, devices: [], probes: [] },
+  jobs: [],
+  counts: { running: 0, jobs: 0, audit: 0 },
+  signals: [],
+  ...more,
+});
+
+const event = (seq: number, body: EventBody, signal: string | null = null) => ({ ...body, seq, at: seq, signal }) as Event;
+const ids = (jobs: readonly Job[]) => jobs.map((one) => one.id).join(' ');
+
+test('a job that starts and ends leaves one row and counts once', () => {
+  const live = liveFrom(snapshot(), null);
+  const started = applyEvents(live, [event(11, { type: 'job', job: job('a', 5, { state: 'accepted' }) })]);
+  const running = applyEvents(started, [event(12, { type: 'job', job: job('a', 5) })]);
+  const ended = applyEvents(running, [event(13, { type: 'job', job: job('a', 5, { state: 'succeeded' }) }, 'done')]);
+  assert.deepEqual(
+    [started, running, ended].map(({ counts, jobs }) => [counts.running, counts.jobs, jobs.length, jobs[0]!.state]),
+    [
+      [1, 1, 1, 'accepted'],
+      [1, 1, 1, 'running'],
+      [0, 1, 1, 'succeeded'],
+    ],
+  );
+  assert.deepEqual(ended.signals, [{ seq: 13, at: 13, signal: 'done' }]);
+});
+
+test('events already seen change nothing, and untouched slices keep their identity', () => {
+  const live = liveFrom(snapshot(), null);
+  assert.equal(applyEvents(live, [event(10, { type: 'job', job: job('a', 5) })]), live);
+  const next = applyEvents(live, [event(11, { type: 'sovereign', sovereign: { on: true, since: 1, by: 'owner' } })]);
+  assert.equal(next.jobs, live.jobs);
+  assert.equal(next.health, live.health);
+  assert.deepEqual([next.sovereign.on, next.seq], [true, 11]);
+});
+
+test('chunks of a job add up in order; a new snapshot keeps them', () => {
+  const live = applyEvents(liveFrom(snapshot(), null), [
+    event(11, { type: 'chunk', job: 'a', text: 'Hel' }),
+    event(12, { type: 'chunk', job: 'b', text: 'x' }),
+    event(13, { type: 'chunk', job: 'a', text: 'lo' }),
+  ]);
+  assert.deepEqual(live.chunks, { a: 'Hello', b: 'x' });
+  assert.deepEqual(liveFrom(snapshot({ seq: 99 }), live).chunks, { a: 'Hello', b: 'x' });
+});
+
+test('a thousand events of one health keep one entry in its place', () => {
+  const health = (route: string, latencyMs: number) => ({
+    route,
+    status: 'healthy' as const,
+    reason: '',
+    latencyMs,
+    checkedAt: 1,
+    since: 1,
+    p50Ms: null,
+    p95Ms: null,
+    lastError: null,
+    incident: null,
+  });
+  const live = liveFrom(snapshot({ health: [health('A.a', 0), health('B.b', 0)] }), null);
+  const events = Array.from({ length: 1000 }, (_, index) => event(11 + index, { type: 'health', health: health('A.a', index) }));
+  assert.deepEqual(
+    applyEvents(live, events).health.map((one) => [one.route, one.latencyMs]),
+    [
+      ['A.a', 999],
+      ['B.b', 0],
+    ],
+  );
+});
+
+test('new jobs wait until they are released; known ones change where they stand', () => {
+  const all = { q: '', state: null };
+  let feed: JobFeed = appendPage(emptyFeed, { jobs: [job('c', 30), job('b', 20), job('a', 10)], cursor: 'a', total: 900 });
+  feed = updateFeed(feed, [job('b', 20, { state: 'failed' }), job('d', 40)], all);
+  assert.deepEqual([ids(feed.rows), ids(feed.held), feed.rows[1]!.state, feed.total], ['c b a', 'd', 'failed', 901]);
+  feed = updateFeed(feed, [job('d', 40, { progress: 0.5 }), job('e', 50)], all);
+  assert.deepEqual([ids(feed.held), feed.held[1]!.progress], ['e d', 0.5]);
+  assert.equal(ids(releaseFeed(feed, all).rows), 'e d c b a');
+});
+
+test('a row that no longer fits its filter stays until the list is released', () => {
+  const running = { q: '', state: 'running' as const };
+  const feed = updateFeed(
+    appendPage(emptyFeed, { jobs: [job('b', 20), job('a', 10)], cursor: null, total: 2 }),
+    [job('b', 20, { state: 'succeeded' })],
+    running,
+  );
+  assert.equal(ids(feed.rows), 'b a');
+  const released = releaseFeed(feed, running);
+  assert.deepEqual([ids(released.rows), released.total], ['a', 1]);
+});
+
+test('only jobs that fit the search are held', () => {
+  const feed = appendPage(emptyFeed, { jobs: [job('a', 10)], cursor: null, total: 1 });
+  const held = updateFeed(feed, [job('b', 20, { text: 'Deploy the worker' }), job('c', 30)], { q: 'deploy', state: null }).held;
+  assert.equal(ids(held), 'b');
+});
+
+test('a page repeats no row that came as an event meanwhile', () => {
+  const feed: JobFeed = { rows: [job('c', 30), job('b', 20)], held: [job('d', 40)], total: 4, cursor: 'b' };
+  const next = appendPage(feed, { jobs: [job('b', 20), job('a', 10)], cursor: null, total: 4 });
+  assert.equal(ids(next.rows), 'c b a');
+});
+
+test('an update among 100,000 rows finds its row', () => {
+  const rows = Array.from({ length: 100_000 }, (_, index) => job(`j${index}`, 1_000_000 - Math.floor(index / 3)));
+  const feed: JobFeed = { rows, held: [], total: rows.length, cursor: null };
+  const changed = updateFeed(feed, [{ ...rows[70_001]!, state: 'succeeded' }], { q: '', state: null });
+  assert.deepEqual([changed.rows[70_001]!.state, changed.rows[70_000]!.state, changed.held.length], ['succeeded', 'running', 0]);
+});

@@ -66,25 +66,37 @@ export function canonicalJson(value: unknown, depth = 0): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
   if (depth > MAX_DEPTH)
     throw new Refusal(refuse('input_invalid', `The value is nested deeper than ${MAX_DEPTH} levels.`, { hint: 'Flatten it.' }));
+  // What is in order already, as most of what we make ourselves, is written by the engine.
+  if (inOrder(value, MAX_DEPTH - depth)) return JSON.stringify(value);
   if (Array.isArray(value)) {
     let text = '[';
     for (let i = 0; i < value.length; i++) text += (i === 0 ? '' : ',') + canonicalJson(value[i], depth + 1);
     return `${text}]`;
   }
   const object = value as Record<string, unknown>;
-  const keys = Object.keys(object);
-  for (let i = 1; i < keys.length; i++) {
-    if (keys[i - 1]! > keys[i]!) {
-      keys.sort();
-      break;
-    }
-  }
   let text = '';
-  for (const key of keys) {
+  for (const key of Object.keys(object).sort()) {
     const member = object[key];
     if (member !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member, depth + 1)}`;
   }
   return `{${text}}`;
+}
+
+/** Every object in it has its members in canonical order, and nothing is nested deeper than `left`. */
+function inOrder(value: object, left: number): boolean {
+  if (left < 0) return false;
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === 'object' && item !== null && !inOrder(item, left - 1)) return false;
+    return true;
+  }
+  let before: string | null = null;
+  for (const key in value) {
+    if (before !== null && before > key) return false;
+    before = key;
+    const member = (value as Record<string, unknown>)[key];
+    if (typeof member === 'object' && member !== null && !inOrder(member, left - 1)) return false;
+  }
+  return true;
 }
 
 /** Depth of nesting is within what canonical JSON takes; stops at the first value that is too deep. */

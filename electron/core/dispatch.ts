@@ -295,9 +295,9 @@ export function createSeam(parts: SeamParts): Seam {
     if (route.tracked) record.job = ids.next('job_');
 
     // Audit before execute: whatever happens next, there is a trace that it was meant to happen.
-    if (route.audited && store) {
+    const kept = route.audited && store ? keep(record, input.params) : null;
+    if (kept && store) {
       try {
-        const text = record.text === null ? null : redactText(record.text);
         record.audit = await store.begin({
           at: record.at,
           crossing: record.id,
@@ -305,15 +305,8 @@ export function createSeam(parts: SeamParts): Seam {
           caller: record.caller,
           door: record.door,
           route: name,
-          detail: redact({
-            text: record.text,
-            params: input.params,
-            confidence: record.confidence,
-            why: record.why,
-            parent: record.parent,
-            traceparent: record.traceparent,
-          }),
-          jobRow: record.job === null ? null : { text, params: redact(input.params), confidence: record.confidence, why: record.why },
+          detail: kept.intent,
+          jobRow: record.job === null ? null : { text: kept.text, params: kept.params, confidence: record.confidence, why: record.why },
         });
       } catch (caught) {
         stamp('audit', 'refused');
@@ -345,7 +338,7 @@ export function createSeam(parts: SeamParts): Seam {
     if (signal?.aborted) onCallerGone();
     else signal?.addEventListener('abort', onCallerGone, { once: true });
 
-    const tracked = record.job === null ? null : track(record, route, stop);
+    const tracked = record.job === null ? null : track({ record, route, stop, text: kept?.text ?? record.text });
     if (tracked && record.audit) accepted?.({ job: tracked.job.id, route: name, audit: record.audit });
 
     let outcome: Outcome;
@@ -389,14 +382,16 @@ export function createSeam(parts: SeamParts): Seam {
       stats.note(name, { at: record.at, durationMs: record.durationMs, error: record.error?.code ?? null });
       health.note(name, { ok: record.ok, durationMs: record.durationMs, error: record.error?.code ?? null });
     }
-    return finish(record, route, tracked);
+    return finish(record, { kept, tracked });
   }
 
-  async function finish(record: Crossing, route: CompiledRoute, tracked: ReturnType<typeof track> | null): Promise<Crossing> {
+  async function finish(
+    record: Crossing,
+    { kept, tracked }: { kept: Kept | null; tracked: ReturnType<typeof track> | null },
+  ): Promise<Crossing> {
     await signer.sign(record);
-    if (route.audited && store) {
-      const state = stateOf(record);
-      const text = redact(record);
+    if (kept && store) {
+      const { detail, attempts, text } = outcomeTexts(record, kept);
       try {
         await store.finish({
           at: record.at + record.durationMs,
@@ -406,24 +401,17 @@ export function createSeam(parts: SeamParts): Seam {
           door: record.door,
           route: record.route,
           outcome: record.ok ? 'ok' : record.error!.code,
-          detail: redact({
-            durationMs: record.durationMs,
-            attempts: record.attempts,
-            left: record.left,
-            error: record.error,
-            result: record.result,
-            signature: record.signature?.value,
-          }),
+          detail,
           jobEnd:
             record.job === null
               ? null
               : {
-                  state,
+                  state: stateOf(record),
                   durationMs: record.durationMs,
                   errorCode: record.error?.code ?? null,
-                  errorMessage: record.error?.message ?? null,
-                  attempts: redact(record.attempts),
-                  record: text.length <= RECORD_MAX ? text : redact({ ...record, result: cutResult(record.result) }),
+                  errorMessage: record.error === null ? null : redactText(record.error.message),
+                  attempts,
+                  record: text,
                 },
         });
       } catch (caught) {
@@ -476,13 +464,24 @@ export function createSeam(parts: SeamParts): Seam {
     return record;
   }
 
-  function track(record: Crossing, route: CompiledRoute, stop: (error: WireError) => void) {
+  function track({
+    record,
+    route,
+    stop,
+    text,
+  }: {
+    record: Crossing;
+    route: CompiledRoute;
+    stop(error: WireError): void;
+    /** With its secrets redacted. */
+    text: string | null;
+  }) {
     const job: Job = {
       id: record.job!,
       crossing: record.id,
       state: 'running',
       route: record.route,
-      text: record.text === null ? null : redactText(record.text),
+      text,
       door: record.door,
       caller: record.caller,
       createdAt: record.at,
@@ -597,6 +596,42 @@ function reportBug(caught: unknown): void {
 }
 
 const redactText = (text: string): string => JSON.parse(redact(text)) as string;
+
+/** What of a call goes on record, its secrets redacted once and used everywhere. */
+interface Kept {
+  text: string | null;
+  /** JSON. */
+  params: string;
+  /** JSON of the intent row's detail. */
+  intent: string;
+}
+
+function keep({ text, confidence, why, parent, traceparent }: Crossing, given: Record<string, unknown>): Kept {
+  const said = redact(text);
+  const params = redact(given);
+  const rest = JSON.stringify({ confidence, parent, traceparent });
+  return {
+    text: text === null ? null : (JSON.parse(said) as string),
+    params,
+    intent: `{"params":${params},"text":${said},"why":${redact(why)},${rest.slice(1)}`,
+  };
+}
+
+/** The outcome as its row, its job and its record keep it; what a service said is redacted once. */
+function outcomeTexts(record: Crossing, kept: Kept): { detail: string; attempts: string; text: string } {
+  const { result, error, text, signature, directives, attempts, left, durationMs, ...rest } = record;
+  const tries = redact(attempts);
+  const failure = error === null ? 'null' : redact(error);
+  const answer = redact(directives ? { result, directives } : result);
+  const outcome = `"attempts":${tries},"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
+  const shown =
+    answer.length <= RECORD_MAX ? answer : JSON.stringify({ cut: true, characters: answer.length, start: answer.slice(0, 4096) });
+  return {
+    detail: `{${outcome},"result":${answer}}`,
+    attempts: tries,
+    text: `{${outcome},"result":${shown},"signature":${JSON.stringify(signature)},"text":${JSON.stringify(kept.text ?? text)},${JSON.stringify(rest).slice(1)}`,
+  };
+}
 
 function stateOf(record: Crossing): JobState {
   if (record.ok) return 'succeeded';

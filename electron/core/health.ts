@@ -48,7 +48,7 @@ const latenciesKept = 240;
 const dayMs = 24 * 3_600_000;
 /** The second look at a status that differs. */
 const confirmMs = 2000;
-/** Failed calls bring a probe forward, but not more often than this. */
+/** Calls make samples or bring a probe forward, but not more often than this. */
 const noteGapMs = 1000;
 const bodyBytes = 65_536;
 
@@ -390,6 +390,7 @@ export function createHealth(options: HealthOptions): Health {
     },
 
     note(name, { ok, durationMs, error }) {
+      follow();
       const entry = watched.get(name);
       if (entry === undefined) return;
       const target = targetOf(entry);

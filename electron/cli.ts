@@ -9,7 +9,7 @@ import { helpText, type Invocation, numberOf, parseCommand, printError, runComma
 import { openInBrowser } from './browser.ts';
 import { askHome, connectCore, findRunning, homeFolder } from './home.ts';
 import { openHost, version } from './host.ts';
-import { jsonLog, runServer, tellBug, untilStopped } from './serve.ts';
+import { jsonLog, runServer, tellEnd, untilStopped } from './serve.ts';
 
 const { env, argv } = process;
 const terminal: Terminal = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, historyFile: null };
@@ -19,7 +19,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 try {
   process.exitCode = await main(parseCommand(argv.slice(2)));
 } catch (caught) {
-  process.exitCode = printError(tellBug(caught, Boolean(env.DISPATCHER_DEBUG)), terminal, argv.includes('--json'));
+  process.exitCode = printError(tellEnd(caught, Boolean(env.DISPATCHER_DEBUG)), terminal, argv.includes('--json'));
 }
 // What a command leaves open (a socket that is closing, a watcher of the terminal) must not keep it from ending.
 await new Promise((done) => process.stdout.write('', done));
@@ -85,7 +85,7 @@ async function verify(home: string, json: boolean): Promise<number> {
     terminal.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${verifyLines(report).join('\n')}\n`);
     return report.ok ? 0 : 1;
   } catch (caught) {
-    printError(tellBug(caught, Boolean(env.DISPATCHER_DEBUG)), terminal, json);
+    printError(tellEnd(caught, Boolean(env.DISPATCHER_DEBUG)), terminal, json);
     return 2;
   }
 }

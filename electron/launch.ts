@@ -9,21 +9,13 @@ import { printError, unfit } from './adapters/cli.ts';
 import { hasDesktop, openInBrowser } from './browser.ts';
 import { askHome, homeFolder } from './home.ts';
 import { projectFolder } from './host.ts';
-import { type Log, runServer, tellBug, untilStopped } from './serve.ts';
+import { type Log, runServer, tellEnd, untilStopped } from './serve.ts';
 
 /** How long the first start may spend on fetching Electron's binary, in ms. */
 const fetchMs = 90_000;
 
 const { env } = process;
 const say = (line: string) => console.log(line);
-
-try {
-  process.exitCode = await launch(process.argv.slice(2));
-} catch (caught) {
-  const { stdin, stdout, stderr } = process;
-  process.exitCode = printError(tellBug(caught, Boolean(env.DISPATCHER_DEBUG)), { stdin, stdout, stderr, historyFile: null }, false);
-}
-process.exit();
 
 async function launch(argv: string[]): Promise<number> {
   const { demo, mock, home, port, browser } = flagsOf(argv);
@@ -129,3 +121,11 @@ function runElectron(binary: string, args: string[], home: string): Promise<numb
     child.on('exit', (code, signal) => done(signal ? 0 : (code ?? 0)));
   });
 }
+
+try {
+  process.exitCode = await launch(process.argv.slice(2));
+} catch (caught) {
+  const { stdin, stdout, stderr } = process;
+  process.exitCode = printError(tellEnd(caught, Boolean(env.DISPATCHER_DEBUG)), { stdin, stdout, stderr, historyFile: null }, false);
+}
+process.exit();

@@ -1,6 +1,6 @@
 /** `dispatcher serve` and the browser front of `npm start`: a core and its HTTP door, until a signal ends them. */
 import { once } from 'node:events';
-import { toWire } from '../shared/errors.ts';
+import { toWire, type WireError } from '../shared/errors.ts';
 import { type HostOptions, openHost } from './host.ts';
 
 /** One fact for whoever started this: JSON lines on stderr for programs, sentences for people. */
@@ -60,8 +60,10 @@ export function untilStopped(): AbortSignal {
   return controller.signal;
 }
 
-/** Last stop of a process: a failure nobody foresaw is told without its inside, unless DISPATCHER_DEBUG is set. */
-export function tellBug(caught: unknown, debug: boolean): ReturnType<typeof toWire> {
+/** What ended a process, as an error of the catalogue. A bug is told without its inside, unless `debug` (DISPATCHER_DEBUG) is set. */
+export function tellEnd(caught: unknown, debug: boolean): WireError {
+  const wire = toWire(caught);
+  if (wire.code !== 'internal') return wire;
   if (debug) console.error(caught);
-  return toWire(caught);
+  return { ...wire, hint: 'Please report it, with what DISPATCHER_DEBUG=1 shows.' };
 }

@@ -483,6 +483,11 @@ test('a browser gets its session for a code that works once, and loses it with t
   assert.equal(`${set}${opened}`.includes(guest.secret), false);
   const [cookie = ''] = set.split(';');
 
+  const stale = `dispatcher_${port}=of-a-core-that-is-gone`;
+  const reopened = await ask(port, `GET ${new URL(at.door.openUrl()).pathname}`, { cookie: stale });
+  const page = await ask(port, 'GET /', { cookie: stale, accept: 'text/html' });
+  assert.deepEqual([reopened.status, page.status, page.headers['content-type']], [303, 401, 'text/html; charset=utf-8']);
+
   assert.equal((await ask(port, 'GET /status', { cookie })).status, 200);
   assert.equal(at.calls[0]?.principal.name, 'guest');
   assert.equal((await ask(port, 'GET /status', { cookie: `other=1; ${cookie}; more=2` })).status, 200);
@@ -507,6 +512,19 @@ test('Expect: 100-continue asks only for a body that will be read', async () => 
   assert.match(await raw(port, head('', 10)), /^HTTP\/1.1 401 /);
   assert.match(await raw(port, head(token, 100_000_000)), /^HTTP\/1.1 413 /);
   assert.match(await raw(port, head(token, 10), (received) => received.includes('100')), /^HTTP\/1.1 100 /);
+});
+
+test('closing the door ends its connections; what was accepted goes on in the core', async () => {
+  const at = await openDoor();
+  const waiting = ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json }, '{"route":"T.slow"}').catch((error) => error.code);
+  await at.entries('intent', 1);
+  const start = performance.now();
+  await at.door[Symbol.asyncDispose]();
+  assert.ok(performance.now() - start < 3000);
+  assert.equal(await waiting, 'ECONNRESET');
+  const { result } = await at.core.dispatch({ route: 'OS.status', door: 'library', principal: at.core.owner.principal });
+  assert.equal((result as { counts: { running: number } }).counts.running, 1);
+  await at[Symbol.asyncDispose]();
 });
 
 test('unreadable input names the field and says what to write', async () => {

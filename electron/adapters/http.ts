@@ -98,14 +98,14 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   app.decorateRequest('secret', '');
   app.addHook('onRequest', (request, reply, done) => {
     const admission = gate.admit(request.raw);
-    if (!admission.ok) return turnAway(request.raw, reply.raw, admission.error);
+    if (!admission.ok && admission.error.code !== 'unauthenticated') return turnAway(request.raw, reply.raw, admission.error);
     if (closing) return fail(reply.raw, refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Start it again.' }));
-    if (admission.credential) {
+    if (admission.ok && admission.credential) {
       request.principal = admission.credential.principal;
       request.secret = admission.credential.secret;
     } else if ((request.routeOptions.config as { open?: boolean }).open !== true) {
       if (request.method === 'GET' && wantsPage(request.raw)) return signInPage(reply.raw);
-      return turnAway(request.raw, reply.raw, unauthenticated('No token was sent.'));
+      return turnAway(request.raw, reply.raw, admission.ok ? unauthenticated('No token was sent.') : admission.error);
     }
     done();
   });

@@ -426,6 +426,20 @@ test('S06: sovereign cuts remote requests under way, streams and idle sockets wi
   await get(`${url}/idle`, { egress: 'remote' });
 });
 
+test('S06: a remote connection still being made is cut too', async (t) => {
+  const { egress, get } = setup(t);
+  const ends = Promise.withResolvers<void>();
+  const begins = Promise.withResolvers<void>();
+  const url = await serveRaw(t, (socket) => {
+    socket.once('data', () => begins.resolve()).once('close', () => ends.resolve());
+  });
+  const call = refused(get(url.replace('http:', 'https:'), { egress: 'remote' }));
+  await begins.promise;
+  assert.equal(egress.cutRemote(refuse('sovereign_refused', 'Switched on.')), 1);
+  assert.deepEqual(await call, { code: 'sovereign_refused', sent: false, message: 'Switched on.' });
+  await ends.promise;
+});
+
 test('streams go to onChunk as text, whole characters only, and are not kept', async (t) => {
   const { get } = setup(t);
   const bytes = Buffer.from('data: é\n\n');

@@ -176,8 +176,8 @@ interface Target {
   origin: string;
   path: string;
   host: string;
-  /** The address when the host is a literal, null for a name. */
-  literal: string | null;
+  /** The address and its kind when the host is a literal, null for a name. */
+  literal: { address: string; kind: AddressKind } | null;
   problem: WireError | null;
 }
 
@@ -205,7 +205,13 @@ function parseTarget(text: string): Target {
   if (url.port === '0') return broken(refuse('egress_refused', 'Port 0 cannot be called.'));
   const host = url.hostname;
   const bare = host.startsWith('[') ? host.slice(1, -1) : host;
-  return { origin: url.origin, path: url.pathname + url.search, host, literal: isIP(bare) === 0 ? null : bare, problem: null };
+  return {
+    origin: url.origin,
+    path: url.pathname + url.search,
+    host,
+    literal: isIP(bare) === 0 ? null : { address: bare, kind: addressKind(bare) },
+    problem: null,
+  };
 }
 
 function broken(problem: WireError): Target {
@@ -298,9 +304,10 @@ export function createEgress(options: EgressOptions): Egress {
 
   function judge(where: Target, egress: EgressClass): WireError | null {
     if (where.problem !== null) return where.problem;
-    if (where.literal !== null && addressKind(where.literal) === 'never') return outside(where.host, where.literal, egress);
+    const { literal } = where;
+    if (literal?.kind === 'never') return outside(where.host, literal.address, egress);
     if (egress === 'remote') return sovereign() ? sovereignRefusal(where.host) : null;
-    if (where.literal !== null && !reaches(egress, addressKind(where.literal))) return outside(where.host, where.literal, egress);
+    if (literal !== null && !reaches(egress, literal.kind)) return outside(where.host, literal.address, egress);
     return null;
   }
 
@@ -494,10 +501,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>) {
     if (status < 200 || this.settled) return;
     this.#status = status;
+    // undici made this object for us alone; only repeated headers need a change.
     for (const name in headers) {
       const value = headers[name];
-      if (value !== undefined) this.#headers[name] = typeof value === 'string' ? value : value.join(', ');
+      if (typeof value !== 'string') headers[name] = value === undefined ? '' : value.join(', ');
     }
+    this.#headers = headers as Record<string, string>;
     const length = this.#headers['content-length'];
     if (length !== undefined && Number(length) > this.#request.maxBytes && this.#request.method !== 'HEAD') return this.#tooLarge();
     const encoding = this.#headers['content-encoding'];

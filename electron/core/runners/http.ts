@@ -60,6 +60,21 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
     return made;
   }
 
+  function breakerError(key: string, retryAfterMs: number): WireError {
+    const forced = breakers.state(key).forced;
+    const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
+    return refuse(
+      'breaker_open',
+      forced ? `The breaker of ${key} was tripped by hand.` : `The breaker of ${key} is open: it failed several times in a row.`,
+      {
+        hint: forced
+          ? 'Reset it when calls may go there again.'
+          : `It is tried again in ${seconds} s. Reset the breaker if the service is back.`,
+        retryAfterMs,
+      },
+    );
+  }
+
   function headersOf(route: Route, run: Run, attempt: string, own: string[]): string[] | WireError {
     const headers = [...own, 'traceparent', run.traceparent, 'idempotency-key', attempt, 'user-agent', 'dispatcher'];
     if (route.auth === null) return headers;
@@ -77,12 +92,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
   async function tryOnce(route: Route, run: Run, ready: { key: string; protocol: Protocol }): Promise<Tried & { again: boolean }> {
     const permit = breakers.permit(ready.key);
     if (!permit.ok) {
-      const seconds = Math.max(1, Math.ceil(permit.retryAfterMs / 1000));
-      const error = refuse('breaker_open', `The breaker of ${ready.key} is open: it failed several times in a row.`, {
-        hint: `It is tried again in ${seconds} s. Reset the breaker if the service is back.`,
-        retryAfterMs: permit.retryAfterMs,
-      });
-      return { outcome: { ok: false, error }, unreached: true, again: false };
+      return { outcome: { ok: false, error: breakerError(ready.key, permit.retryAfterMs) }, unreached: true, again: false };
     }
     const id = run.newAttemptId();
     const startedAt = clock();

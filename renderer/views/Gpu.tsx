@@ -49,12 +49,14 @@ export function Gpu() {
       </ViewHead>
       <div className="min-h-0 flex-1 space-y-4 overflow-auto border-t px-4 py-4 lg:px-6">
         {gpu.devices.length === 0 && (
-          <EmptyState
-            icon={Cpu}
-            title={gpu.probedAt === null ? 'The first probe is on its way' : 'This machine has no GPU that can be read'}
-          >
-            Services still work; what runs on a GPU elsewhere is not seen from here.
-          </EmptyState>
+          <div className="h-60 max-w-3xl">
+            <EmptyState
+              icon={Cpu}
+              title={gpu.probedAt === null ? 'The first probe is on its way' : 'This machine has no GPU that can be read'}
+            >
+              Services still work; what runs on a GPU elsewhere is not seen from here.
+            </EmptyState>
+          </div>
         )}
         {gpu.devices.map((device) => (
           <Device key={device.id} device={device} samples={history[device.id] ?? []} />

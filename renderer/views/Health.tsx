@@ -22,7 +22,7 @@ interface Filter {
   status: HealthStatus | null;
 }
 
-/** Every service with a health URL: what was found, how fast, and how the last hours were. One root cause is one incident. */
+/** Every service with a health URL, and those whose calls tell: what was found, how fast, and how the last hours were. One root cause is one incident. */
 export function Health() {
   const front = useFront();
   const health = useLive('health');
@@ -34,7 +34,10 @@ export function Health() {
   const [probing, setProbing] = useState(false);
 
   const byName = useMemo(() => new Map((routes ?? []).map((route) => [route.name, route])), [routes]);
-  const probed = useMemo(() => (health ?? []).filter((entry) => byName.get(entry.route)?.health), [health, byName]);
+  const probed = useMemo(
+    () => (health ?? []).filter((entry) => byName.get(entry.route)?.health || (byName.has(entry.route) && entry.status !== 'unknown')),
+    [health, byName],
+  );
   const counts = useMemo(
     () => Object.fromEntries(order.map((status) => [status, probed.filter((entry) => entry.status === status).length])),
     [probed],

@@ -59,8 +59,11 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the editor owns its text once it is made
   useEffect(() => {
+    // Inside a shadow root CodeMirror adopts constructed style sheets; in the page it would write <style>, which the CSP forbids.
+    const root = host.current!.shadowRoot ?? host.current!.attachShadow({ mode: 'open' });
     const editor = new EditorView({
-      parent: host.current!,
+      parent: root,
+      root,
       state: EditorState.create({
         doc: base.text,
         extensions: [

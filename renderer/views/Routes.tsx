@@ -97,6 +97,7 @@ function Services({
     });
   }, [routes, filter.q, filter.org]);
   const route = routes.find(({ name }) => name === selected) ?? null;
+  const all = columns(byRoute, open);
 
   return (
     <div className="flex min-h-0 flex-1">
@@ -136,12 +137,12 @@ function Services({
         <div className="min-h-0 flex-1">
           <Table
             label="Routes"
-            columns={columns(byRoute, open)}
+            columns={route ? all.filter((column) => beside.has(column.id)) : all}
             rows={shown}
             rowKey={(row) => row.name}
             selected={selected}
             onSelect={(row) => go('routes', row.name)}
-            minWidth={route ? 520 : 720}
+            minWidth={route ? 320 : 720}
             empty={
               routes.length === 0 ? (
                 <EmptyState
@@ -172,6 +173,9 @@ function Services({
     </div>
   );
 }
+
+/** The columns there is room for beside an open route. */
+const beside = new Set(['health', 'name', 'egress', 'p50']);
 
 function OrgButton({
   code,

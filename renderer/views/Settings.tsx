@@ -191,7 +191,7 @@ function Limits({ settings }: { settings: SettingsState }) {
         name="Calls a caller may make"
         meaning={`Counted per token, through every door together. Above the burst a call is refused and told how long to wait. ${settings.limitsFrom === 'settings' ? 'Set here.' : 'Taken from the registry until it is set here.'}`}
       >
-        <div className="flex flex-wrap items-center gap-3">
+        <div className="flex flex-col items-end gap-2">
           <Chips
             label="Limit calls"
             value={on ? 'on' : 'off'}
@@ -318,9 +318,11 @@ function Tokens() {
           <ErrorState error={wireOf(tokens.error)} compact />
         </div>
       ) : tokens.data?.tokens.length === 0 ? (
-        <EmptyState icon={KeyRound} title="No tokens besides your own">
-          Make one for each program that calls, so that the audit says who it was and you can take it back.
-        </EmptyState>
+        <div className="h-52">
+          <EmptyState icon={KeyRound} title="No tokens besides your own">
+            Make one for each program that calls, so that the audit says who it was and you can take it back.
+          </EmptyState>
+        </div>
       ) : (
         <ul className="divide-y">
           {tokens.data?.tokens.map((token) => (

@@ -22,7 +22,7 @@ function scoreOf(words: readonly string[], text: string): number {
     if (at >= 0) {
       const startsWord = at === 0 || !/[\p{L}\p{N}]/u.test(text[at - 1]!);
       score += (at === 0 ? 8 : startsWord ? 5 : 2) - Math.min(1, text.length / 400);
-    } else if (isSubsequence(word, text.slice(0, 60))) {
+    } else if (isSubsequence(word, text.split(' ', 1)[0]!)) {
       score += 0.5 - Math.min(0.4, text.length / 1000);
     } else return 0;
   }

@@ -1,7 +1,7 @@
 import type { LucideIcon } from 'lucide-react';
 import { CircleAlert } from 'lucide-react';
 import type { ReactNode } from 'react';
-import { useEffect, useState } from 'react';
+import { Children, useEffect, useState } from 'react';
 import type { WireError } from '../../shared/errors.ts';
 import { catalogue } from '../../shared/errors.ts';
 import { Button } from './Button.tsx';
@@ -65,7 +65,7 @@ export function ErrorState({
           </ul>
         )}
         {error.needed && error.needed.length > 0 && <p className="text-ink-2 text-xs">Needed: {error.needed.join(', ')}</p>}
-        {(children || retry) && (
+        {(Children.toArray(children).length > 0 || retry) && (
           <div className="flex flex-wrap gap-2 pt-1">
             {children}
             {retry && (

@@ -98,10 +98,12 @@ function Rows({ table }: { table: NonNullable<Shaped['table']> }) {
       table.columns.map((name) => {
         const numeric = table.rows.every((row) => row[name] === undefined || row[name] === null || typeof row[name] === 'number');
         const longest = table.rows.slice(0, 50).reduce((most, row) => Math.max(most, String(row[name] ?? '').length), name.length);
+        const least = Math.min(16, Math.max(4, longest * 0.5));
         return {
           id: name,
           label: name,
-          width: `minmax(${Math.min(16, Math.max(4, longest * 0.5))}rem, ${Math.min(4, Math.max(1, longest / 8))}fr)`,
+          least,
+          width: `minmax(${least}rem, ${Math.min(4, Math.max(1, longest / 8))}fr)`,
           ...(numeric && { align: 'right' as const }),
           cell: ({ row }: (typeof rows)[number]) => <Cell value={row[name]} />,
         };
@@ -116,7 +118,7 @@ function Rows({ table }: { table: NonNullable<Shaped['table']> }) {
         rows={rows}
         rowKey={({ index }) => String(index)}
         rowHeight={32}
-        minWidth={columns.length * 110}
+        minWidth={columns.reduce((sum, { least }) => sum + least * 16 + 12, 20)}
       />
     </div>
   );
@@ -124,10 +126,7 @@ function Rows({ table }: { table: NonNullable<Shaped['table']> }) {
 
 function Cell({ value }: { value: unknown }) {
   if (value === undefined || value === null) return <Unknown what={value === null ? 'null' : 'not there'} />;
-  const text =
-    typeof value === 'number'
-      ? value.toLocaleString('en-US', { maximumFractionDigits: 6, useGrouping: Math.abs(value) >= 10_000 })
-      : String(value);
+  const text = String(value);
   return (
     <bdi className="selectable" title={text.length > 24 ? text : undefined}>
       {text}

@@ -61,7 +61,11 @@ export function CrossingPanel({
             <span className="shrink-0 font-semibold text-lg tracking-tight">{formatMs(crossing.durationMs)}</span>
           </div>
           <div className="flex flex-wrap items-center gap-x-3 gap-y-1 text-xs">
-            {crossing.error ? <Badge tone="bad">{crossing.error.code}</Badge> : <Badge tone="ok">ok</Badge>}
+            {crossing.error ? (
+              <Badge tone={crossing.error.code === 'route_uncertain' ? 'warn' : 'bad'}>{crossing.error.code}</Badge>
+            ) : (
+              <Badge tone="ok">ok</Badge>
+            )}
             {crossing.confidence !== null && <Confidence value={crossing.confidence} />}
             {crossing.mock && <Badge>mock</Badge>}
             <span className="text-ink-3">
@@ -197,18 +201,20 @@ function Attempts({ crossing }: { crossing: Crossing }) {
   return (
     <ol className="space-y-2 text-xs">
       {crossing.attempts.map((attempt, index) => (
-        <li key={attempt.id} className="flex items-start gap-2">
-          <span className="w-4 shrink-0 text-ink-3">{index + 1}</span>
-          <span className="min-w-0 flex-1">
-            <span className="selectable block break-all font-mono text-2xs leading-4">{attempt.endpoint ?? 'inside this machine'}</span>
-            {attempt.route !== crossing.route && <span className="text-warn-ink">fallback {attempt.route}</span>}
+        <li key={attempt.id} className="space-y-0.5">
+          <span className="flex items-center gap-2">
+            <span className="w-3 shrink-0 text-ink-3">{index + 1}</span>
+            {attempt.error ? (
+              <Badge tone="bad">{attempt.error}</Badge>
+            ) : (
+              attempt.status !== null && <Badge tone={attempt.status < 400 ? 'ok' : 'bad'}>{attempt.status}</Badge>
+            )}
+            {attempt.route !== crossing.route && <span className="min-w-0 truncate text-warn-ink">fallback {attempt.route}</span>}
+            <span className="ml-auto shrink-0 text-ink-2">{formatDuration(attempt.durationMs)}</span>
           </span>
-          {attempt.error ? (
-            <Badge tone="bad">{attempt.error}</Badge>
-          ) : (
-            attempt.status !== null && <Badge tone={attempt.status < 400 ? 'ok' : 'bad'}>{attempt.status}</Badge>
-          )}
-          <span className="w-16 shrink-0 text-right text-ink-2">{formatDuration(attempt.durationMs)}</span>
+          <span className="selectable block break-all pl-5 font-mono text-2xs text-ink-2 leading-4">
+            {attempt.endpoint ?? 'inside this machine'}
+          </span>
         </li>
       ))}
     </ol>

@@ -194,7 +194,13 @@ function Stage({
         title={
           <span className="flex min-w-0 items-center gap-2">
             <span className="shrink-0 text-xs" role="status">
-              <JobStateMark state={state} />
+              {error?.code === 'route_uncertain' ? (
+                <span className="flex items-center gap-1.5 text-warn-ink">
+                  <CircleHelp aria-hidden className="size-3.5" strokeWidth={2} /> Which route?
+                </span>
+              ) : (
+                <JobStateMark state={state} />
+              )}
             </span>
             <bdi className="min-w-0 truncate" title={title}>
               {title}

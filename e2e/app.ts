@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Page, TestInfo } from '@playwright/test';
-import type { Crossing, RouteSummary } from '../shared/model.ts';
+import type { Crossing, Resolution, RouteSummary } from '../shared/model.ts';
 
 const root = join(import.meta.dirname, '..');
 const cli = join(root, 'electron', 'cli.ts');
@@ -24,6 +24,8 @@ export interface App {
   readonly url: string;
   /** POST /dispatch with the owner's token. */
   dispatch(ask: { query?: string; route?: string; params?: Record<string, unknown>; confirm?: boolean }): Promise<Crossing>;
+  /** Where words would go. */
+  resolve(text: string): Promise<Resolution>;
   /** A built-in route by its HTTP path. */
   get<T>(path: string): Promise<T>;
   /** A URL that signs a browser in, once. */
@@ -68,6 +70,7 @@ export async function startApp(args: string[] = ['--demo']): Promise<App> {
     home,
     url,
     dispatch: (ask) => request('POST', '/dispatch', ask),
+    resolve: (text) => request('POST', '/resolve', { text }),
     get: (path) => request('GET', path),
     signInUrl: async () => ((await request('POST', '/session', {})) as { url: string }).url,
     async ledger(route) {

@@ -115,8 +115,8 @@ test('stop the CRM: Health sees it, the breaker opens, and both recover', async 
 test('edit the registry in the app: an error is shown at its line, a good edit changes the route and keeps the comments', async ({
   browserName: _,
 }, info) => {
-  const words = 'polish the trombone';
-  expect((await app.dispatch({ query: words })).route).not.toBe('AI.report');
+  const words = 'tune my trombone';
+  expect((await app.resolve(words)).route).not.toBe('AI.report');
   await openView(page, 'Routes');
   await page.getByRole('tab', { name: /^Registry/ }).click();
   const editor = page.getByRole('textbox', { name: 'Registry file' });
@@ -152,7 +152,7 @@ test('edit the registry in the app: an error is shown at its line, a good edit c
       .getByText(/rule "trombone"/)
       .first(),
   ).toBeVisible();
-  expect((await app.dispatch({ query: words })).route).toBe('AI.report');
+  expect((await app.resolve(words)).route).toBe('AI.report');
 });
 
 test('flip sovereign: the remote route is refused before its name is looked up, local ones go on', async ({ browserName: _ }, info) => {
@@ -187,7 +187,7 @@ test('verify the audit chain, and see the drill find a changed byte in a copy', 
 
 test('A01: flip a byte in the database file: verify names the row', async ({ browserName: _ }, info) => {
   const { entries } = await app.get<{ entries: AuditEntry[] }>('/audit?limit=500');
-  const victim = entries.find((entry) => entry.kind === 'intent' && entry.detail.includes('deploy my cloudflare worker'))!;
+  const victim = entries.find((entry) => entry.kind === 'intent' && entry.detail.includes('tune my trombone'))!;
   await app.stop();
   await expect(
     page
@@ -202,7 +202,7 @@ test('A01: flip a byte in the database file: verify names the row', async ({ bro
   const file = join(app.home, 'dispatcher.sqlite');
   const bytes = await readFile(file);
   const detail = Buffer.from(victim.detail);
-  const at = bytes.indexOf(detail) + victim.detail.indexOf('cloudflare');
+  const at = bytes.indexOf(detail) + victim.detail.indexOf('trombone');
   expect(bytes.indexOf(detail)).toBeGreaterThan(0);
   bytes[at] = bytes[at]! ^ 0x20;
   await writeFile(file, bytes);

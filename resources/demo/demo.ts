@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createModelServer } from './model.ts';
 import { createPodium } from './podium.ts';
 import { openService, type Service } from './service.ts';
-import { createControl, createCrm, createDeploy, createFlaky, createFlows, createSlow } from './services.ts';
+import { createControl, createCrm, createDeploy, createFlaky, createFlows, createSlow, createSlowHealth } from './services.ts';
 
 export interface Demo {
   /** YAML text of the registry with the addresses filled in. */
@@ -46,7 +46,7 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
     crm: { handle: createCrm() },
     deploy: { handle: createDeploy() },
     payments: { handle: createFlaky() },
-    report: { handle: createSlow() },
+    report: { handle: createSlow(), health: createSlowHealth() },
     archive: { handle: () => ({ success: true, archived: 12 }) },
     flows: { handle: createFlows() },
     model: { handle: createModelServer(corpus!) },

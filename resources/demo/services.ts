@@ -109,6 +109,11 @@ export function createSlow(): Handler {
   };
 }
 
+/** Health that takes longer than a well service should: reachable, and slow. */
+export function createSlowHealth(ms = 2300): Handler {
+  return async ({ signal }) => ((await pause(ms, signal)) ? { status: 'ok' } : undefined);
+}
+
 /** Webhook flows as n8n offers them: `POST /webhook/<name>`. Each flow answers with what its last node gave. */
 export function createFlows(): Handler {
   const flows: Record<string, (fields: Record<string, unknown>, text: string) => unknown> = {

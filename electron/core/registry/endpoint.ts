@@ -21,7 +21,7 @@ const plainUrl = /^https?:\/\/([a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)*)(?::([1-9]\
 /** The fault of `text` as an address called with `egress` (null: not declared), or null. */
 export function checkEndpoint(text: string, egress: Egress | null): EndpointProblem | null {
   const plain = plainUrl.exec(text);
-  if (plain) {
+  if (plain && text.length <= 2048) {
     const port = Number(plain[2] ?? 80);
     if (port <= 65_535 && !badPorts.has(port)) return checkEgress(plain[1] ?? '', egress);
   }

@@ -205,7 +205,7 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
         missing(report, chosen.at, `${code} has no service ${chosen.value}.`, chosen.value, () => services.map((entry) => entry.name)),
       );
     }
-    if (org.status === 'active' && services.length === 0) {
+    if (org.status === 'active' && services.length === 0 && !failed) {
       under(['orgs', code], () =>
         report.warning(orgAt, `${code} is active but has no services.`, 'Add services, or write status: planned.'),
       );

@@ -7,6 +7,7 @@ import {
   type FSWatcher,
   fchmodSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -115,7 +116,7 @@ export function openRegistry(options: RegistryOptions): RegistryFile {
 
   function start(): void {
     let created: RegistryProblem | null = null;
-    if (!existsSync(file)) {
+    if (!isThere(file)) {
       try {
         mkdirSync(dirname(file), { recursive: true });
         writeWhole(file, template);
@@ -246,6 +247,15 @@ function readRegistryFile(file: string): Found {
   }
 }
 
+/** Whether there is a file, a folder or a link, wherever the link leads. */
+function isThere(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 const errorCode = (caught: unknown) => (caught as NodeJS.ErrnoException).code ?? '';
 
 function why(caught: unknown): string {
@@ -283,9 +293,11 @@ function invalid(problems: RegistryProblem[]): Refusal {
 
 /** Replaces `file`, or what it links to, in one step; whoever reads sees the old text or the new. Keeps the mode. */
 function writeWhole(file: string, text: string): void {
-  const target = existsSync(file) ? realpathSync(file) : file;
-  const mode = existsSync(target) ? statSync(target).mode & 0o777 : null;
-  if (existsSync(target) && !statSync(target).isFile()) throw Object.assign(new Error('not a file'), { code: 'EISDIR' });
+  // A link that leads nowhere throws here and is not replaced.
+  const target = isThere(file) ? realpathSync(file) : file;
+  const about = statSync(target, { throwIfNoEntry: false });
+  if (about && !about.isFile()) throw Object.assign(new Error('not a file'), { code: 'EISDIR' });
+  const mode = about ? about.mode & 0o777 : null;
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
   const handle = openSync(temporary, 'wx', mode ?? 0o644);
   try {

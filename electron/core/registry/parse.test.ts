@@ -1,0 +1,372 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { checkPattern } from '../operator/rules.ts';
+import { checkEndpoint } from './endpoint.ts';
+import { parseRegistry, plainWords } from './parse.ts';
+import { registrySchema } from './shape.ts';
+
+const resources = join(import.meta.dirname, '../../../resources');
+const example = readFileSync(join(resources, 'registry.yaml'), 'utf8');
+const tools = ['calc', 'time', 'system', 'hash', 'uuid', 'text', 'json', 'echo'];
+
+/** A registry with one service, and what is added to it. */
+const withService = (more: string) => `orgs:
+  FND:
+    services:
+      crm:
+        endpoint: http://lucidia:8090/v1/crm
+        egress: lan
+${more}`;
+
+/** Problems as `line:column path | message | hint`. */
+const told = (text: string, options = {}) =>
+  parseRegistry(text, options).problems.map(({ line, column, path, message, hint }) => `${line}:${column} ${path} | ${message} | ${hint}`);
+
+describe('the registry text', () => {
+  test('the documented example is whole: 15 orgs, the seed’s services, the built-in tools, FACTS’ priorities, and no problem', () => {
+    const { registry, problems } = parseRegistry(example, { tools });
+    assert.deepEqual(problems, []);
+    assert.ok(registry);
+    assert.equal(registry.orgs.length, 15);
+    assert.deepEqual(
+      registry.routes.filter((route) => route.kind === 'tool').map((route) => route.service),
+      tools,
+    );
+    assert.ok(registry.routes.length >= 39 + 7 && registry.rules.length >= 25);
+    for (const route of registry.routes) assert.ok(route.examples.length >= 5 && route.examples.length <= 10, route.name);
+    const texts = registry.routes.flatMap((route) => route.examples);
+    assert.equal(new Set(texts).size, texts.length, 'an example belongs to one service');
+    const salesforce = registry.routes.find((route) => route.name === 'FND.salesforce');
+    assert.equal(salesforce?.endpoint, 'http://lucidia:8091/v1/salesforce');
+    assert.deepEqual(
+      registry.rules.filter((rule) => rule.priority >= 100).map((rule) => `${rule.pattern} ${rule.route} ${rule.priority}`),
+      [
+        ...['copilot', 'lucidia', 'ollama'].map((name) => `@${name} AI.ollama 1000`),
+        'salesforce FND.salesforce 100',
+        'stripe FND.stripe 100',
+        'cloudflare CLD.cloudflare 100',
+        'hailo(-8)? HW.hailo 100',
+        'figma STU.figma 100',
+        'gdrive|google drive CLD.gdrive 100',
+      ],
+    );
+    assert.equal(registry.fallbackOrg, 'AI');
+  });
+
+  test('seed 000’s own example is a registry', () => {
+    const seed = `orgs:
+  FND:
+    name: BlackRoad-Foundation
+    services:
+      salesforce:
+        endpoint: http://lucidia:8091/v1/salesforce
+        health: http://lucidia:8091/health
+      stripe:
+        endpoint: http://lucidia:8092/v1/stripe
+
+  AI:
+    name: BlackRoad-AI
+    services:
+      router:
+        endpoint: http://alice:8080/v1/complete
+      agents:
+        endpoint: http://alice:8082/v1/agents
+
+rules:
+  - pattern: "salesforce"
+    org: FND
+    service: salesforce
+    priority: 100
+`;
+    const { registry, problems } = parseRegistry(seed);
+    assert.deepEqual(
+      problems.map((problem) => `${problem.severity} ${problem.line}`),
+      ['warning 5', 'warning 8', 'warning 14', 'warning 16'],
+    );
+    assert.deepEqual(
+      registry?.routes.map(({ name, egress, line, timeoutMs }) => [name, egress, line, timeoutMs]),
+      [
+        ['FND.salesforce', 'remote', 5, 30_000],
+        ['FND.stripe', 'remote', 8, 30_000],
+        ['AI.router', 'remote', 14, 30_000],
+        ['AI.agents', 'remote', 16, 30_000],
+      ],
+    );
+    assert.deepEqual(registry?.rules, [{ pattern: 'salesforce', route: 'FND.salesforce', priority: 100, order: 0, line: 20 }]);
+  });
+
+  test('every key compiles into its field', () => {
+    const { registry, problems } = parseRegistry(`fallback_org: A
+limits: {calls: {per_second: 7, burst: 9}}
+health: {interval: 5m}
+orgs:
+  A:
+    name: Alpha
+    code: A
+    status: planned
+    description: First
+    primary_node: n1
+    default_service: one
+    repos: [r1]
+    services:
+      one: {kind: model, description: D, type: external, endpoint: "https://api.example.org/v1", health: "https://api.example.org/h", method: PUT,
+        auth: {kind: header, env: KEY, header: X-Key}, egress: remote, timeout: 500ms, max_response: 2MB, concurrency: 3, lane: l, idempotent: true,
+        provider: p, model: m, fallback: B.two, nodes: [n1], examples: [do one], demo: true}
+  B:
+    services:
+      two: {endpoint: "http://127.0.0.1:81/", egress: local, timeout: 2.5, max_response: 1000}
+rules:
+  - {pattern: "one", org: A}
+`);
+    assert.deepEqual(problems, []);
+    assert.deepEqual(registry?.orgs[0], {
+      code: 'A',
+      name: 'Alpha',
+      status: 'planned',
+      description: 'First',
+      primaryNode: 'n1',
+      repos: ['r1'],
+      defaultService: 'one',
+    });
+    assert.deepEqual(registry?.routes[0], {
+      name: 'A.one',
+      org: 'A',
+      service: 'one',
+      kind: 'model',
+      description: 'D',
+      type: 'external',
+      endpoint: 'https://api.example.org/v1',
+      health: 'https://api.example.org/h',
+      method: 'PUT',
+      auth: { kind: 'header', env: 'KEY', header: 'X-Key' },
+      egress: 'remote',
+      timeoutMs: 500,
+      maxResponseBytes: 2 * 1024 ** 2,
+      concurrency: 3,
+      lane: 'l',
+      idempotent: true,
+      provider: 'p',
+      model: 'm',
+      fallback: 'B.two',
+      nodes: ['n1'],
+      examples: ['do one'],
+      demo: true,
+      line: 14,
+    });
+    assert.deepEqual([registry?.routes[1]?.timeoutMs, registry?.routes[1]?.maxResponseBytes], [2500, 1000]);
+    assert.deepEqual(registry?.rules[0], { pattern: 'one', route: 'A.one', priority: 50, order: 0, line: 21 });
+    assert.deepEqual([registry?.fallbackOrg, registry?.limits, registry?.healthIntervalMs], ['A', { perSecond: 7, burst: 9 }, 300_000]);
+    assert.equal(parseRegistry(withService('limits: off\n')).registry?.limits, null);
+    assert.deepEqual(parseRegistry(withService('')).registry?.limits, { perSecond: 100, burst: 200 });
+  });
+
+  test('an error names its place and says what to write', () => {
+    assert.deepEqual(told(withService('        timout: 30s\n')), [
+      '7:9 orgs.FND.services.crm.timout | The key "timout" means nothing here. | Did you mean "timeout"?',
+    ]);
+    assert.deepEqual(told(withService('fallbackOrg: FND\n')), [
+      '7:1 fallbackOrg | The key "fallbackOrg" means nothing here. | Did you mean "fallback_org"?',
+    ]);
+    assert.deepEqual(told(withService('        timeout: soon\n')), [
+      '7:18 orgs.FND.services.crm.timeout | "soon" does not fit here. | Write seconds, or a time such as 500ms, 30s or 2m, up to 1h.',
+    ]);
+    assert.deepEqual(told(withService('        method: post\n')), [
+      '7:17 orgs.FND.services.crm.method | "post" does not fit here. | Did you mean POST? The choices are GET, POST, PUT, DELETE, PATCH.',
+    ]);
+    assert.deepEqual(told(withService('    name: 42\n')), [
+      '7:11 orgs.FND.name | A text belongs here; 42 is read as a number. | Write "42" in quotes.',
+    ]);
+    assert.deepEqual(told(withService('    default_service: crn\n')), [
+      '7:22 orgs.FND.default_service | FND has no service crn. | Did you mean crm?',
+    ]);
+    assert.deepEqual(told(withService('        fallback: crm\n')), [
+      '7:19 orgs.FND.services.crm.fallback | FND.crm is its own fallback. | Name another service.',
+    ]);
+    assert.deepEqual(told('orgs:\n  FND:\n    services:\n      crm:\n'), [
+      '4:7 orgs.FND.services.crm | FND.crm has no endpoint. | Add endpoint: http://host:port/path.',
+    ]);
+    assert.deepEqual(told(''), ['1:1  | The registry is empty. | Start with "orgs:"; the manual is resources/registry.yaml.']);
+    assert.deepEqual(told(withService('        auth: {kind: bearer, env: "sk-live 1"}\n')), [
+      '7:35 orgs.FND.services.crm.auth.env | "sk-live 1" does not fit here. | Write the name of an environment variable, such as SALESFORCE_TOKEN; the secret itself never stands here.',
+    ]);
+    assert.match(told(withService('fallback_org: FDN\n'))[0] ?? '', /^7:15 fallback_org \| There is no org FDN\. \| Did you mean FND\?/);
+    assert.match(told('orgs:\n  FND:\n    services:\n      bad name: {endpoint: "http://a:81/"}\n')[0] ?? '', /"bad name" is not a name/);
+  });
+
+  test('sections of later versions are warnings', () => {
+    const { registry, problems } = parseRegistry(withService('providers: {}\nmcp: {}\nmodels: []\ntools: x\nflows: {}\n'));
+    assert.ok(registry);
+    assert.deepEqual(
+      problems.map(({ severity, path }) => `${severity} ${path}`),
+      ['providers', 'mcp', 'models', 'tools', 'flows'].map((name) => `warning ${name}`),
+    );
+  });
+
+  test('tools are of the org OS and of the list; names of built-in operations are taken', () => {
+    const os = (service: string) => `orgs:\n  OS:\n    services:\n      ${service}\n`;
+    assert.deepEqual(told(os('calc: {kind: tool}'), { tools }), []);
+    assert.deepEqual(told(os('clac: {kind: tool}'), { tools }), [
+      '4:7 orgs.OS.services.clac | There is no built-in tool clac. | Did you mean calc?',
+    ]);
+    assert.deepEqual(told(os('routes: {kind: tool}')), [
+      '4:7 orgs.OS.services.routes | OS.routes is built in. | Give the service another name.',
+    ]);
+    assert.equal(parseRegistry('orgs:\n  A:\n    services:\n      calc: {kind: tool}\n').registry, null);
+  });
+
+  test('R07: a pattern RE2 does not have is an error that names the rule', () => {
+    const [problem] = told(withService('rules:\n  - {pattern: "(?<=a)b", org: FND, service: crm}\n'));
+    assert.match(problem ?? '', /^8:15 rules\[0\]\.pattern \| .*lookbehind/);
+  });
+
+  test('R12: a rule to a missing service is an error; equal rules keep the order of the file', () => {
+    assert.deepEqual(told(withService('rules:\n  - pattern: x\n    org: FND\n    service: cmr\n')), [
+      '10:14 rules[0] | There is no service FND.cmr. | Did you mean crm?',
+    ]);
+    assert.deepEqual(told(withService('rules:\n  - {pattern: x, org: FND}\n')), [
+      '8:5 rules[0] | This rule names no service, and FND has no default_service. | Add service: to the rule, or default_service: to FND.',
+    ]);
+    const same = withService(
+      'rules:\n  - {pattern: x, org: FND, service: crm, priority: 5}\n  - {pattern: y, org: FND, service: crm, priority: 5}\n',
+    );
+    assert.deepEqual(
+      parseRegistry(same).registry?.rules.map(({ pattern, order, line }) => [pattern, order, line]),
+      [
+        ['x', 0, 8],
+        ['y', 1, 9],
+      ],
+    );
+  });
+
+  test('fallbacks that lead in a circle are errors', () => {
+    const circle = (['a b', 'b c', 'c a', 'd a'] as const).map((pair) => {
+      const [name, next] = pair.split(' ');
+      return `      ${name}: {endpoint: "http://x:81/", egress: lan, fallback: ${next}}`;
+    });
+    const { problems } = parseRegistry(`orgs:\n  A:\n    services:\n${circle.join('\n')}\n`);
+    assert.deepEqual(
+      problems.map((problem) => problem.line),
+      [4, 5, 6],
+    );
+  });
+
+  test('R02: 50 MB, 100,000 rules and 100,000 faults are answered soon', () => {
+    const timed = (text: string) => {
+      const start = performance.now();
+      const { registry, problems } = parseRegistry(text);
+      assert.ok(performance.now() - start < 5000);
+      assert.equal(registry, null);
+      assert.ok(problems.length <= 101);
+      return problems[0]?.message;
+    };
+    assert.equal(timed('#'.repeat(50_000_000)), 'The registry is larger than 16 MB.');
+    assert.equal(
+      timed(withService(`rules:\n${'  - {pattern: x, org: FND, service: crm}\n'.repeat(100_000)}`)),
+      'There are 100000 entries here; 50000 are the most.',
+    );
+    assert.equal(
+      timed(withService(`rules:\n${'  - {pattern: x, org: FND, service: crn}\n'.repeat(50_000)}`)),
+      'There is no service FND.crn.',
+    );
+    assert.equal(
+      timed(withService(Array.from({ length: 100_000 }, (_, index) => `key${index}: 1`).join('\n'))),
+      'The key "key0" means nothing here.',
+    );
+  });
+
+  test('R05: a byte order mark is no part of the first line', () => {
+    assert.ok(parseRegistry(`\ufeff${withService('')}`).registry);
+    assert.match(told('\ufefforg: {}\n')[0] ?? '', /^1:1 org \| .*\| Did you mean "orgs"\?/);
+  });
+
+  test('names of objects’ own parts are plain names or refused, and change nothing', () => {
+    const { registry } = parseRegistry(
+      'orgs:\n  A:\n    services:\n      constructor: {endpoint: "http://a:81/", egress: lan}\n      toString: {endpoint: "http://a:81/", egress: lan}\n',
+    );
+    assert.deepEqual(
+      registry?.routes.map((route) => route.name),
+      ['A.constructor', 'A.toString'],
+    );
+    assert.equal(parseRegistry(withService('__proto__: {polluted: 1}\n')).registry, null);
+    assert.equal(({} as Record<string, unknown>).polluted, undefined);
+  });
+
+  test('words that are taken for good patterns are good patterns', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-zA-Z0-9 |-]{1,90}$/), (pattern) => {
+        if (plainWords.test(pattern)) assert.equal(checkPattern(pattern), null);
+      }),
+    );
+  });
+
+  test('R08: addresses that are not called', () => {
+    const message = (text: string) => checkEndpoint(text, 'remote')?.message ?? null;
+    assert.deepEqual(
+      ['file:///etc/passwd', 'gopher://a:70/', 'unix:/run/x.sock', 'javascript:alert(1)', 'ftp://a/'].map(message),
+      ['file', 'gopher', 'unix', 'javascript', 'ftp'].map((scheme) => `Addresses that start with "${scheme}:" are not called.`),
+    );
+    for (const port of [0, 1, 22, 25, 6000, 6667, 10080])
+      assert.match(message(`http://a:${port}/`) ?? 'accepted', /^Port \d+ is not called/);
+    assert.match(message('http://user:pw@a/') ?? 'accepted', /user name or password/);
+    assert.match(message('http://[::]:80/') ?? 'accepted', /to listen on/);
+    assert.match(message('http://0.0.0.0:80/') ?? 'accepted', /to listen on/);
+    for (const spelled of ['0177.1', '127.1', '2130706433', '0x7f.0.0.1', '0177.0.0.1'])
+      assert.match(message(`http://${spelled}/`) ?? 'accepted', /another spelling/, spelled);
+    for (const text of [
+      'http://１２７.0.0.1/',
+      'http://[::ffff:127.0.0.1]/',
+      'http://a%2eb/',
+      'http://',
+      'http:a',
+      'lucidia:8091',
+      'http://a:99999/',
+      'http://a b/',
+      'http:\\\\a',
+      'http://255.255.255.255/',
+      'http://a/#x',
+      `http://a/${'x'.repeat(2100)}`,
+      'http://a..b/',
+      ' http://a/',
+      'http://a\n/',
+    ]) {
+      assert.notEqual(message(text), null, text);
+    }
+    for (const text of [
+      'http://lucidia:8091/v1/salesforce',
+      'https://api.cloudflare.com/client/v4/accounts?page=1',
+      'http://127.0.0.1:11434/',
+      'http://[::1]:80/',
+      'http://localhost',
+      'http://my_host:81/',
+      'HTTP://Lucidia:81/',
+    ]) {
+      assert.equal(message(text), null, text);
+    }
+    const line = told('orgs:\n  A:\n    services:\n      s:\n        endpoint: http://0177.1/\n        egress: lan\n')[0];
+    assert.equal(
+      line,
+      '5:19 orgs.A.services.s.endpoint | The host 0177.1 is another spelling of the address 127.0.0.1. | Write 127.0.0.1 if that is what is meant.',
+    );
+  });
+
+  test('an address that certainly is elsewhere than egress says is refused; a name that looks public is a warning', () => {
+    assert.equal(checkEndpoint('http://8.8.8.8/', 'lan')?.severity, 'error');
+    assert.equal(checkEndpoint('http://192.168.1.5:81/', 'local')?.severity, 'error');
+    assert.equal(checkEndpoint('http://api.example.org/', 'local')?.severity, 'warning');
+    assert.equal(checkEndpoint('http://lucidia:81/', 'local'), null);
+    assert.equal(checkEndpoint('http://lucidia.local:81/', 'lan'), null);
+    assert.equal(checkEndpoint('http://127.0.0.1:81/', 'remote'), null);
+  });
+
+  test('the JSON Schema that ships is the one of these definitions', () => {
+    assert.deepEqual(
+      JSON.parse(readFileSync(join(resources, 'registry.schema.json'), 'utf8')),
+      registrySchema(),
+      'run: node electron/core/registry/shape.ts > resources/registry.schema.json',
+    );
+    assert.match(example, /^# yaml-language-server: \$schema=\.\/registry\.schema\.json\n/);
+  });
+});

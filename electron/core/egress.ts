@@ -224,7 +224,9 @@ function isLocalhost(name: string): boolean {
   return bare === 'localhost' || bare.endsWith('.localhost');
 }
 
+/** Parsed URLs kept: endpoints come again and again, query strings do not. */
 const targetsKept = 2000;
+const targetLength = 500;
 
 // --- the module -------------------------------------------------------------------------------------------------------
 
@@ -297,7 +299,7 @@ export function createEgress(options: EgressOptions): Egress {
     if (found === undefined) {
       found = parseTarget(url);
       if (targets.size >= targetsKept) targets.clear();
-      targets.set(url, found);
+      if (url.length <= targetLength) targets.set(url, found);
     }
     return found;
   }

@@ -81,6 +81,8 @@ interface Target {
   dueAt: number;
   lastAt: number;
   underWay: Promise<void> | null;
+  /** Somebody waits for the probe under way. */
+  asked: boolean;
 }
 
 export function createHealth(options: HealthOptions): Health {
@@ -128,6 +130,7 @@ export function createHealth(options: HealthOptions): Health {
           dueAt: clock() + random() * Math.min(intervalMs(), 2000 + now.length * 5),
           lastAt: 0,
           underWay: null,
+          asked: false,
         };
         target.watched = [];
         targets.set(key, target);
@@ -250,6 +253,7 @@ export function createHealth(options: HealthOptions): Health {
 
   /** One probe of a target, or the one under way. `asked`: by hand, so that what it finds counts at once. */
   function probeTarget(target: Target, asked: boolean): Promise<void> {
+    target.asked ||= asked;
     target.underWay ??= (async () => {
       if (running >= parallel) await new Promise<void>((go) => waiting.push(go));
       running += 1;
@@ -260,11 +264,12 @@ export function createHealth(options: HealthOptions): Health {
         target.lastAt = now;
         target.dueAt = now + intervalMs() * (0.9 + 0.2 * random());
         for (const entry of target.watched)
-          if (apply(entry, verdict, asked)) target.dueAt = Math.min(target.dueAt, now + Math.min(confirmMs, intervalMs()));
+          if (apply(entry, verdict, target.asked)) target.dueAt = Math.min(target.dueAt, now + Math.min(confirmMs, intervalMs()));
       } finally {
         running -= 1;
         waiting.shift()?.();
         target.underWay = null;
+        target.asked = false;
       }
     })();
     return target.underWay;

@@ -90,19 +90,16 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
   }
 
   async function tryOnce(route: Route, run: Run, ready: { key: string; protocol: Protocol }): Promise<Tried & { again: boolean }> {
-    const permit = breakers.permit(ready.key);
-    if (!permit.ok) {
-      return { outcome: { ok: false, error: breakerError(ready.key, permit.retryAfterMs) }, unreached: true, again: false };
-    }
     const id = run.newAttemptId();
-    const startedAt = clock();
     const exchange = ready.protocol(route, run);
     const headers = headersOf(route, run, id, exchange.headers);
-    const blocked = Array.isArray(headers) ? egress.check(exchange.url, route.egress) : headers;
-    if (blocked !== null) {
-      permit.done(null);
-      return { outcome: { ok: false, error: blocked }, unreached: false, again: false };
-    }
+    if (!Array.isArray(headers)) return { outcome: { ok: false, error: headers }, unreached: false, again: false };
+    const blocked = egress.check(exchange.url, route.egress);
+    if (blocked !== null) return { outcome: { ok: false, error: blocked }, unreached: false, again: false };
+    // Nothing between here and its done() may throw: a permit that is not handed back keeps a half-open breaker shut.
+    const permit = breakers.permit(ready.key);
+    if (!permit.ok) return { outcome: { ok: false, error: breakerError(ready.key, permit.retryAfterMs) }, unreached: true, again: false };
+    const startedAt = clock();
     const attempt: Attempt = { id, route: route.name, endpoint: route.endpoint, startedAt, durationMs: 0, status: null, error: null };
     run.attempts.push(attempt);
     let answer: EgressAnswer;
@@ -110,7 +107,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
       answer = await egress.request({
         url: exchange.url,
         method: exchange.method,
-        headers: headers as string[],
+        headers,
         body: exchange.body,
         egress: route.egress,
         signal: run.signal,

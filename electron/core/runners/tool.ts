@@ -37,7 +37,10 @@ export function createToolRunner(tools: Map<string, Tool>, clock: () => number =
       if (error.code === 'internal') throw caught;
       outcome = { ok: false, error };
     }
-    Object.assign(attempt, { durationMs: performance.now() - began, error: outcome.ok ? null : outcome.error.code });
+    Object.assign(attempt, {
+      durationMs: Math.round((performance.now() - began) * 1000) / 1000,
+      error: outcome.ok ? null : outcome.error.code,
+    });
     return outcome;
   };
 }

@@ -33,7 +33,12 @@ const functions: Record<string, { least: number; most: number; of: (...values: n
   hypot: { least: 1, most: 100, of: Math.hypot },
 };
 const constants: Record<string, number> = { pi: Math.PI, π: Math.PI, tau: 2 * Math.PI, e: Math.E };
+const operand = String.raw`(-?(?:\d[\d,]*)?\.?\d+%?)`;
 const phrases: [RegExp, string][] = [
+  [new RegExp(String.raw`\b(?:add|sum)\s+${operand}\s+(?:and|to|with)\s+${operand}(?![\d.])`, 'g'), ' $1 + $2 '],
+  [new RegExp(String.raw`\bsubtract\s+${operand}\s+from\s+${operand}(?![\d.])`, 'g'), ' $2 - $1 '],
+  [new RegExp(String.raw`\bmultiply\s+${operand}\s+(?:by|with|and)\s+${operand}(?![\d.])`, 'g'), ' $1 * $2 '],
+  [new RegExp(String.raw`\bdivide\s+${operand}\s+by\s+${operand}(?![\d.])`, 'g'), ' $1 / $2 '],
   [/\bsquare root of\b/g, ' sqrt '],
   [/\bcube root of\b/g, ' cbrt '],
   [/\bto the power of\b|\braised to\b/g, ' ^ '],
@@ -69,8 +74,9 @@ export function calculate(text: string): Calculation {
   const value = evaluate(spans[0]!, expression);
   if (Number.isNaN(value)) throw new CalcError(`${expression} has no value among the real numbers.`);
   if (!Number.isFinite(value)) throw new CalcError(`${expression} is too large, or divides by zero.`);
-  // 15 digits are what a double holds: 0.1 + 0.2 is 0.3 to a person.
-  return { expression, value: Number(value.toPrecision(15)) };
+  // 15 digits are what a double holds: 0.1 + 0.2 is 0.3 to a person. Where rounding does not end in a round number, nothing is cut.
+  const rounded = Number(value.toPrecision(15));
+  return { expression, value: String(rounded).length + 4 < String(value).length ? rounded : value };
 }
 
 function cut(text: string, tokens: Token[]): string {

@@ -18,7 +18,9 @@ export interface Tool {
   run(params: unknown, run: Run): Outcome | Promise<Outcome>;
 }
 
-const text = z.string().max(1_000_000).optional();
+const text = z.string().max(100_000).optional();
+/** Beyond this a text is no longer looked through for a command. */
+const commandLength = 2000;
 
 function tool<Schema extends z.ZodType>(definition: {
   name: string;
@@ -188,7 +190,7 @@ function time(clock: () => number): Tool {
     summary: 'The time now, here or in another zone',
     examples: ['what time is it', 'what time is it in Tokyo', 'current date and time', 'time in New York', "what's the date today"],
     input: z.strictObject({
-      text: z.string().max(2000).optional(),
+      text: z.string().max(500).optional(),
       zone: z.string().min(1).max(100).optional(),
       at: z.union([z.number(), z.string().max(100)]).optional(),
     }),
@@ -225,6 +227,7 @@ function time(clock: () => number): Tool {
       );
       const offset = part.timeZoneName === 'GMT' ? '+00:00' : part.timeZoneName!.replace('GMT', '');
       const day = `${part.year}-${part.month}-${part.day}`;
+      const week = isoWeek(Number(part.year), Number(part.month), Number(part.day));
       const clockTime = `${part.hour}:${part.minute}:${part.second}`;
       return {
         ...{
@@ -232,6 +235,7 @@ function time(clock: () => number): Tool {
           date: day,
           time: clockTime,
           weekday: part.weekday,
+          week,
           offset,
           local: `${day}T${clockTime}${offset}`,
           utc: date.toISOString(),
@@ -241,6 +245,13 @@ function time(clock: () => number): Tool {
       };
     },
   });
+}
+
+/** ISO 8601: the week of a day is that of its Thursday. */
+function isoWeek(year: number, month: number, day: number): number {
+  const thursday = new Date(Date.UTC(year, month - 1, day));
+  thursday.setUTCDate(thursday.getUTCDate() + 4 - (thursday.getUTCDay() || 7));
+  return Math.ceil(((thursday.getTime() - Date.UTC(thursday.getUTCFullYear(), 0, 1)) / 86_400_000 + 1) / 7);
 }
 
 // --- system ---------------------------------------------------------------------------------------------------------
@@ -336,13 +347,19 @@ const uuid = tool({
     version: z.union([z.literal(4), z.literal(7)]).optional(),
   }),
   answer({ text: asked = '', count, version }) {
-    const wanted = count ?? Number(/\b(\d{1,4})\s+(?:\w+\s+){0,2}(?:uu?ids?|guids?|ids?)\b/i.exec(asked)?.[1] ?? 1);
+    const said =
+      /\b(\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|dozen)\s+(?:\w+\s+){0,2}(?:uu?ids?|guids?|ids?|identifiers?)\b/i.exec(
+        asked,
+      )?.[1];
+    const wanted = count ?? (said === undefined ? 1 : (numerals[said.toLowerCase() as keyof typeof numerals] ?? Number(said)));
     if (wanted < 1 || wanted > 1000) throw misfit('text', 'From 1 to 1000 at a time.', 'Ask for fewer.');
     const chosen = version ?? (/\b(?:v|version )7\b/i.test(asked) ? 7 : 4);
     const uuids = Array.from({ length: wanted }, () => (chosen === 7 ? uuid7(Date.now()) : randomUUID()));
     return { version: chosen, uuid: uuids[0], uuids };
   },
 });
+
+const numerals = { two: 2, three: 3, four: 4, five: 5, six: 6, seven: 7, eight: 8, nine: 9, ten: 10, dozen: 12 };
 
 /** RFC 9562, 5.7: 48 bits of milliseconds, then chance. */
 function uuid7(now: number): string {
@@ -359,16 +376,19 @@ const textOps = ['count', 'upper', 'lower', 'title', 'reverse', 'slug', 'trim'] 
 const textCommands: [(typeof textOps)[number], RegExp][] = [
   [
     'count',
-    /^\s*(?:please\s+)?(?:count(?:\s+(?:the\s+)?(?:words|characters|letters|lines))?(?:\s+and\s+(?:words|characters|lines))?|how many (?:words|characters|letters|lines)(?:\s+are)?(?:\s+there)?|word count)\s*(?:in|of)?\s*:?\s+(.+)$/is,
+    /^(?:count(?:\s+(?:the\s+)?(?:words|characters|letters|lines))?(?:\s+and\s+(?:words|characters|lines))?|how many (?:words|characters|letters|lines)(?:\s+are)?(?:\s+there)?|word count)\s*(?:in|of)?\s*:?\s+(.+)$/is,
   ],
-  ['upper', /^\s*(?:please\s+)?(?:(?:make|convert|turn|put)\s+)?(?:to\s+)?(?:upper ?case|capitali[sz]e|upper)\s*:?\s+(.+)$/is],
-  ['upper', /^\s*(?:make|convert|turn|put)\s+(.+?)\s+(?:in|into|to)\s+upper ?case\s*$/is],
-  ['lower', /^\s*(?:please\s+)?(?:(?:make|convert|turn|put)\s+)?(?:to\s+)?(?:lower ?case|lower)\s*:?\s+(.+)$/is],
-  ['lower', /^\s*(?:make|convert|turn|put)\s+(.+?)\s+(?:in|into|to)\s+lower ?case\s*$/is],
-  ['title', /^\s*(?:please\s+)?title ?case\s*:?\s+(.+)$/is],
-  ['reverse', /^\s*(?:please\s+)?reverse(?:\s+the\s+(?:text|string|word))?\s*:?\s+(.+)$/is],
-  ['slug', /^\s*(?:please\s+)?(?:make (?:a|the) )?(?:slug(?:ify)?)\s*(?:of|for|from)?\s*:?\s+(.+)$/is],
-  ['trim', /^\s*(?:please\s+)?trim\s*:?\s+(.+)$/is],
+  ['title', /^(?:(?:make|convert|turn|put)\s+(?:to\s+)?)?title ?case\s*:?\s+(.+)$/is],
+  ['title', /^capitali[sz]e\s+(?:every|each)\s+word(?:\s+(?:of|in))?\s*:?\s*(.*)$/is],
+  ['upper', /^(?:(?:make|convert|turn|put)\s+(?:to\s+)?)?(?:upper ?case|capitali[sz]e|upper)\s*:?\s+(.+)$/is],
+  ['lower', /^(?:(?:make|convert|turn|put)\s+(?:to\s+)?)?(?:lower ?case|lower)\s*:?\s+(.+)$/is],
+  ['upper', /^(?:make|convert|turn|put|change)\s+(.+?)\s+(?:(?:in|into|to|all)\s+)?upper ?case\s*$/is],
+  ['lower', /^(?:make|convert|turn|put|change)\s+(.+?)\s+(?:(?:in|into|to|all)\s+)?lower ?case\s*$/is],
+  ['title', /^(?:make|convert|turn|put|change)\s+(.+?)\s+(?:(?:in|into|to)\s+)?title ?case\s*$/is],
+  ['slug', /^(?:make|convert|turn|change)\s+(.+?)\s+(?:in|into|to)\s+a\s+slug\s*$/is],
+  ['reverse', /^reverse(?:\s+the\s+(?:text|string|word))?\s*:?\s+(.+)$/is],
+  ['slug', /^(?:make (?:a|the) )?(?:slug(?:ify)?)\s*(?:of|for|from)?\s*:?\s+(.+)$/is],
+  ['trim', /^trim\s*:?\s+(.+)$/is],
 ];
 
 const words = tool({
@@ -381,14 +401,15 @@ const words = tool({
     'slug of My First Post',
     'how many characters are in this sentence',
   ],
-  input: z.strictObject({ text, value: z.string().max(1_000_000).optional(), op: z.enum(textOps).optional() }),
+  input: z.strictObject({ text, value: z.string().max(100_000).optional(), op: z.enum(textOps).optional() }),
   answer({ text: asked, value, op }) {
     let chosen = op;
     let data = value ?? asked;
     if (data === undefined) throw misfit('value', 'There is no text to work on.', 'Write uppercase hello, or give op and value.');
-    if (op === undefined && value === undefined) {
+    // Sentences about a text are short; on long ones the patterns below would take their time.
+    if (op === undefined && value === undefined && data.length <= commandLength) {
       for (const [name, command] of textCommands) {
-        const said = command.exec(data)?.[1];
+        const said = command.exec(data.replace(/^\s*(?:please\s+)?/i, ''))?.[1];
         if (said === undefined) continue;
         chosen = name;
         data = unquote(said);
@@ -447,21 +468,33 @@ function changed(op: Exclude<(typeof textOps)[number], 'count'>, data: string): 
 
 const json = tool({
   name: 'json',
-  summary: 'Check and format JSON',
-  examples: ['format json {"a":1}', 'is this valid json [1,2', 'minify json { "a": 1 }', 'pretty print json [1,2,3]'],
+  summary: 'Check, format and pick from JSON',
+  examples: [
+    'format json {"a":1}',
+    'is this valid json [1,2',
+    'minify json { "a": 1 }',
+    'pretty print json [1,2,3]',
+    'get the field name from this json {"name":"Ada"}',
+  ],
   input: z.strictObject({
     text,
     value: z.unknown().optional(),
-    op: z.enum(['format', 'minify', 'validate']).optional(),
+    op: z.enum(['format', 'minify', 'validate', 'pick']).optional(),
+    /** For pick: `orders[0].name`. */
+    path: z.string().max(1000).optional(),
     indent: z.number().int().min(0).max(10).default(2),
   }),
-  answer({ text: asked, value, op, indent }) {
+  answer({ text: asked, value, op, path, indent }) {
     const source =
       typeof value === 'string' ? value : value !== undefined ? JSON.stringify(value) : asked === undefined ? undefined : jsonIn(asked);
     if (source === undefined || source === '')
       throw misfit('value', 'There is no JSON to look at.', 'Write format json {"a": 1}, or give value.');
+    if (source.length > 1_000_000) throw misfit('value', 'That is more than a million characters.', 'Take a smaller part of it.');
     const before = asked === undefined ? '' : asked.slice(0, Math.max(0, asked.indexOf(source)));
-    const chosen = op ?? (/\bminify|\bcompact/i.test(before) ? 'minify' : /\bvalid/i.test(before) ? 'validate' : 'format');
+    const wanted = path ?? pickCommand.exec(before)?.[1];
+    const chosen =
+      op ??
+      (wanted !== undefined ? 'pick' : /\bminify|\bcompact/i.test(before) ? 'minify' : /\bvalid/i.test(before) ? 'validate' : 'format');
     const error = jsonFault(source);
     if (error !== null) {
       if (chosen === 'validate') return { op: chosen, valid: false, error };
@@ -477,6 +510,7 @@ const json = tool({
     } catch {
       throw misfit('value', 'That is nested too deep.', 'Take a smaller part of it.');
     }
+    if (chosen === 'pick') return { op: chosen, path: wanted ?? '', value: pick(parsed, wanted ?? '') };
     if (chosen === 'validate')
       return { op: chosen, valid: true, kind: parsed === null ? 'null' : Array.isArray(parsed) ? 'array' : typeof parsed };
     try {
@@ -487,15 +521,32 @@ const json = tool({
   },
 });
 
-/** From the first bracket on, else the whole. */
-function jsonIn(sentence: string): string {
+const pickCommand =
+  /\b(?:get|pick|extract|read|take)\s+(?:me\s+)?(?:the\s+)?(?:(?:field|key|value|property|path)\s+)?(?:of\s+)?["'`]?([\w$.[\]-]{1,200})["'`]?\s+(?:field\s+)?(?:from|of|in|out of)\b/i;
+
+/** Along names and indexes; input_invalid where the path leads nowhere. */
+function pick(value: unknown, path: string): unknown {
+  let found = value;
+  for (const name of path.split(/[.[\]]+/).filter((part) => part !== '')) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) {
+      const names = typeof found === 'object' && found !== null ? Object.keys(found).slice(0, 10).join(', ') : '';
+      throw misfit(
+        'path',
+        `There is no "${name}" on the way along "${path}".`,
+        names === '' ? 'Write a path such as orders[0].name.' : `There is ${names}.`,
+      );
+    }
+    found = (found as Record<string, unknown>)[name];
+  }
+  return found;
+}
+
+/** From the first bracket on; without one, what is left after the command when that is a string, number or literal. */
+function jsonIn(sentence: string): string | undefined {
   const start = sentence.search(/[[{]/);
-  return start === -1
-    ? sentence.replace(
-        /^\s*(?:please\s+)?(?:format|validate|minify|check|pretty[- ]?print)(?:\s+(?:this|the))?(?:\s+json)?\s*:?(?:\s+|$)/i,
-        '',
-      )
-    : sentence.slice(start).trim();
+  if (start !== -1) return sentence.slice(start).trim();
+  const rest = sentence.replace(/^.*\bjson\b(?:\s+document)?\s*[:?]?/is, '').trim();
+  return /^(?:["\d-]|true$|false$|null$)/.test(rest) ? rest : undefined;
 }
 
 // --- echo -----------------------------------------------------------------------------------------------------------

@@ -169,17 +169,13 @@ test('A03: checkpoints that were forged, signed by another, reordered or broken 
   const with_ = (changed: string[]) => {
     writeFileSync(checkpointFile, `${changed.join('\n')}\n`);
     const { ok, fault } = verifyDatabase(file, { checkpointFile, key: publicKey });
-    return [ok, fault?.seq, fault?.message];
+    return [ok, fault?.seq ?? null, fault?.message ?? null];
   };
-  assert.deepEqual(with_(lines), [true, undefined, undefined]);
+  assert.deepEqual(with_(lines), [true, null, null]);
   assert.deepEqual(with_(edited(1, { at: 1 })), [false, 10, 'The signature of the checkpoint of row 10 is invalid.']);
   assert.deepEqual(with_(edited(3, { seq: 19 })).slice(0, 2), [false, 19]);
   assert.deepEqual(with_(lines.toReversed()), [false, 15, 'The checkpoint of row 15 stands behind that of row 20.']);
-  assert.deepEqual(with_(lines.with(2, '{"seq":15}')), [
-    false,
-    undefined,
-    'Checkpoints: line 3 of the checkpoint file is not a checkpoint.',
-  ]);
+  assert.deepEqual(with_(lines.with(2, '{"seq":15}')), [false, null, 'Checkpoints: line 3 of the checkpoint file is not a checkpoint.']);
   rmSync(checkpointFile);
   const { privateKey } = generateKeyPairSync('ed25519');
   using other = openCheckpoints(checkpointFile, privateKey);

@@ -177,6 +177,53 @@ test('S03: a name is refused when any of its addresses is outside the class, and
   assert.equal(new Set(looked).size, 7);
 });
 
+test('S01: a public host in a network of its own hears nothing until it may', { timeout: 30_000 }, (t) => {
+  const script = `
+    import { once } from 'node:events';
+    import { createServer } from 'node:net';
+    import { createEgress } from ${JSON.stringify(new URL('./egress.ts', import.meta.url).href)};
+    const heard = [];
+    let sovereign = true;
+    const canary = createServer((socket) => { heard.push('tcp'); socket.on('error', () => {}).end('HTTP/1.1 204 No Content\\r\\n\\r\\n'); }).listen(80, '93.184.216.34');
+    const metadata = createServer((socket) => { heard.push('metadata'); socket.destroy(); }).listen(80, '169.254.169.254');
+    await Promise.all([once(canary, 'listening'), once(metadata, 'listening')]);
+    const lookup = (name, done) => { heard.push('dns ' + name); done(null, [{ address: '93.184.216.34', family: 4 }]); };
+    const egress = createEgress({ sovereign: () => sovereign, lookup });
+    const call = (url, egressClass) => egress.request({ url, method: 'GET', headers: [], body: null, egress: egressClass, maxBytes: 100, timeoutMs: 2000 }).then(({ status }) => status, ({ wire }) => wire.code);
+    const vectors = [];
+    for (const host of ['93.184.216.34', '1572395042', '0x5db8d822', '[::ffff:93.184.216.34]', 'canary.test']) for (const each of ['remote', 'lan', 'local']) vectors.push(['http://' + host + '/', each]);
+    const walled = new Set();
+    for (const [url, each] of vectors) walled.add(await call(url, each));
+    const during = heard.splice(0);
+    sovereign = false;
+    const open = [];
+    for (const [url, each] of vectors.filter(([, each]) => each === 'remote')) open.push(await call(url, each));
+    const after = heard.splice(0);
+    const never = await call('http://169.254.169.254/', 'remote');
+    console.log(JSON.stringify({ walled: [...walled].sort(), during, open, after: after.filter((each) => each === 'tcp').length, never, metadata: heard }));
+    process.exit();`;
+  const setupNetwork = 'ip link set lo up && ip addr add 93.184.216.34/32 dev lo && ip addr add 169.254.169.254/32 dev lo';
+  if (spawnSync('unshare', ['-rn', 'sh', '-c', setupNetwork], { timeout: 10_000 }).status !== 0)
+    return t.skip('no network namespaces here');
+  const run = spawnSync(
+    'unshare',
+    ['-rn', 'sh', '-c', `${setupNetwork}; exec "$0" --input-type=module -e "$1"`, process.execPath, script],
+    {
+      encoding: 'utf8',
+      timeout: 20_000,
+    },
+  );
+  assert.deepEqual(JSON.parse(run.stdout || JSON.stringify(run.stderr)), {
+    walled: ['egress_refused', 'sovereign_refused'],
+    // A name declared lan or local is looked up, and its public address refused.
+    during: ['dns canary.test', 'dns canary.test'],
+    open: [204, 204, 204, 204, 204],
+    after: 5,
+    never: 'egress_refused',
+    metadata: [],
+  });
+});
+
 test('localhost is this machine without asking a name server', async (t) => {
   const { get, looked } = setup(t);
   const url = new URL(await serve(t, (request, response) => response.end(request.headers.host)));

@@ -97,7 +97,7 @@ export function createBreakers(options: BreakersOptions): Breakers {
     });
   }
 
-  function finished(breaker: Breaker, epoch: number, probe: boolean, success: boolean | null): void {
+  function finished(breaker: Breaker, epoch: number, probe: boolean, success: boolean | null) {
     if (breaker.epoch !== epoch) return;
     if (probe) {
       if (success === true) return close(breaker);

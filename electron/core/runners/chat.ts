@@ -43,7 +43,7 @@ export const chatProtocol: Protocol = (route, run) => {
 };
 
 /** `http://host:11434` and `.../v1` mean the completions below them; a longer path is taken as it is. */
-export function completionsUrl(endpoint: string): string {
+function completionsUrl(endpoint: string): string {
   const url = new URL(endpoint);
   const path = url.pathname.replace(/\/+$/, '');
   if (path === '') url.pathname = '/v1/chat/completions';

@@ -427,6 +427,13 @@ test('cancelling during a try, and while waiting for the next one, ends it with 
   assert.deepEqual([outcome.ok ? null : outcome.error.message, attempts.length], ['Stop.', 1]);
 });
 
+test('N02: the deadline ends a call whatever the signal does', async (t) => {
+  const { url } = await service(t, () => undefined);
+  const { call } = setup(t);
+  const { summary, attempts } = await call(route(url), { deadlineAt: 1_000_000 + 100 });
+  assert.deepEqual([summary, attempts.map(({ error }) => error)], ['upstream_timeout', ['upstream_timeout']]);
+});
+
 test('what left the machine is told, and local calls leave nothing', async (t) => {
   const { url } = await service(t, () => ({}));
   const { call } = setup(t);

@@ -31,6 +31,7 @@ const protocols: Partial<Record<RouteKind, Protocol>> = {
 /** Seed 000: three tries, 1 s and then 2 s between them, and only when no connection came about. */
 const pausesMs = [1000, 2000];
 const retried = new Set<string>(['upstream_refused', 'upstream_name_unknown', 'upstream_unreachable', 'upstream_timeout']);
+const deadlineGraceMs = 50;
 /** Chains of fallbacks longer than this are a mistake in the registry. */
 const maxFallbacks = 3;
 
@@ -111,7 +112,8 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
         body: exchange.body,
         egress: route.egress,
         signal: run.signal,
-        timeoutMs: run.deadlineAt - startedAt,
+        // The signal comes first where there is one, and knows the words for it; this is the net below.
+        timeoutMs: run.deadlineAt - startedAt + deadlineGraceMs,
         maxBytes: route.maxResponseBytes,
         onChunk: exchange.onChunk,
       });

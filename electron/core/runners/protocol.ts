@@ -129,7 +129,7 @@ export function readAnswer(route: Route, { status, headers, body }: EgressAnswer
 }
 
 /** `_halt`, `_html` and `_raw` of seed 002, taken out of a JSON object. `_halt` is a status, or `{status, message}`. */
-export function withDirectives(route: Route, value: unknown): Outcome {
+function withDirectives(route: Route, value: unknown): Outcome {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return { ok: true, result: value };
   if (!('_halt' in value || '_html' in value || '_raw' in value)) return { ok: true, result: value };
   const { _halt: halt, _html: html, _raw: raw, ...result } = value as Record<string, unknown>;

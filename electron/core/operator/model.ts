@@ -16,6 +16,10 @@ export interface Model {
   /** One row of `stride` columns a feature; a cell is `weights * scales[feature]`, in natural units of log-odds. */
   weights: Int8Array;
   scales: Float32Array;
+  /** Slope and constant from the odds of the first route to the odds that it is right. */
+  trust: Float64Array;
+  /** Weight of a rival of score 0 that stands for everything unknown; 0 where the odds have been checked by trials. */
+  rival: number;
   /** Weights of the evidence that a text belongs to some route, the last one constant. */
   head: Float64Array;
   /** Below this much evidence (log-odds) the operator abstains. */
@@ -29,15 +33,17 @@ export interface Model {
 }
 
 /** What speaks for a text belonging to some route, in this order; the same in training and in use. */
-export const EVIDENCE = ['best', 'lead', 'odds', 'knownWords', 'knownPairs', 'knownGroups', 'nearest', 'brief'] as const;
+export const EVIDENCE = ['best', 'lead', 'odds', 'knownWords', 'knownPairs', 'knownGroups', 'nearest'] as const;
 export type Evidence = Float64Array;
+/** Place of the log-odds of the first route against all others. */
+export const ODDS = 2;
 
-/** Used where there are too few routes and examples to learn it. */
-export const STANDARD_HEAD = Float64Array.from([0.1, 0.1, 0.3, 2, 0, 1, 4, 0, -2.5]);
+/** What the head usually comes to; used, or leant towards, where there is too little to learn it from. */
+export const STANDARD_HEAD = Float64Array.of(0.1, 0.05, 0.25, 0.7, 1.5, 1.2, 2.5, -4);
 
 export function evidenceOf(
   into: Evidence,
-  scores: { first: number; second: number; rest: number; words: number; pairs: number; groups: number; near: number; count: number },
+  scores: { first: number; second: number; rest: number; words: number; pairs: number; groups: number; near: number },
 ): void {
   into[0] = scores.first;
   into[1] = Math.min(scores.first - scores.second, 10);
@@ -46,13 +52,16 @@ export function evidenceOf(
   into[4] = scores.pairs;
   into[5] = scores.groups;
   into[6] = scores.near;
-  into[7] = 1 / (1 + scores.count);
 }
 
 export function dot(head: Float64Array, evidence: Evidence): number {
   let sum = head[evidence.length] as number;
   for (let i = 0; i < evidence.length; i++) sum += (head[i] as number) * (evidence[i] as number);
   return sum;
+}
+
+function logistic(x: number): number {
+  return 1 / (1 + Math.exp(-x));
 }
 
 export interface Classified {
@@ -169,14 +178,12 @@ export function createClassifier(model: Model): Classifier {
       }
       const first = probability[0] as number;
       const second = kept > 1 ? (probability[1] as number) : -10;
-      let rest = 0;
+      let rest = model.rival * Math.exp(-first);
       for (let k = 0; k < routes; k++) {
         const difference = (sums[k] as number) - first;
         if (difference > -12 && k !== top[0]) rest += Math.exp(difference);
       }
-      const mass = 1 + rest;
-      for (let i = 0; i < kept; i++) probability[i] = Math.exp((probability[i] as number) - first) / mass;
-
+      const odds = -Math.log(rest + 1e-9);
       // The nearest example of the first route.
       const route = top[0] as number;
       answer.example = -1;
@@ -199,14 +206,21 @@ export function createClassifier(model: Model): Classifier {
       evidenceOf(evidence, {
         first,
         second,
-        rest: first + Math.log(rest + 1e-9),
+        rest: first - odds,
         words: share(known, unknown, WORD),
         pairs: share(known, unknown, PAIR),
         groups: share(known, unknown, GROUP),
         near: answer.near,
-        count: reader.wordCount,
       });
       answer.outlook = count === 0 ? -10 : dot(model.head, evidence) - model.threshold;
+
+      let sure = logistic((model.trust[0] as number) * Math.min(odds, 10) + (model.trust[1] as number));
+      // Odds that no trial has checked are worth no more than the evidence for there being a route at all.
+      if (model.rival > 0) sure = Math.min(sure, logistic(answer.outlook));
+      // What the first route leaves is shared in proportion.
+      const left = (1 - sure) / (rest + 1e-9);
+      for (let i = 1; i < kept; i++) probability[i] = Math.min(sure, Math.exp((probability[i] as number) - first) * left);
+      probability[0] = sure;
       return answer;
     },
     words(route) {

@@ -7,7 +7,7 @@
  */
 import { createReader, GROUP, PAIR, WORD } from './features.ts';
 import { createKernel } from './kernel.ts';
-import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, STANDARD_HEAD, share } from './model.ts';
+import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, ODDS, STANDARD_HEAD, share } from './model.ts';
 
 export interface TrainOptions {
   seed: number;
@@ -26,7 +26,7 @@ export interface Tuning {
   loss: number;
 }
 
-const TUNING: Tuning = { cost: 0.5, svmEpochs: 8, softmaxEpochs: 6, rate: 3, trials: 2, power: 0.6, loss: 0.011 };
+const TUNING: Tuning = { cost: 0.5, svmEpochs: 5, softmaxEpochs: 4, rate: 4, trials: 2, power: 0.6, loss: 0.011 };
 
 /** Learns from `examples[r]`, the texts of route r. The same examples and seed give the same model. */
 export function train(examples: readonly (readonly string[])[], options: TrainOptions): Model {
@@ -34,9 +34,9 @@ export function train(examples: readonly (readonly string[])[], options: TrainOp
   const random = createRandom(options.seed);
   const corpus = readCorpus(examples);
   const all = Array.from({ length: corpus.size }, (_, i) => i);
-  const { scale, head, threshold } = judge(corpus, examples.length, tuning, random);
+  const judgement = judge(corpus, examples.length, tuning, random);
   const final = fit(corpus, all, examples.length, tuning, random);
-  return finish(corpus, final, { scale, head, threshold });
+  return finish(corpus, final, judgement);
 }
 
 // --- the corpus -----------------------------------------------------------------------------------------------------
@@ -218,6 +218,10 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
   };
 
   const svmAt = kernel.reserve(features * stride * 4);
+  const svm = new Float32Array(kernel.buffer, svmAt, features * stride);
+  // A few columns are moved one by one, many with the kernel.
+  const MOVED_LIMIT = 6;
+  const movedAt = new Int32Array(MOVED_LIMIT);
   const alphas = new Float32Array(members.length * routes);
   const diagonal = 1 / (2 * tuning.cost);
   for (let epoch = 0; epoch < tuning.svmEpochs; epoch++) {
@@ -227,24 +231,32 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
       gather(i, svmAt);
       const label = labels[i] as number;
       const base = i * routes;
-      let moved = false;
+      let moved = 0;
       for (let k = 0; k < routes; k++) {
         const alpha = alphas[base + k] as number;
         const sign = k === label ? 1 : -1;
         const slope = sign * (sums[k] as number) - 1 + diagonal * alpha;
-        let step = 0;
-        if (alpha > 0 || slope < 0) {
-          const next = Math.max(0, alpha - slope / (2 + diagonal));
-          step = next - alpha;
-          if (step < 1e-3 && step > -1e-3) step = 0;
-          else {
-            alphas[base + k] = next;
-            moved = true;
+        sums[k] = 0;
+        if (alpha === 0 && slope >= 0) continue;
+        const next = Math.max(0, alpha - slope / (2 + diagonal));
+        const step = next - alpha;
+        if (step < 2e-3 && step > -2e-3) continue;
+        alphas[base + k] = next;
+        sums[k] = step * sign;
+        if (moved < MOVED_LIMIT) movedAt[moved] = k;
+        moved += 1;
+      }
+      if (moved > MOVED_LIMIT) scatter(i, svmAt);
+      else if (moved > 0) {
+        for (let j = offsets[i] as number; j < (offsets[i + 1] as number); j++) {
+          const cell = (ids[j] as number) * stride;
+          const value = values[j] as number;
+          for (let m = 0; m < moved; m++) {
+            const k = movedAt[m] as number;
+            svm[cell + k] = (svm[cell + k] as number) + value * (sums[k] as number);
           }
         }
-        sums[k] = step * sign;
       }
-      if (moved) scatter(i, svmAt);
     }
   }
 
@@ -265,7 +277,7 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
         let mass = 0;
         for (let k = 0; k < routes; k++) {
           const difference = (sums[k] as number) - top;
-          const value = difference < -12 ? 0 : Math.exp(difference);
+          const value = difference < -10 ? 0 : exp(difference);
           sums[k] = value;
           mass += value;
         }
@@ -279,7 +291,6 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
     softmax = new Float32Array(kernel.buffer, softmaxAt, features * stride);
   }
 
-  const svm = new Float32Array(kernel.buffer, svmAt, features * stride);
   const lookIdsAt = kernel.reserve(LOOK_LIMIT * 4);
   const lookValuesAt = kernel.reserve(LOOK_LIMIT * 4);
   const lookIds = new Int32Array(kernel.buffer, lookIdsAt, LOOK_LIMIT);
@@ -351,11 +362,14 @@ const LOOK_LIMIT = 2_056;
 interface Judgement {
   /** Factors of the two scores in the sum; the sum is in log-odds. */
   scale: [svm: number, softmax: number];
+  /** Slope and constant from the odds of the first route to the odds that it is right. */
+  trust: Float64Array;
+  rival: number;
   head: Float64Array;
   threshold: number;
 }
 
-const STANDARD: Judgement = { scale: [3, 0.6], head: STANDARD_HEAD, threshold: 0 };
+const STANDARD: Judgement = { scale: [3, 0.6], trust: Float64Array.of(1, 0), rival: 1, head: STANDARD_HEAD, threshold: 0 };
 /** Scores kept of each trial text: the others never matter. */
 const KEPT = 24;
 
@@ -366,7 +380,6 @@ interface Trial {
   softmax: Float32Array;
   near: Float32Array;
   shares: [number, number, number];
-  count: number;
 }
 
 function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => number): Judgement {
@@ -377,41 +390,56 @@ function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => num
     Array.from({ length: routes }, (_, r) => r),
     random,
   );
-  const trials = corpus.size * routes > 500_000 ? tuning.trials : 5;
-  const perTrial = Math.floor(routes / Math.max(trials, 6));
+  // Much data needs few trials; with little, every example and every route is left out.
+  const trials = corpus.size * routes > 500_000 ? tuning.trials : 10;
+  const perTrial = Math.floor(routes / 6);
+  const part = trials < 10 ? 5 : 10;
+  const best = new Float64Array(KEPT);
+  const bestAt = new Int32Array(KEPT);
   const inside: Trial[] = [];
   const outside: Trial[] = [];
   for (let t = 0; t < trials; t++) {
-    const absent = new Set(routeOrder.slice(t * perTrial, (t + 1) * perTrial));
+    const absent = new Set(Array.from({ length: perTrial }, (_, i) => routeOrder[(t * perTrial + i) % routes] as number));
+    const away = Uint8Array.from({ length: routes }, (_, r) => (absent.has(r) ? 1 : 0));
     const members: number[] = [];
     const left: number[] = [];
     for (const [route, examples] of byRoute.entries()) {
       if (absent.has(route)) left.push(...examples.slice(0, 40));
-      else for (const [i, example] of examples.entries()) (examples.length > 1 && i % 5 === (t + route) % 5 ? left : members).push(example);
+      else
+        for (const [i, example] of examples.entries())
+          (examples.length > 1 && i % part === (t + route) % part ? left : members).push(example);
     }
     const model = fit(corpus, members, routes, tuning, random);
     for (const example of left) {
       const route = corpus.routeOf[example] as number;
       const seen = model.look(example);
-      const order = Array.from({ length: routes }, (_, k) => k);
-      const sum = order.map((k) => STANDARD.scale[0] * (seen.svm[k] as number) + STANDARD.scale[1] * (seen.softmax?.[k] ?? 0));
-      const kept = order
-        .filter((k) => !absent.has(k))
-        .sort((a, b) => (sum[b] as number) - (sum[a] as number))
-        .slice(0, KEPT);
+      let filled = 0;
+      for (let k = 0; k < routes; k++) {
+        if (away[k] === 1) continue;
+        const sum = STANDARD.scale[0] * (seen.svm[k] as number) + STANDARD.scale[1] * (seen.softmax?.[k] ?? 0);
+        if (filled === KEPT && sum <= (best[KEPT - 1] as number)) continue;
+        let place = filled < KEPT ? filled++ : KEPT - 1;
+        for (; place > 0 && sum > (best[place - 1] as number); place--) {
+          best[place] = best[place - 1] as number;
+          bestAt[place] = bestAt[place - 1] as number;
+        }
+        best[place] = sum;
+        bestAt[place] = k;
+      }
+      const kept = Array.from(bestAt.subarray(0, filled));
       (absent.has(route) ? outside : inside).push({
         truth: absent.has(route) ? -2 : kept.indexOf(route),
         svm: Float32Array.from(kept, (k) => seen.svm[k] as number),
         softmax: Float32Array.from(kept, (k) => seen.softmax?.[k] ?? 0),
-        near: Float32Array.from(kept.slice(0, 3), (k) => seen.near(k)),
+        near: Float32Array.from(kept.slice(0, 2), (k) => seen.near(k)),
         shares: [share(seen.known, seen.unknown, WORD), share(seen.known, seen.unknown, PAIR), share(seen.known, seen.unknown, GROUP)],
-        count: 5,
       });
     }
   }
   if (inside.length < 30) return STANDARD;
   const scale = fitScale(inside);
-  if (outside.length < 30) return { ...STANDARD, scale };
+  const trust = fitTrust(inside, scale, 1 - 1 / part);
+  if (outside.length < 30) return { ...STANDARD, scale, trust, rival: 0 };
   const rows: Evidence[] = [];
   const labels: number[] = [];
   const right: boolean[] = [];
@@ -425,8 +453,10 @@ function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => num
   const outlooks: number[] = [];
   for (const [i, row] of rows.entries()) if (right[i]) outlooks.push(dot(head, row));
   outlooks.sort((a, b) => a - b);
-  const threshold = outlooks[Math.min(outlooks.length - 1, Math.floor(tuning.loss * inside.length))] as number;
-  return { scale, head, threshold };
+  // With few trials the lowest outlooks are accidents, so more of them are given up.
+  const lost = tuning.loss * inside.length + (inside.length < 500 ? 0.02 * inside.length + 1 : 0);
+  const threshold = outlooks[Math.min(outlooks.length - 1, Math.floor(lost))] ?? 0;
+  return { scale, trust, rival: 0, head, threshold };
 }
 
 function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Evidence; first: number } {
@@ -451,7 +481,6 @@ function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Ev
     pairs,
     groups,
     near: trial.near[first] ?? 0,
-    count: trial.count,
   });
   return { evidence, first };
 }
@@ -509,31 +538,87 @@ function fitScale(trials: Trial[]): [number, number] {
   return [a, b];
 }
 
-/** Logistic regression by gradient descent on standardised evidence, both sides weighted alike. */
+/** How far the odds can be taken at their word: logistic regression of being right on them, drawn to slope 1 and constant 0. */
+function fitTrust(trials: Trial[], scale: [number, number], seen: number): Float64Array {
+  const points = trials.map((trial) => {
+    const { evidence, first } = evidenceOfTrial(trial, scale);
+    return { odds: evidence[ODDS] as number, right: first === trial.truth ? 1 : 0 };
+  });
+  let slope = 1;
+  let constant = 0;
+  for (let round = 0; round < 12; round++) {
+    let gs = 2 * (slope - 1);
+    let gc = 2 * constant;
+    let hss = 2;
+    let hcc = 2;
+    let hsc = 0;
+    for (const { odds, right } of points) {
+      const p = 1 / (1 + Math.exp(-slope * odds - constant));
+      const curve = p * (1 - p);
+      gs += (p - right) * odds;
+      gc += p - right;
+      hss += curve * odds * odds;
+      hcc += curve;
+      hsc += curve * odds;
+    }
+    const determinant = hss * hcc - hsc * hsc;
+    slope = Math.max(0.1, slope - (hcc * gs - hsc * gc) / determinant);
+    constant -= (hss * gc - hsc * gs) / determinant;
+  }
+  // Trials saw `seen` of the examples; the final model sees all and errs less.
+  const errors = () => points.reduce((sum, { odds }) => sum + 1 / (1 + Math.exp(slope * odds + constant)), 0);
+  const goal = errors() * seen ** LEARNING;
+  for (let round = 0; round < 20 && errors() > goal; round++) constant += 0.05;
+  return Float64Array.of(slope, constant);
+}
+
+/** Error falls with about this power of the number of examples. */
+const LEARNING = 0.4;
+
+/** Logistic regression by Newton's method on standardised evidence, both sides weighted alike. */
 function fitHead(rows: Evidence[], labels: number[]): Float64Array {
   const size = EVIDENCE.length;
-  const mean = new Float64Array(size);
-  const spread = new Float64Array(size);
-  for (const row of rows) for (let j = 0; j < size; j++) mean[j] = (mean[j] as number) + (row[j] as number) / rows.length;
-  for (const row of rows)
-    for (let j = 0; j < size; j++) spread[j] = (spread[j] as number) + ((row[j] as number) - (mean[j] as number)) ** 2 / rows.length;
-  for (let j = 0; j < size; j++) spread[j] = Math.sqrt(spread[j] as number) + 1e-3;
+  const mean = new Float64Array(size + 1);
+  const spread = new Float64Array(size + 1).fill(1);
+  for (let j = 0; j < size; j++) {
+    for (const row of rows) mean[j] = (mean[j] as number) + (row[j] as number) / rows.length;
+    let square = 0;
+    for (const row of rows) square += ((row[j] as number) - (mean[j] as number)) ** 2 / rows.length;
+    spread[j] = Math.sqrt(square) + 1e-3;
+  }
   const positives = labels.reduce((sum, label) => sum + label, 0);
+  // Drawn to the standard head, the more the fewer the rows.
+  const standard = Float64Array.from({ length: size }, (_, j) => (STANDARD_HEAD[j] as number) * (spread[j] as number));
+  const pull = 0.002 + 0.5 / Math.min(positives, rows.length - positives);
   const weights = new Float64Array(size + 1);
-  const slope = new Float64Array(size + 1);
-  for (let round = 0; round < 300; round++) {
-    for (let j = 0; j < size; j++) slope[j] = 0.002 * (weights[j] as number);
-    slope[size] = 0;
+  weights.set(standard);
+  const x = new Float64Array(size + 1).fill(1);
+  const width = size + 2;
+  for (let round = 0; round < 8; round++) {
+    // The normal equations, the slope in the last column.
+    const system = new Float64Array((size + 1) * width);
+    for (let j = 0; j < size; j++) {
+      system[j * width + j] = pull;
+      system[j * width + size + 1] = pull * ((weights[j] as number) - (standard[j] as number));
+    }
     for (const [i, row] of rows.entries()) {
       let sum = weights[size] as number;
-      for (let j = 0; j < size; j++) sum += ((weights[j] as number) * ((row[j] as number) - (mean[j] as number))) / (spread[j] as number);
+      for (let j = 0; j < size; j++) {
+        x[j] = ((row[j] as number) - (mean[j] as number)) / (spread[j] as number);
+        sum += (weights[j] as number) * (x[j] as number);
+      }
       const label = labels[i] as number;
-      const error = (1 / (1 + Math.exp(-sum)) - label) * (label === 1 ? 0.5 / positives : 0.5 / (rows.length - positives));
-      for (let j = 0; j < size; j++)
-        slope[j] = (slope[j] as number) + (error * ((row[j] as number) - (mean[j] as number))) / (spread[j] as number);
-      slope[size] = (slope[size] as number) + error;
+      const share = label === 1 ? 0.5 / positives : 0.5 / (rows.length - positives);
+      const p = 1 / (1 + Math.exp(-sum));
+      const curve = share * Math.max(p * (1 - p), 1e-4);
+      for (let j = 0; j <= size; j++) {
+        const at = j * width;
+        for (let l = 0; l <= size; l++) system[at + l] = (system[at + l] as number) + curve * (x[j] as number) * (x[l] as number);
+        system[at + size + 1] = (system[at + size + 1] as number) + share * (p - label) * (x[j] as number);
+      }
     }
-    for (let j = 0; j <= size; j++) weights[j] = (weights[j] as number) - 1 * (slope[j] as number);
+    const step = solve(system, size + 1);
+    for (let j = 0; j <= size; j++) weights[j] = (weights[j] as number) - (step[j] as number);
   }
   const head = new Float64Array(size + 1);
   let constant = weights[size] as number;
@@ -543,6 +628,22 @@ function fitHead(rows: Evidence[], labels: number[]): Float64Array {
   }
   head[size] = constant;
   return head;
+}
+
+/** Solves a system of linear equations, one row each with the right side last, by elimination; the matrix is positive definite. */
+function solve(system: Float64Array, size: number): Float64Array {
+  const width = size + 1;
+  for (let i = 0; i < size; i++) {
+    const pivot = (system[i * width + i] as number) + 1e-9;
+    for (let r = 0; r < size; r++) {
+      if (r === i) continue;
+      const factor = (system[r * width + i] as number) / pivot;
+      if (factor === 0) continue;
+      for (let c = i; c < width; c++)
+        system[r * width + c] = (system[r * width + c] as number) - factor * (system[i * width + c] as number);
+    }
+  }
+  return Float64Array.from({ length: size }, (_, i) => (system[i * width + size] as number) / ((system[i * width + i] as number) + 1e-9));
 }
 
 // --- the model as it is used ----------------------------------------------------------------------------------------
@@ -605,6 +706,8 @@ function finish(corpus: Corpus, model: Fit, judgement: Judgement): Model {
     idfUnknown: model.idfUnknown,
     weights,
     scales,
+    trust: judgement.trust,
+    rival: judgement.rival,
     head: judgement.head,
     threshold: judgement.threshold,
     routeStart,
@@ -612,6 +715,16 @@ function finish(corpus: Corpus, model: Fit, judgement: Judgement): Model {
     exampleIds: exampleIds.slice(0, at),
     exampleNorm,
   };
+}
+
+const POWERS = Float64Array.from({ length: 32 }, (_, k) => 2 ** -k);
+
+/** e^x for -20 < x <= 0, right to four digits. */
+function exp(x: number): number {
+  const t = x * -Math.LOG2E;
+  const k = t | 0;
+  const f = k - t;
+  return (1 + f * (Math.LN2 + f * (0.2402265 + f * (0.0555041 + f * 0.0096181)))) * (POWERS[k] as number);
 }
 
 /** Mulberry32: a small generator of numbers from 0 to 1 that a seed decides. */

@@ -3,10 +3,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { type Call, type Operation, operations } from '../../shared/contract.ts';
-import { catalogue, httpStatus, Refusal, refuse, toProblem, toWire, type WireError } from '../../shared/errors.ts';
+import { type Ask, type Call, type Operation, operations } from '../../shared/contract.ts';
+import { Refusal, refuse, toProblem, toWire, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Door, Principal } from '../../shared/model.ts';
 import type { Core } from '../core/core.ts';
+import { commonHeaders, fail, json, page, problemType, rawAnswer, retryAfter, serviceHeaders, wantsPage, write } from './answer.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { invalidInput, parseJson } from './input.ts';
 import { DispatchBody, openApi, schemaOf } from './openapi.ts';
@@ -37,10 +38,6 @@ export interface HttpDoorOptions {
 const maxBodyBytes = 1_048_576;
 const maxRegistryBytes = 16 * 1_048_576;
 const maxHeaderBytes = 16_384;
-/** Time for the reader of a long answer to move, in ms. */
-const readerMs = 10_000;
-/** Time a client that is still sending has to notice that it was refused, in ms. */
-const lingerMs = 1000;
 
 /**
  * Opens the door. Throws `Refusal` port_taken when the port cannot be bound, usage when `host` is not loopback.
@@ -53,6 +50,8 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   const assets = loadAssets(options.rendererFolder ?? fileURLToPath(new URL('../../dist/renderer', import.meta.url)));
   let gate: Gate;
   let url = '';
+  let bound = 0;
+  let closeSockets = () => {};
   let closing = false;
 
   const app = Fastify({
@@ -119,10 +118,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     }
   });
   app.setErrorHandler((error, request, reply) => {
-    const wire = error instanceof Refusal ? error.wire : frameworkError(error as { code?: string; statusCode?: number });
-    if (wire.code === 'internal')
-      console.error(JSON.stringify({ level: 'error', at: Date.now(), message: String((error as Error).stack) }));
-    turnAway(request.raw, reply.raw, wire);
+    turnAway(request.raw, reply.raw, frameworkError(error as { code?: string; statusCode?: number }) ?? foreseen(error));
   });
 
   // --- routes ------------------------------------------------------------------------------------------------------------
@@ -162,7 +158,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     if (wantsPage(request.raw)) return signInPage(reply.raw);
     turnAway(request.raw, reply.raw, unauthenticated('This code was used already or is too old.'));
   });
-  mountAssets(app, assets, () => port_());
+  mountAssets(app, assets, () => bound);
 
   // --- listening -----------------------------------------------------------------------------------------------------------
 
@@ -181,7 +177,21 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     const admission = gate.admit(request);
     return admission.ok && admission.credential !== null;
   };
-  const port_ = () => (server.address() as AddressInfo).port;
+  // Before the first connection is taken, not when `listen` comes back.
+  server.on('listening', () => {
+    bound = (server.address() as AddressInfo).port;
+    url = host === '::1' ? `http://[::1]:${bound}` : `http://127.0.0.1:${bound}`;
+    gate = createGate(core, bound, Date.now);
+    const ws = createWsDoor({ core, gate, authMs, beatMs });
+    closeSockets = () => ws.close();
+    server.on('upgrade', (request, socket, head) => {
+      socket.on('error', () => socket.destroy());
+      ws.upgrade(request, socket, head, (error) => {
+        core.reject({ door: 'ws', error, detail: recordOf(request) });
+        socket.end(rawAnswer(error));
+      });
+    });
+  });
 
   try {
     await app.listen({ port, host });
@@ -193,18 +203,6 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
       refuse('port_taken', `Port ${port} ${why}.`, { hint: 'Stop that program or choose another port with --port; 0 takes any.' }),
     );
   }
-  const bound = port_();
-  gate = createGate(core, bound, Date.now);
-  url = host === '::1' ? `http://[::1]:${bound}` : `http://127.0.0.1:${bound}`;
-
-  const ws = createWsDoor({ core, gate, authMs, beatMs });
-  server.on('upgrade', (request, socket, head) => {
-    socket.on('error', () => socket.destroy());
-    ws.upgrade(request, socket, head, (error) => {
-      core.reject({ door: 'ws', error, detail: recordOf(request) });
-      socket.end(rawAnswer(error));
-    });
-  });
   core.setUrl(url);
 
   return {
@@ -213,7 +211,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     openUrl: () => `${url}/session/${gate.issueCode(core.owner.secret)}`,
     async [Symbol.asyncDispose]() {
       closing = true;
-      ws.close();
+      closeSockets();
       const patience = setTimeout(() => server.closeAllConnections(), 1500);
       await app.close();
       clearTimeout(patience);
@@ -246,9 +244,9 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
       const given = takesQuery ? coerce(query, fields) : asParams(request.body);
       const params = { ...given, ...(request.params as object) };
       core
-        .dispatch({ route: operation.name, params, confirm, ...context(request, 'http') })
+        .dispatch({ route: operation.name, params, confirm, ...context(request, 'http', path) })
         .then(({ error, result }) => (error ? fail(raw, error) : json(raw, 200, JSON.stringify(result ?? null))))
-        .catch((caught) => fail(raw, toWire(caught)));
+        .catch((caught) => fail(raw, foreseen(caught)));
     },
   });
 }
@@ -261,35 +259,45 @@ function mountDispatch(app: FastifyInstance, core: Core, turnAway: TurnAway): vo
     core
       .dispatch(call)
       .then((crossing) => answerCrossing(raw, crossing, request.headers.accept))
-      .catch((caught) => fail(raw, toWire(caught)));
+      .catch((caught) => fail(raw, foreseen(caught)));
   };
 
   app.post('/dispatch', (request, reply) => {
     const parsed = DispatchBody.safeParse(request.body ?? {});
     if (!parsed.success) return turnAway(request.raw, reply.raw, invalidInput(parsed.error, 'The body'));
     const { query, ...ask } = parsed.data;
-    run(request, reply, { ...ask, text: query, ...context(request, 'http') });
+    run(request, reply, { ...ask, text: query, ...context(request, 'http', '/dispatch') });
   });
   app.post<{ Params: { org: string; service: string } }>('/dispatch/:org/:service', (request, reply) => {
     const { org, service } = request.params;
     const confirm = takeConfirm({ ...(request.query as Record<string, unknown>) });
-    run(request, reply, { route: `${org}.${service}`, params: asParams(request.body), confirm, ...context(request, 'http') });
+    run(request, reply, {
+      route: `${org}.${service}`,
+      params: asParams(request.body),
+      confirm,
+      ...context(request, 'http', '/dispatch/{org}/{service}'),
+    });
   });
   app.post<{ Params: { event: string } }>('/hooks/:event', (request, reply) =>
-    run(request, reply, { text: `webhook:${request.params.event}`, params: asParams(request.body), ...context(request, 'webhook') }),
+    run(request, reply, {
+      text: `webhook:${request.params.event}`,
+      params: asParams(request.body),
+      ...context(request, 'webhook', '/hooks/{event}'),
+    }),
   );
 }
 
 /** What every call takes from its request besides what it asks. The credential stays here. */
-function context(request: FastifyRequest, door: Door): Pick<Call, 'door' | 'principal' | 'traceparent' | 'path' | 'headers'> {
+function context(request: FastifyRequest, door: Door, path: string): Omit<Call, keyof Ask> & Pick<Ask, 'traceparent'> {
   const { authorization: _a, cookie: _c, ...headers } = request.headers as Record<string, string>;
-  return {
-    door,
-    principal: request.principal as Principal,
-    traceparent: headers.traceparent,
-    path: request.routeOptions.url ?? '',
-    headers,
-  };
+  return { door, principal: request.principal as Principal, traceparent: headers.traceparent, path, query: words(request.query), headers };
+}
+
+/** A query string as words; of a name that is there twice the last. */
+function words(query: unknown): Record<string, string> {
+  const given = query as Record<string, string | string[]>;
+  for (const name in given) if (typeof given[name] !== 'string') given[name] = given[name]?.at(-1) ?? '';
+  return given as Record<string, string>;
 }
 
 /** A body as params; what is not an object goes in as `body`. */
@@ -346,7 +354,7 @@ function answerCrossing(response: ServerResponse, crossing: Crossing, accept: st
     write(response, 200, headers, body, serviceHeaders);
     return;
   }
-  json(response, 200, JSON.stringify(crossing));
+  json(response, 200, textOf(crossing));
 }
 
 // --- the renderer ------------------------------------------------------------------------------------------------------------
@@ -371,102 +379,22 @@ function mountAssets(app: FastifyInstance, assets: Map<string, Asset>, port: () 
   }
 }
 
-/** A person in a browser gets a page instead of JSON. */
-function wantsPage(request: IncomingMessage): boolean {
-  return request.headers.accept?.includes('text/html') === true;
-}
-
 function signInPage(response: ServerResponse): void {
   const how =
     'Run <code>npm start</code>; it opens this page with a code that works once. If you have just done so, <a href="/">go on</a>.';
   page(response, 401, 'This browser is not signed in', how);
 }
 
-function page(response: ServerResponse, status: number, title: string, sentence: string): void {
-  const html = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Dispatcher</title><h1>${title}</h1><p>${sentence}</p></html>`;
-  write(response, status, ['Content-Type', 'text/html; charset=utf-8', 'Cache-Control', 'no-store'], html);
-}
-
-// --- answers -----------------------------------------------------------------------------------------------------------------
-
-const commonHeaders = [
-  'X-Content-Type-Options',
-  'nosniff',
-  'Cross-Origin-Resource-Policy',
-  'same-origin',
-  'Cross-Origin-Opener-Policy',
-  'same-origin',
-  'Referrer-Policy',
-  'no-referrer',
-];
-const locked = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-const apiHeaders = ['Content-Security-Policy', locked, ...commonHeaders];
-const serviceHeaders = ['Content-Security-Policy', `${locked}; sandbox`, 'Cache-Control', 'no-store', ...commonHeaders];
-const jsonType = ['Content-Type', 'application/json; charset=utf-8', 'Cache-Control', 'no-store'];
-const problemType = ['Content-Type', 'application/problem+json; charset=utf-8', 'Cache-Control', 'no-store'];
-
-function json(response: ServerResponse, status: number, body: string): void {
-  write(response, status, jsonType, body);
-}
-
-function fail(response: ServerResponse, error: WireError, more: string[] = []): void {
-  const problem = toProblem(error);
-  write(response, problem.status, retryAfter(error, [...problemType, ...more]), JSON.stringify(problem));
-}
-
-function retryAfter(error: WireError, headers: string[]): string[] {
-  if (error.code === 'unauthenticated') return [...headers, 'WWW-Authenticate', 'Bearer'];
-  return error.retryAfterMs === undefined
-    ? headers
-    : [...headers, 'Retry-After', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)))];
-}
-
-/** Every answer leaves through here, so that every answer has the headers. */
-function write(response: ServerResponse, status: number, headers: string[], body: string | Buffer, policy: string[] = apiHeaders): void {
-  if (response.headersSent || response.destroyed) return;
-  const length = Buffer.byteLength(body);
-  const all = [...headers, ...policy, 'Content-Length', String(length)];
-  const { req: request, socket } = response;
-  if (socket && !request.complete && hasBody(request)) {
-    // The rest of the body is not wanted; the client gets a moment to read why before the connection is cut.
-    all.push('Connection', 'close');
-    socket.destroySoon = () => {
-      socket.end();
-      request.resume();
-      setTimeout(() => socket.destroy(), lingerMs).unref();
-    };
-  }
-  if (socket && length > 65_536) {
-    socket.setTimeout(readerMs, () => socket.destroy());
-    response.once('finish', () => socket.setTimeout(0));
-  }
-  response.writeHead(status, all);
-  response.end(body);
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0');
-}
-
-/** An answer to a socket that never became a request. */
-function rawAnswer(error: WireError): string {
-  const body = JSON.stringify(toProblem(error));
-  const headers = retryAfter(error, [
-    ...problemType,
-    ...apiHeaders,
-    'Content-Length',
-    String(Buffer.byteLength(body)),
-    'Connection',
-    'close',
-  ]);
-  let text = `HTTP/1.1 ${httpStatus(error)} ${catalogue[error.code].title}\r\n`;
-  for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  return `${text}\r\n${body}`;
-}
-
 // --- what went wrong before us -------------------------------------------------------------------------------------------------
 
-function frameworkError({ code, statusCode }: { code?: string; statusCode?: number }): WireError {
+/** What was caught, for the caller; a bug goes to the log with its stack. */
+function foreseen(caught: unknown): WireError {
+  if (!(caught instanceof Refusal))
+    console.error(JSON.stringify({ level: 'error', at: Date.now(), message: caught instanceof Error ? caught.stack : String(caught) }));
+  return toWire(caught);
+}
+
+function frameworkError({ code, statusCode }: { code?: string; statusCode?: number }): WireError | null {
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return refuse('input_too_large', 'The body is too large.', { hint: 'Send at most 1 MiB (16 MiB for the registry).' });
@@ -475,7 +403,7 @@ function frameworkError({ code, statusCode }: { code?: string; statusCode?: numb
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return refuse('input_invalid', 'The request cannot be read.', { hint: 'Check its length and encoding.' });
-  return toWire(null);
+  return null;
 }
 
 function protocolError({ code }: { code?: string }, requestMs: number): WireError {

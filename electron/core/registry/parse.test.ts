@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { checkPattern } from '../operator/rules.ts';
 import { checkEndpoint } from './endpoint.ts';
-import { parseRegistry, plainWords } from './parse.ts';
+import { parseRegistry, surelyGood } from './parse.ts';
 import { registrySchema } from './shape.ts';
 
 const resources = join(import.meta.dirname, '../../../resources');
@@ -294,12 +294,21 @@ rules:
     assert.equal(({} as Record<string, unknown>).polluted, undefined);
   });
 
-  test('words that are taken for good patterns are good patterns', () => {
+  test('patterns that are taken for good without a closer look are good', () => {
+    const pieces = fc.constantFrom(...'ab7 @:_-?+*|()[]', '[a-z]', '[0-9]+', '\\d', '\\s', '\\w*', '(?:', '(a|b)', 'word', '[a-z0-9]');
+    let taken = 0;
     fc.assert(
-      fc.property(fc.stringMatching(/^[a-zA-Z0-9 |-]{1,90}$/), (pattern) => {
-        if (plainWords.test(pattern)) assert.equal(checkPattern(pattern), null);
+      fc.property(fc.array(pieces, { maxLength: 40 }), (parts) => {
+        const pattern = parts.join('');
+        if (!surelyGood.test(pattern)) return;
+        taken++;
+        assert.equal(checkPattern(pattern), null, pattern);
       }),
+      { numRuns: 20_000 },
     );
+    assert.ok(taken > 500, `${taken} were taken`);
+    for (const pattern of ['salesforce', 'keyword7s?|item [a-z]+ 7', '@ollama', 'sha(1|256)', '(?:a|b)+ \\d'])
+      assert.ok(surelyGood.test(pattern), pattern);
   });
 
   test('R08: addresses that are not called', () => {

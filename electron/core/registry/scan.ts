@@ -90,10 +90,7 @@ export function scan(source: string, resolve: (raw: string) => Scalar): Node | n
         toNextLine();
         if (column > mine || (column === mine && atDash())) value = block(depth + 1);
         else value = { kind: 'scalar', at, value: null };
-      } else {
-        value = inline(depth);
-        toNextLine();
-      }
+      } else value = valueOfLine(mine, depth);
       entries.push({ key: name, at, value });
       if (column > mine) throw notPlain;
     } while (column === mine && !atDash());
@@ -116,14 +113,67 @@ export function scan(source: string, resolve: (raw: string) => Scalar): Node | n
         if (atDash() || key.test(source)) {
           column = mine + pos - dash;
           items.push(block(depth + 1));
-        } else {
-          items.push(inline(depth));
-          toNextLine();
-        }
+        } else items.push(valueOfLine(mine, depth));
       }
       if (column > mine) throw notPlain;
     } while (column === mine && atDash());
     return node;
+  }
+
+  /** A value that starts in the line of its key or dash, which stands in column `mine`; then on to the next line. */
+  function valueOfLine(mine: number, depth: number): Node {
+    const char = source.charCodeAt(pos);
+    const text = char === 124 || char === 62 ? blockText(mine, char === 62) : null;
+    const value = text ?? inline(depth);
+    if (text) toContent();
+    else toNextLine();
+    return value;
+  }
+
+  /** A text after `|` or `>`, without an indentation indicator, leading blank lines or, when folded, lines further in than the rest. */
+  function blockText(mine: number, folded: boolean): Node {
+    pos++;
+    const strip = source.charCodeAt(pos) === 45;
+    if (strip) pos++;
+    if (source.charCodeAt(pos) === CR) pos++;
+    if (source.charCodeAt(pos) !== LF) throw notPlain;
+    const at = ++pos;
+    let indent = -1;
+    let blank = 0;
+    let value = '';
+    for (;;) {
+      const start = pos;
+      while (source.charCodeAt(pos) === SPACE) pos++;
+      const spaces = pos - start;
+      let stop = source.indexOf('\n', pos);
+      if (stop < 0) {
+        // The end of the text: a break after the last line would have been kept.
+        if (pos < end && spaces > mine) throw notPlain;
+        pos = start;
+        break;
+      }
+      const next = stop + 1;
+      if (source.charCodeAt(stop - 1) === CR) stop--;
+      if (pos >= stop) {
+        if (indent < 0 || spaces > indent) throw notPlain;
+        blank++;
+      } else {
+        if (indent < 0) {
+          if (spaces <= mine) throw notPlain;
+          indent = spaces;
+        } else if (spaces < indent) {
+          if (spaces > mine) throw notPlain;
+          pos = start;
+          break;
+        } else value += '\n'.repeat(folded && blank > 0 ? blank - 1 : blank) + (folded && blank === 0 ? ' ' : '\n');
+        if (folded && (spaces > indent || source.charCodeAt(pos) === 9)) throw notPlain;
+        value += source.slice(start + indent, stop);
+        blank = 0;
+      }
+      pos = next;
+    }
+    if (indent < 0) throw notPlain;
+    return { kind: 'scalar', at, value: strip ? value : `${value}\n` };
   }
 
   /** A value that ends in its line. */

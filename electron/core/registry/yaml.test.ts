@@ -109,7 +109,7 @@ describe('reading YAML', () => {
 
   test('a text with any character changed is read alike by both, or refused by both', () => {
     const text =
-      'orgs:\n  FND: # the business\n    name: "Foundation"\n    services:\n      crm: {endpoint: http://a:81/, egress: lan}\n  AI:\nrules:\n- pattern: \'a|b\'\n  org: FND\n  priority: 90\n';
+      'orgs:\n  FND: # the business\n    name: "Foundation"\n    description: |\n      one\n\n      two # no\n    status: >-\n      act\n\n\n      ive\n      x\n    services:\n      crm: {endpoint: http://a:81/, egress: lan}\n  AI:\nrules:\n- pattern: \'a|b\'\n  org: FND\n  priority: 90\n';
     fc.assert(
       fc.property(
         fc.nat(text.length),
@@ -144,6 +144,9 @@ describe('reading YAML', () => {
           '\t',
           '\r\n',
           '---\n',
+          '\n\n',
+          '|',
+          '>-',
         ),
         (at, cut, put) => {
           const changed = text.slice(0, at) + put + text.slice(at + cut);
@@ -211,7 +214,7 @@ describe('reading YAML', () => {
         'a: \ud800',
       ].map(faultOf),
       [
-        '2:1 A tab is used for indentation.',
+        '2:1 A tab is at the start of this line.',
         '2:4 There is a NUL character here.',
         '2:1 There is a U+00A0 here that only looks like a space.',
         '1:5 There is a U+00A0 here that only looks like a space.',

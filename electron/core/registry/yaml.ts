@@ -37,7 +37,7 @@ const unusual = /[\u0000-\u0009\u000b-\u001f\u007f-\u00a0\u1680\u2000-\u200b\u20
 // Control characters other than tab, line feed and carriage return; U+FEFF anywhere but at the start; unpaired surrogates.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
 const unprintable = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufeff\ufffe\uffff]|\r(?!\n)|[\u2028\u2029]|\p{Surrogate}/u;
-const tabbed = /^ *\t[ \t]*[^\s#]/m;
+const tabbed = /^ *\t/m;
 const falseSpace = /[\u00a0\u1680\u2000-\u200b\u202f\u205f\u2060\u3000]/;
 
 /**
@@ -78,7 +78,7 @@ function unfit(source: string): Fault | null {
   if (tab) {
     return {
       at: source.indexOf('\t', tab.index),
-      message: 'A tab is used for indentation.',
+      message: 'A tab is at the start of this line.',
       hint: 'Write two spaces instead of each tab.',
     };
   }

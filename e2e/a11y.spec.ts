@@ -40,7 +40,8 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.getByRole('dialog', { name: 'Search or run a command' }).waitFor();
       expect(await findings(page)).toEqual([]);
       await page.keyboard.press('Escape');
-      await page.getByRole('button', { name: 'Keys' }).click();
+      await page.keyboard.press('?');
+      await page.getByRole('dialog', { name: 'Keys' }).waitFor();
       expect(await findings(page)).toEqual([]);
       await page.keyboard.press('Escape');
       await openView(page, 'Routes');

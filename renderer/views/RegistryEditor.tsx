@@ -78,7 +78,7 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
           yaml(),
           syntaxHighlighting(colours),
           look,
-          EditorView.contentAttributes.of({ 'aria-label': 'Registry file' }),
+          EditorView.contentAttributes.of({ 'aria-label': 'Registry file', tabindex: '0' }),
           keymap.of([
             {
               key: 'Mod-s',

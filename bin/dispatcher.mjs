@@ -2,15 +2,15 @@
 // Plain JavaScript for any Node: the sources are TypeScript, which Node 24 reads by itself. An older Node hands over to the one in node_modules.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire, enableCompileCache } from 'node:module';
+import * as module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
-  enableCompileCache?.();
+  module.enableCompileCache();
   await import('../electron/cli.ts');
 } else {
-  const require = createRequire(import.meta.url);
+  const require = module.createRequire(import.meta.url);
   let node;
   try {
     const folder = join(dirname(require.resolve('node/package.json')), 'bin');

@@ -15,6 +15,8 @@ const { env, argv } = process;
 const terminal: Terminal = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr, historyFile: null };
 // A reader that went away (`| head`) ends the command; it is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : catalogue.internal.exit));
+// A log that nobody reads any more must not stop a server.
+process.stderr.on('error', () => {});
 
 try {
   process.exitCode = await main(parseCommand(argv.slice(2)));

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Readable, Writable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
-import type { Ask } from '../../shared/contract.ts';
+import { type Ask, operations } from '../../shared/contract.ts';
 import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Health, Job, RegistryProblem, RouteSummary, Step, VerifyReport } from '../../shared/model.ts';
 import type { Client } from '../../shared/port.ts';
@@ -250,9 +250,15 @@ const runners: Record<ClientCommand, Run> = {
     const { orgs, routes, registry } = await client.operate('OS.routes', flags.org ? { org: flags.org } : {});
     for (const problem of registry.problems) note(terminal, problemLine(problem, registry.file));
     if (registry.serving === 'previous') note(terminal, 'The registry above is not valid; the one before it still serves.');
-    if (flags.json) return printJson(terminal, { orgs, routes, registry });
-    const shown = flags.all ? routes : routes.filter((route) => route.kind !== 'operation');
-    const byOrg = Map.groupBy(shown, (route) => route.org);
+    const builtIn = flags.all && flags.org === undefined ? Object.values(operations) : [];
+    if (flags.json)
+      return printJson(terminal, {
+        orgs,
+        routes,
+        registry,
+        ...(flags.all && { builtIn: builtIn.map(({ name, summary, http }) => ({ name, summary, http })) }),
+      });
+    const byOrg = Map.groupBy(routes, (route) => route.org);
     const lines: string[] = [];
     for (const [code, services] of byOrg) {
       lines.push(`  [${code}] ${orgs.find((org) => org.code === code)?.name ?? 'built in'}`);
@@ -260,7 +266,9 @@ const runners: Record<ClientCommand, Run> = {
         lines.push(`    └─ ${route.service.padEnd(15)} [${tagOf(route)}] ${route.endpoint ?? route.description ?? route.kind}`);
       lines.push('');
     }
-    return print(terminal, [...lines, `Total: ${shown.length} routes across ${byOrg.size} orgs`]);
+    if (builtIn.length > 0)
+      lines.push('  Built in', ...builtIn.map(({ name, summary }) => `    └─ ${name.padEnd(22)} [os] ${summary}`), '');
+    return print(terminal, [...lines, `Total: ${routes.length} routes across ${byOrg.size} orgs`]);
   },
 
   async health({ flags }, { client, terminal }) {
@@ -420,7 +428,7 @@ const runners: Record<ClientCommand, Run> = {
       return print(terminal, [made.secret]);
     }
     if (action === 'revoke' && subject !== undefined) {
-      const gone = await confirmed((confirm) => client.operate('OS.tokens.revoke', { id: subject }, confirm), flags, context);
+      const gone = await client.operate('OS.tokens.revoke', { id: subject });
       return flags.json ? printJson(terminal, gone) : print(terminal, [`${gone.id} is worth nothing now`]);
     }
     throw misworded('token', action, ['list', 'create NAME', 'revoke ID']);
@@ -540,23 +548,31 @@ async function converse(flags: Flags, context: Context): Promise<number> {
     },
   });
   signal.addEventListener('abort', () => lines.close(), { once: true });
-  lines.setPrompt('  dispatch> ');
-  lines.prompt();
-  for await (const raw of lines) {
-    const line = raw.trim();
+  const typed = lines[Symbol.asyncIterator]();
+  // Lines that came through a pipe are still to be answered when the pipe has closed.
+  let open = true;
+  lines.on('close', () => {
+    open = false;
+  });
+  /** The next line, or null at the end. */
+  const read = async (prompt: string): Promise<string | null> => {
+    lines.setPrompt(prompt);
+    if (open) lines.prompt();
+    const { value, done } = await typed.next();
+    return done ? null : value.trim();
+  };
+  for (let line = await read('  dispatch> '); line !== null; line = await read('  dispatch> ')) {
     if (line === '/quit' || line === '/exit') break;
-    if (line !== '') {
-      if (terminal.historyFile !== null && history.at(-1) !== line) history.push(line);
-      const interrupt = new AbortController();
-      const stop = () => interrupt.abort();
-      lines.on('SIGINT', stop);
-      await say(line, flags, { client, terminal, signal: interrupt.signal }, (question) => lines.question(question)).catch((caught) => {
-        if (!(caught instanceof Refusal)) throw caught;
-        printError(caught.wire, terminal, flags.json ?? false);
-      });
-      lines.off('SIGINT', stop);
-    }
-    lines.prompt();
+    if (line === '') continue;
+    if (terminal.historyFile !== null && history.at(-1) !== line) history.push(line);
+    const interrupt = new AbortController();
+    const stop = () => interrupt.abort();
+    lines.on('SIGINT', stop);
+    await say(line, flags, { client, terminal, signal: interrupt.signal }, read).catch((caught) => {
+      if (!(caught instanceof Refusal)) throw caught;
+      printError(caught.wire, terminal, flags.json ?? false);
+    });
+    lines.off('SIGINT', stop);
   }
   lines.close();
   if (terminal.historyFile !== null) keepHistory(terminal.historyFile, history.slice(-500));
@@ -564,7 +580,7 @@ async function converse(flags: Flags, context: Context): Promise<number> {
 }
 
 /** One line typed at the prompt. */
-async function say(line: string, flags: Flags, context: Context, question: (text: string) => Promise<string>): Promise<void> {
+async function say(line: string, flags: Flags, context: Context, read: (prompt: string) => Promise<string | null>): Promise<void> {
   const { client, terminal } = context;
   const same = (command: ClientCommand) => runners[command]({ command, words: [], flags }, context);
   const [slash = '', ...rest] = line.split(/\s+/);
@@ -599,7 +615,7 @@ async function say(line: string, flags: Flags, context: Context, question: (text
   }
   const { choices } = crossing.error;
   print(terminal, ['  Not sure. Which of these?', ...choices.map((choice, i) => `  ${i + 1}  ${choice.route} (${choice.reason})`)]);
-  const chosen = choices[Number(await question('  number, or nothing to leave it> ')) - 1];
+  const chosen = choices[Number(await read('  number, or nothing to leave it> ')) - 1];
   if (!chosen) return;
   await dispatch({ route: chosen.route, text }, flags, context);
   const taught = await client.operate('OS.teach', { text, route: chosen.route });
@@ -716,7 +732,7 @@ function problemLine(problem: RegistryProblem, file: string): string {
 }
 
 function tagOf(route: RouteSummary): string {
-  if (route.kind === 'tool' || route.kind === 'operation') return route.kind === 'tool' ? 'tool' : 'os';
+  if (route.kind === 'tool') return 'tool';
   return route.type === 'external' ? 'ext' : 'int';
 }
 
@@ -728,7 +744,11 @@ const clock = (at: number) => new Date(at).toISOString().slice(0, 19).replace('T
 
 /** `usage`, with what may have been meant or what to do instead. */
 export function unfit(message: string, near: string | null, hint: string): Refusal {
-  return new Refusal(refuse('usage', message, { hint: near ? `Did you mean ${near}?` : `${hint[0]!.toUpperCase()}${hint.slice(1)}.` }));
+  return new Refusal(
+    refuse('usage', message, {
+      hint: near ? `Did you mean ${near}?` : `${/^(dispatcher|npm|\/)/.test(hint) ? hint : `${hint[0]!.toUpperCase()}${hint.slice(1)}`}.`,
+    }),
+  );
 }
 
 function misworded(command: CommandName, word: string, choices: string[]): Refusal {

@@ -21,32 +21,36 @@ const locked = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; for
 const apiHeaders = ['Content-Security-Policy', locked, ...commonHeaders];
 export const serviceHeaders = ['Content-Security-Policy', `${locked}; sandbox`, 'Cache-Control', 'no-store', ...commonHeaders];
 const jsonType = ['Content-Type', 'application/json; charset=utf-8', 'Cache-Control', 'no-store'];
-export const problemType = ['Content-Type', 'application/problem+json; charset=utf-8', 'Cache-Control', 'no-store'];
+const problemType = ['Content-Type', 'application/problem+json; charset=utf-8', 'Cache-Control', 'no-store'];
 
-export function json(response: ServerResponse, status: number, body: string): void {
-  write(response, status, jsonType, body);
+export interface Answer {
+  status: number;
+  /** Names and values in turn. */
+  headers: readonly string[];
+  body: string | Buffer;
+  /** What the browser may do with it; nothing if not given. */
+  policy?: readonly string[];
 }
 
-export function fail(response: ServerResponse, error: WireError, more: string[] = []): void {
+export function json(response: ServerResponse, body: string): void {
+  write(response, { status: 200, headers: jsonType, body });
+}
+
+/** The failure as an RFC 9457 problem; `more` are further headers. */
+export function fail(response: ServerResponse, error: WireError, more: readonly string[] = []): void {
   const problem = toProblem(error);
-  write(response, problem.status, retryAfter(error, [...problemType, ...more]), JSON.stringify(problem));
+  write(response, { status: problem.status, headers: [...problemHeaders(error), ...more], body: JSON.stringify(problem) });
 }
 
-export function retryAfter(error: WireError, headers: string[]): string[] {
-  if (error.code === 'unauthenticated') return [...headers, 'WWW-Authenticate', 'Bearer'];
-  return error.retryAfterMs === undefined
-    ? headers
-    : [...headers, 'Retry-After', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)))];
+/** Content type of a problem, and what the caller may do next in the headers that clients know. */
+export function problemHeaders(error: WireError): readonly string[] {
+  if (error.code === 'unauthenticated') return [...problemType, 'WWW-Authenticate', 'Bearer'];
+  if (error.retryAfterMs === undefined) return problemType;
+  return [...problemType, 'Retry-After', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)))];
 }
 
 /** Every answer leaves through here, so that every answer has the headers. */
-export function write(
-  response: ServerResponse,
-  status: number,
-  headers: string[],
-  body: string | Buffer,
-  policy: string[] = apiHeaders,
-): void {
+export function write(response: ServerResponse, { status, headers, body, policy = apiHeaders }: Answer): void {
   if (response.headersSent || response.destroyed) return;
   const length = Buffer.byteLength(body);
   const all = [...headers, ...policy, 'Content-Length', String(length)];
@@ -73,14 +77,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 /** An answer to a socket that never became a request. */
 export function rawAnswer(error: WireError): string {
   const body = JSON.stringify(toProblem(error));
-  const headers = retryAfter(error, [
-    ...problemType,
-    ...apiHeaders,
-    'Content-Length',
-    String(Buffer.byteLength(body)),
-    'Connection',
-    'close',
-  ]);
+  const headers = [...problemHeaders(error), ...apiHeaders, 'Content-Length', String(Buffer.byteLength(body)), 'Connection', 'close'];
   let text = `HTTP/1.1 ${httpStatus(error)} ${catalogue[error.code].title}\r\n`;
   for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
   return `${text}\r\n${body}`;
@@ -91,7 +88,8 @@ export function wantsPage(request: IncomingMessage): boolean {
   return request.headers.accept?.includes('text/html') === true;
 }
 
-export function page(response: ServerResponse, status: number, title: string, sentence: string): void {
-  const html = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Dispatcher</title><h1>${title}</h1><p>${sentence}</p></html>`;
-  write(response, status, ['Content-Type', 'text/html; charset=utf-8', 'Cache-Control', 'no-store'], html);
+/** A page of two sentences; `html` is ours, never a caller's. */
+export function page(response: ServerResponse, { status, title, html }: { status: number; title: string; html: string }): void {
+  const body = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Dispatcher</title><h1>${title}</h1><p>${html}</p></html>`;
+  write(response, { status, headers: ['Content-Type', 'text/html; charset=utf-8', 'Cache-Control', 'no-store'], body });
 }

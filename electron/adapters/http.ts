@@ -6,8 +6,8 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { type Ask, type Call, type Operation, operations } from '../../shared/contract.ts';
 import { Refusal, refuse, toProblem, toWire, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Door, Principal } from '../../shared/model.ts';
-import type { Core } from '../core/core.ts';
-import { commonHeaders, fail, json, page, problemType, rawAnswer, retryAfter, serviceHeaders, wantsPage, write } from './answer.ts';
+import { type Core, textOf } from '../core/core.ts';
+import { commonHeaders, fail, json, page, problemHeaders, rawAnswer, serviceHeaders, wantsPage, write } from './answer.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { invalidInput, parseJson } from './input.ts';
 import { DispatchBody, openApi, schemaOf } from './openapi.ts';
@@ -137,7 +137,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     fail(reply.raw, error, ['Allow', allowed.join(', ')]);
   });
 
-  app.get('/health', { config: { open: true } }, (_request, reply) => json(reply.raw, 200, '{"ok":true}'));
+  app.get('/health', { config: { open: true } }, (_request, reply) => json(reply.raw, '{"ok":true}'));
   for (const operation of Object.values(operations) as Operation[]) mountOperation(app, core, operation);
   mountDispatch(app, core, turnAway);
 
@@ -146,15 +146,14 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     const { result } = await core.dispatch({ route: 'OS.status', door: 'http', principal: request.principal as Principal });
     const version = (result as { self?: { version?: string } } | null)?.self?.version ?? '0';
     description ??= JSON.stringify(openApi(version, url));
-    json(reply.raw, 200, description);
+    json(reply.raw, description);
     return reply.hijack();
   });
-  app.post('/session', (request, reply) =>
-    json(reply.raw, 200, JSON.stringify({ url: `${url}/session/${gate.issueCode(request.secret)}` })),
-  );
+  app.post('/session', (request, reply) => json(reply.raw, JSON.stringify({ url: `${url}/session/${gate.issueCode(request.secret)}` })));
   app.get<{ Params: { code: string } }>('/session/:code', { config: { open: true } }, (request, reply) => {
     const cookie = gate.redeem(request.params.code);
-    if (cookie !== null) return write(reply.raw, 303, ['Set-Cookie', cookie, 'Location', '/', 'Cache-Control', 'no-store'], '');
+    if (cookie !== null)
+      return write(reply.raw, { status: 303, headers: ['Set-Cookie', cookie, 'Location', '/', 'Cache-Control', 'no-store'], body: '' });
     if (wantsPage(request.raw)) return signInPage(reply.raw);
     turnAway(request.raw, reply.raw, unauthenticated('This code was used already or is too old.'));
   });
@@ -245,7 +244,7 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
       const params = { ...given, ...(request.params as object) };
       core
         .dispatch({ route: operation.name, params, confirm, ...context(request, 'http', path) })
-        .then(({ error, result }) => (error ? fail(raw, error) : json(raw, 200, JSON.stringify(result ?? null))))
+        .then(({ error, result }) => (error ? fail(raw, error) : json(raw, JSON.stringify(result ?? null))))
         .catch((caught) => fail(raw, foreseen(caught)));
     },
   });
@@ -338,7 +337,7 @@ function answerCrossing(response: ServerResponse, crossing: Crossing, accept: st
   const { error, directives } = crossing;
   if (error) {
     const { type, title, status, detail } = toProblem(error);
-    write(response, status, retryAfter(error, problemType), JSON.stringify({ type, title, status, detail, ...crossing }));
+    write(response, { status, headers: problemHeaders(error), body: JSON.stringify({ type, title, status, detail, ...crossing }) });
     return;
   }
   if (directives && (directives.html !== undefined || directives.raw) && accept?.includes('application/json') !== true) {
@@ -351,10 +350,10 @@ function answerCrossing(response: ServerResponse, crossing: Crossing, accept: st
     ];
     const body = directives.raw ? Buffer.from(directives.raw.base64, 'base64') : (directives.html ?? '');
     // A service's page is not ours: sandboxed, it runs nothing and has no origin.
-    write(response, 200, headers, body, serviceHeaders);
+    write(response, { status: 200, headers, body, policy: serviceHeaders });
     return;
   }
-  json(response, 200, textOf(crossing));
+  json(response, textOf(crossing));
 }
 
 // --- the renderer ------------------------------------------------------------------------------------------------------------
@@ -362,27 +361,26 @@ function answerCrossing(response: ServerResponse, crossing: Crossing, accept: st
 function mountAssets(app: FastifyInstance, assets: Map<string, Asset>, port: () => number): void {
   if (!assets.has('/'))
     app.get('/', (_request, reply) =>
-      page(
-        reply.raw,
-        200,
-        'The command center is not built yet',
-        'Run <code>npm start</code> or <code>npm run build</code> in the checkout once, then start again.',
-      ),
+      page(reply.raw, {
+        status: 200,
+        title: 'The command center is not built yet',
+        html: 'Run <code>npm start</code> or <code>npm run build</code> in the checkout once, then start again.',
+      }),
     );
   for (const [path, { type, body, immutable }] of assets) {
     app.get(path, (_request, reply) => {
       const origins = `ws://127.0.0.1:${port()} ws://localhost:${port()}`;
       const policy = `default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' ${origins}; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`;
       const headers = ['Content-Type', type, 'Cache-Control', immutable ? 'private, max-age=31536000, immutable' : 'no-store'];
-      write(reply.raw, 200, headers, body, ['Content-Security-Policy', policy, ...commonHeaders]);
+      write(reply.raw, { status: 200, headers, body, policy: ['Content-Security-Policy', policy, ...commonHeaders] });
     });
   }
 }
 
 function signInPage(response: ServerResponse): void {
-  const how =
+  const html =
     'Run <code>npm start</code>; it opens this page with a code that works once. If you have just done so, <a href="/">go on</a>.';
-  page(response, 401, 'This browser is not signed in', how);
+  page(response, { status: 401, title: 'This browser is not signed in', html });
 }
 
 // --- what went wrong before us -------------------------------------------------------------------------------------------------

@@ -69,8 +69,6 @@ export function openRegistry(options: RegistryOptions): RegistryFile {
   const { template, tools, onChange, clock = Date.now } = options;
   const file = resolve(options.file);
   const parseOptions = tools ? { tools } : {};
-  const fallback = parseRegistry(template, parseOptions);
-  if (!fallback.registry) throw new Error(`the built-in registry is not valid: ${JSON.stringify(fallback.problems[0])}`);
 
   let lastChecked: { text: string; parsed: Parsed } | null = null;
   const check = (text: string): Parsed => {
@@ -78,7 +76,10 @@ export function openRegistry(options: RegistryOptions): RegistryFile {
     return lastChecked.parsed;
   };
 
-  let registry = fallback.registry;
+  const builtIn = check(template);
+  if (!builtIn.registry) throw new Error(`the built-in registry is not valid: ${JSON.stringify(builtIn.problems[0])}`);
+
+  let registry = builtIn.registry;
   let text = template;
   let revision = revisionOf(template);
   let unreadable: string | null = null;

@@ -14,13 +14,13 @@ export interface Report {
   readonly path: (string | number)[];
 }
 
-export interface Reader<T> {
+interface Reader<T> {
   schema: Record<string, unknown>;
   /** The value of the node; undefined after an error, or when there is nothing. */
   read(node: Node, report: Report): T | undefined;
 }
 
-export interface Located<T> {
+interface Located<T> {
   value: T;
   at: number;
 }
@@ -234,7 +234,7 @@ function record<F extends Record<string, Reader<unknown>>>(
 const hintOf = (field: Reader<unknown> | undefined) => `(${String(field?.schema.description ?? '').replace(/\.$/, '')}).`;
 const sample = (keys: string[]) => (keys.length > 14 ? `${keys.slice(0, 14).join(', ')} ...` : keys.join(', '));
 
-export interface Named<T> {
+interface Named<T> {
   name: string;
   at: number;
   value: T;
@@ -330,7 +330,7 @@ function editDistance(a: string, b: string): number {
 // --- the file ---------------------------------------------------------------------------------------------------------
 
 export const mostServices = 20_000;
-export const mostRules = 50_000;
+const mostRules = 50_000;
 
 const orgCode = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/;
 const serviceName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
@@ -358,7 +358,7 @@ const auth = record(
   { required: ['env'] },
 );
 
-export const serviceShape = record('One thing that answers requests. Its route is ORG.name.', {
+const serviceShape = record('One thing that answers requests. Its route is ORG.name.', {
   kind: located(
     choice(
       'How it is called: http (the default), model (an OpenAI-compatible chat endpoint), tool (built in, org OS only), flow and podium (called like http).',

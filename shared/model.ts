@@ -287,6 +287,7 @@ export interface GpuDevice {
   source: string;
   memoryTotalBytes: number | null;
   memoryUsedBytes: number | null;
+  /** 0..1. */
   utilization: number | null;
   temperatureC: number | null;
   powerW: number | null;

@@ -32,7 +32,6 @@ import { createOperator, type Operator } from './operator/operator.ts';
 import { openRegistry } from './registry/registry.ts';
 import { createHttpRunner } from './runners/http.ts';
 import { createMockRunner } from './runners/mock.ts';
-import { createModelRunner } from './runners/model.ts';
 import { createToolRunner } from './runners/tool.ts';
 import { createStats } from './stats.ts';
 import { redact } from './store/redact.ts';
@@ -40,6 +39,7 @@ import { openStore } from './store/store.ts';
 import { compileTable, type Table } from './table.ts';
 import { createTools } from './tools/tools.ts';
 
+export { textOf } from './crossing.ts';
 export type { Accepted } from './dispatch.ts';
 
 export interface CoreOptions {
@@ -143,13 +143,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     secret: options.secret ?? (() => null),
     resolveRoute: (name) => table.routes.get(name)?.spec ?? null,
   });
-  const model = createModelRunner({
-    egress,
-    breakers,
-    clock,
-    secret: options.secret ?? (() => null),
-    resolveRoute: (name) => table.routes.get(name)?.spec ?? null,
-  });
   const tool = createToolRunner(tools);
   const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
 
@@ -207,7 +200,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       limits: limitsBoundary(limits),
       sovereign: sovereignBoundary((spec) => (spec.endpoint === null || mock ? null : egress.check(spec.endpoint, spec.egress))),
       operationRunner,
-      runnerOf: (spec) => (spec.kind === 'tool' ? tool : mock ? mocked : spec.kind === 'model' ? model : http),
+      runnerOf: (spec) => (spec.kind === 'tool' ? tool : mock ? mocked : http),
       dangers,
     });
     old?.operator[Symbol.dispose]();

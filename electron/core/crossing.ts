@@ -108,9 +108,19 @@ export function tooDeep(value: unknown, left = MAX_DEPTH - 20): boolean {
   return false;
 }
 
-function leafOf(crossing: Crossing): Buffer {
+/** Canonical text of a crossing without its signature: what is signed. */
+function signedText(crossing: Crossing): string {
   const { signature: _, ...rest } = crossing;
-  return hash('sha256', `\0${canonicalJson(rest)}`, 'buffer');
+  return canonicalJson(rest);
+}
+
+const leafOf = (text: string): Buffer => hash('sha256', `\0${text}`, 'buffer');
+
+const texts = new WeakMap<Crossing, string>();
+
+/** JSON of a crossing as it was signed, signature last; what has it once does not write it again. */
+export function textOf(crossing: Crossing): string {
+  return texts.get(crossing) ?? JSON.stringify(crossing);
 }
 
 const node = (left: Buffer, right: Buffer) => createHash('sha256').update('\x01').update(left).update(right).digest();
@@ -170,23 +180,18 @@ export function createSigner(file: string): Signer {
   const publicKey = createPublicKey(key);
   const raw = Buffer.from((publicKey.export({ format: 'jwk' }) as { x: string }).x, 'base64url');
   const keyId = hash('sha256', raw, 'hex').slice(0, 16);
-  let waiting: { crossing: Crossing; leaf: Buffer; done(crossing: Crossing): void }[] = [];
+  let waiting: { crossing: Crossing; text: string; done(crossing: Crossing): void }[] = [];
 
   const flush = () => {
     const batch = waiting;
     waiting = [];
-    const { root, paths } = tree(batch.map((entry) => entry.leaf));
+    const { root, paths } = tree(batch.map((entry) => leafOf(entry.text)));
     const value = sign(null, root, key).toString('base64url');
     for (let leaf = 0; leaf < batch.length; leaf++) {
-      const { crossing, done } = batch[leaf]!;
-      crossing.signature = {
-        alg: 'Ed25519',
-        key: keyId,
-        leaf,
-        path: paths[leaf]!.map((hashed) => hashed.toString('base64url')),
-        size: batch.length,
-        value,
-      };
+      const { crossing, text, done } = batch[leaf]!;
+      const path = paths[leaf]!.map((hashed) => hashed.toString('base64url'));
+      crossing.signature = { alg: 'Ed25519', key: keyId, leaf, path, size: batch.length, value };
+      texts.set(crossing, `${text.slice(0, -1)},"signature":${JSON.stringify(crossing.signature)}}`);
       done(crossing);
     }
   };
@@ -196,9 +201,9 @@ export function createSigner(file: string): Signer {
     publicKey,
     keyId,
     sign(crossing) {
-      const leaf = leafOf(crossing);
+      const text = signedText(crossing);
       return new Promise((done) => {
-        waiting.push({ crossing, leaf, done });
+        waiting.push({ crossing, text, done });
         if (waiting.length === 1) setImmediate(flush);
       });
     },
@@ -211,7 +216,7 @@ function verifyCrossing(crossing: Crossing, publicKey: KeyObject, keyId: string)
   if (!signature) return { ok: false, reason: 'It carries no signature.' };
   if (signature.key !== keyId) return { ok: false, reason: `It was signed with key ${signature.key}, not with ${keyId}.` };
   const path = signature.path.map((hashed) => Buffer.from(hashed, 'base64url'));
-  const root = rootFrom(leafOf(crossing), { index: signature.leaf, size: signature.size, path });
+  const root = rootFrom(leafOf(signedText(crossing)), { index: signature.leaf, size: signature.size, path });
   const ok = root !== null && verify(null, root, publicKey, Buffer.from(signature.value, 'base64url'));
   return ok ? { ok, reason: `Signed with key ${keyId}.` } : { ok, reason: 'It is not what was signed: something in it was changed.' };
 }

@@ -9,14 +9,14 @@ import { type ErrorCode, type Refusal, refuse, toWire, type WireError } from '..
 import type { Attempt, Crossing, Job, JobState, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
 import type { CompiledRoute, Input, Runtime } from './boundaries.ts';
 import type { Breakers } from './breaker.ts';
-import { canonicalJson, createIds, type Signer, tooDeep, traceIdOf } from './crossing.ts';
+import { canonicalJson, createIds, type Signer, textOf, tooDeep, traceIdOf } from './crossing.ts';
 import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import type { Limits } from './limits.ts';
 import type { Outcome } from './runners/runner.ts';
 import type { Stats } from './stats.ts';
-import { redact } from './store/redact.ts';
+import { redact, redactText } from './store/redact.ts';
 import type { Store } from './store/store.ts';
 import { findRoute, nearestNames, type Table } from './table.ts';
 
@@ -74,7 +74,8 @@ export function createSeam(parts: SeamParts): Seam {
   const { store, signer, journal, limits, egress, breakers, health, stats, clock } = parts;
   const ids = createIds(clock);
   const running = new Map<string, Running>();
-  const busy = new Set<Promise<unknown>>();
+  let active = 0;
+  let idle: (() => void) | null = null;
   let closing = false;
   const limitedRows = { at: 0, held: 0 };
 
@@ -186,17 +187,21 @@ export function createSeam(parts: SeamParts): Seam {
   // --- dispatch ------------------------------------------------------------------------------------------------------
 
   function dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing> {
-    const crossing = cross(call, signal, accepted);
-    busy.add(crossing);
-    crossing.finally(() => busy.delete(crossing));
-    return crossing;
+    active++;
+    return cross(call, signal, accepted).finally(settled);
+  }
+
+  function settled(): void {
+    active--;
+    if (active === 0) idle?.();
   }
 
   async function cross(call: Call, signal: AbortSignal | undefined, accepted: Accepted | undefined): Promise<Crossing> {
     const started = performance.now();
     const { principal, door } = call;
     const traceId = traceIdOf(call.traceparent) ?? ids.hex(16);
-    const record: Crossing = {
+    // In the order of canonical JSON, so that the engine can write it; the signature comes last, when it is signed.
+    const record = {
       at: clock(),
       attempts: [],
       audit: null,
@@ -215,11 +220,10 @@ export function createSeam(parts: SeamParts): Seam {
       result: null,
       route: null,
       signal: '',
-      signature: null,
       text: call.text ?? null,
       traceparent: `00-${traceId}-${ids.hex(8)}-01`,
       why: '',
-    };
+    } as unknown as Crossing;
     const end = () => {
       record.durationMs = round(performance.now() - started);
     };
@@ -298,7 +302,7 @@ export function createSeam(parts: SeamParts): Seam {
     const kept = route.audited && store ? keep(record, input.params) : null;
     if (kept && store) {
       try {
-        record.audit = await store.begin({
+        const { seq, hash } = await store.begin({
           at: record.at,
           crossing: record.id,
           job: record.job,
@@ -306,8 +310,9 @@ export function createSeam(parts: SeamParts): Seam {
           door: record.door,
           route: name,
           detail: kept.intent,
-          jobRow: record.job === null ? null : { text: kept.text, params: kept.params, confidence: record.confidence, why: record.why },
+          jobRow: record.job === null ? null : { text: kept.text, params: kept.params, confidence: record.confidence, why: kept.why },
         });
+        record.audit = { hash, seq };
       } catch (caught) {
         stamp('audit', 'refused');
         record.job = null;
@@ -502,6 +507,7 @@ export function createSeam(parts: SeamParts): Seam {
     const { org, service } = route.spec;
     let current = job;
     const change = (changes: Partial<Job>, signal: string | null) => {
+      // A copy, since events keep what it was before.
       current = { ...current, ...changes };
       entry.job = current;
       journal.publish({ type: 'job', job: current }, signal);
@@ -559,7 +565,7 @@ export function createSeam(parts: SeamParts): Seam {
   function publishCrossing(record: Crossing): void {
     // Reads are how fronts look at the state; telling every front of every look would tell nobody anything.
     if (record.ok && record.job === null && record.audit === null && store) return;
-    const large = typeof record.result === 'object' || typeof record.result === 'string' ? sizeOf(record.result) > EVENT_RESULT : false;
+    const large = journal.kept && sizeOf(record.result) > EVENT_RESULT;
     journal.publish({ type: 'crossing', crossing: large ? { ...record, result: cutResult(record.result) } : record }, record.signal);
   }
 
@@ -577,7 +583,7 @@ export function createSeam(parts: SeamParts): Seam {
       closing = true;
       for (const entry of running.values())
         entry.abort(refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' }));
-      await Promise.allSettled(busy);
+      if (active > 0) await new Promise<void>((resolve) => (idle = resolve));
     },
   };
 }
@@ -595,41 +601,51 @@ function reportBug(caught: unknown): void {
   );
 }
 
-const redactText = (text: string): string => JSON.parse(redact(text)) as string;
-
 /** What of a call goes on record, its secrets redacted once and used everywhere. */
 interface Kept {
   text: string | null;
+  why: string;
   /** JSON. */
   params: string;
   /** JSON of the intent row's detail. */
   intent: string;
+  /** Nothing had to be redacted. */
+  clean: boolean;
 }
 
 function keep({ text, confidence, why, parent, traceparent }: Crossing, given: Record<string, unknown>): Kept {
   const said = redact(text);
+  const reason = redact(why);
   const params = redact(given);
-  const rest = JSON.stringify({ confidence, parent, traceparent });
+  const clean = said === JSON.stringify(text) && reason === JSON.stringify(why);
   return {
-    text: text === null ? null : (JSON.parse(said) as string),
+    text: text === null || clean ? text : (JSON.parse(said) as string),
+    why: clean ? why : (JSON.parse(reason) as string),
     params,
-    intent: `{"params":${params},"text":${said},"why":${redact(why)},${rest.slice(1)}`,
+    intent: `{"confidence":${confidence},"params":${params},"parent":${JSON.stringify(parent)},"text":${said},"traceparent":"${traceparent}","why":${reason}}`,
+    clean,
   };
 }
 
 /** The outcome as its row, its job and its record keep it; what a service said is redacted once. */
 function outcomeTexts(record: Crossing, kept: Kept): { detail: string; attempts: string; text: string } {
-  const { result, error, text, signature, directives, attempts, left, durationMs, ...rest } = record;
-  const tries = redact(attempts);
+  const { result, error, text, why, signature, directives, attempts, left, durationMs, ...rest } = record;
+  const tries = JSON.stringify(attempts);
   const failure = error === null ? 'null' : redact(error);
-  const answer = redact(directives ? { result, directives } : result);
+  const raw = directives ? { directives, result } : result;
+  const answer = redact(raw);
   const outcome = `"attempts":${tries},"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
+  const detail = `{${outcome},"result":${answer}}`;
+  // Mostly nothing is secret, and then what the caller gets is what is kept.
+  const whole = textOf(record);
+  if (kept.clean && error === null && whole.length <= RECORD_MAX && answer === JSON.stringify(raw))
+    return { detail, attempts: tries, text: whole };
   const shown =
     answer.length <= RECORD_MAX ? answer : JSON.stringify({ cut: true, characters: answer.length, start: answer.slice(0, 4096) });
   return {
-    detail: `{${outcome},"result":${answer}}`,
+    detail,
     attempts: tries,
-    text: `{${outcome},"result":${shown},"signature":${JSON.stringify(signature)},"text":${JSON.stringify(kept.text ?? text)},${JSON.stringify(rest).slice(1)}`,
+    text: `{${outcome},"result":${shown},"signature":${JSON.stringify(signature)},"text":${JSON.stringify(kept.text)},"why":${JSON.stringify(kept.why)},${JSON.stringify(rest).slice(1)}`,
   };
 }
 

@@ -29,8 +29,16 @@ test('what happens in one turn comes as one batch, in order, to each watcher fro
 
 test('events are given again from where a watcher was, or it is told that they are gone', () => {
   const journal = createJournal(() => 0);
-  for (let i = 0; i < 5000; i++) journal.publish(sovereign);
-  assert.equal(journal.after(4990)!.length, 10);
-  assert.equal(journal.after(4990)![0]!.seq, 4991);
-  assert.deepEqual([journal.after(5000), journal.after(10), journal.after(6000)], [[], null, null]);
+  const stop = journal.watch(() => {});
+  for (let i = 0; i < 10_000; i++) journal.publish(sovereign);
+  stop();
+  assert.equal(journal.after(9990)!.length, 10);
+  assert.equal(journal.after(9990)![0]!.seq, 9991);
+  assert.deepEqual([journal.after(10_000), journal.after(10), journal.after(10_001)], [[], null, null]);
+});
+
+test('what nobody watches is counted and its signal kept, but not the event', () => {
+  const journal = createJournal(() => 0);
+  journal.publish(sovereign, 'one');
+  assert.deepEqual([journal.seq, journal.kept, journal.after(0), journal.signals(9).length], [1, false, null, 1]);
 });

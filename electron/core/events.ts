@@ -2,9 +2,13 @@
 import type { Event, EventBody } from '../../shared/contract.ts';
 
 const KEPT = 4096;
+/** How long events are kept for a watcher that lost its connection, milliseconds. */
+const PATIENCE_MS = 30_000;
 
 export interface Journal {
   readonly seq: number;
+  /** Whether what is published is kept: while somebody watches, and for a while after the last one left. */
+  readonly kept: boolean;
   publish(body: EventBody, signal?: string | null): void;
   /** Events after `since`, or null when the oldest of them are no longer kept. */
   after(since: number): Event[] | null;
@@ -14,18 +18,21 @@ export interface Journal {
 }
 
 export function createJournal(clock: () => number): Journal {
-  const ring: Event[] = new Array(KEPT);
+  // The newest events, without a gap; empty while nobody watches, since what nobody will read must not fill the heap.
+  let events: Event[] = [];
+  let patience: ReturnType<typeof setTimeout> | null = null;
   const signals: { seq: number; at: number; signal: string }[] = [];
   const watchers = new Set<(batch: Event[]) => void>();
   let seq = 0;
   let sent = 0;
   let scheduled = false;
 
-  const since = (from: number) => {
-    const events: Event[] = [];
-    for (let at = Math.max(from, seq - KEPT) + 1; at <= seq; at++) events.push(ring[at % KEPT]!);
-    return events;
+  const keeping = () => watchers.size > 0 || patience !== null;
+  const forget = () => {
+    patience = null;
+    events = [];
   };
+  const since = (from: number) => (from >= seq ? [] : events.slice(Math.max(0, from + 1 - events[0]!.seq)));
   const flush = () => {
     scheduled = false;
     if (sent === seq) return;
@@ -38,26 +45,37 @@ export function createJournal(clock: () => number): Journal {
     get seq() {
       return seq;
     },
+    get kept() {
+      return keeping();
+    },
     publish(body, signal = null) {
       seq++;
-      const event = { ...body, seq, at: clock(), signal } as Event;
-      ring[seq % KEPT] = event;
+      const at = clock();
       if (signal !== null) {
-        signals.push({ seq, at: event.at, signal });
+        signals.push({ seq, at, signal });
         if (signals.length > 2000) signals.splice(0, 1000);
       }
+      if (!keeping()) return;
+      events.push({ ...body, seq, at, signal });
+      if (events.length > 2 * KEPT) events = events.slice(-KEPT);
       if (watchers.size > 0 && !scheduled) {
         scheduled = true;
         setImmediate(flush);
       }
     },
-    after: (from) => (from > seq || from < seq - KEPT ? null : since(from)),
+    after: (from) => (from > seq || (from < seq && (events.length === 0 || from + 1 < events[0]!.seq)) ? null : since(from)),
     watch(listener) {
       // A new watcher has the state as of now; what is still unsent belongs to the others.
       if (scheduled) flush();
       sent = seq;
+      if (patience !== null) clearTimeout(patience);
+      patience = null;
       watchers.add(listener);
-      return () => watchers.delete(listener);
+      return () => {
+        const watched = watchers.delete(listener);
+        if (watched && watchers.size === 0) patience = setTimeout(forget, PATIENCE_MS).unref();
+        return watched;
+      };
     },
     signals: (limit) => signals.slice(-limit),
   };

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import type { GpuDevice } from '../../shared/model.ts';
 import { useLive } from '../core.ts';
-import { formatBytes } from '../format.ts';
+import { formatBytes, formatPercent } from '../format.ts';
 import { Panel, ViewHead } from '../parts/Panel.tsx';
 import { EmptyState, LoadingState } from '../parts/States.tsx';
 import { Badge, StatusDot } from '../parts/Status.tsx';
@@ -28,7 +28,11 @@ export function Gpu() {
         const { memoryUsedBytes: used, memoryTotalBytes: total } = device;
         next[device.id] = [
           ...samples.slice(1 - KEPT),
-          { at, utilization: device.utilization, memory: used === null || !total ? null : (used / total) * 100 },
+          {
+            at,
+            utilization: device.utilization === null ? null : device.utilization * 100,
+            memory: used === null || !total ? null : (used / total) * 100,
+          },
         ];
       }
       return next;
@@ -98,7 +102,7 @@ function Device({ device, samples }: { device: GpuDevice; samples: Sample[] }) {
             {used === null || total === null ? <Unknown what="not known" /> : `${formatBytes(used)} of ${formatBytes(total)}`}
           </Figure>
           <Figure name="Utilisation">
-            {device.utilization === null ? <Unknown what="not known" /> : `${Math.round(device.utilization)} %`}
+            {device.utilization === null ? <Unknown what="not known" /> : formatPercent(device.utilization)}
           </Figure>
           <Figure name="Temperature">{device.temperatureC === null ? <Unknown what="not known" /> : `${device.temperatureC} °C`}</Figure>
           <Figure name="Power">{device.powerW === null ? <Unknown what="not known" /> : `${Math.round(device.powerW)} W`}</Figure>

@@ -101,7 +101,8 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
     const permit = breakers.permit(ready.key);
     if (!permit.ok) return { outcome: { ok: false, error: breakerError(ready.key, permit.retryAfterMs) }, unreached: true, again: false };
     const startedAt = clock();
-    const attempt: Attempt = { id, route: route.name, endpoint: route.endpoint, startedAt, durationMs: 0, status: null, error: null };
+    // In the order of canonical JSON.
+    const attempt: Attempt = { durationMs: 0, endpoint: route.endpoint, error: null, id, route: route.name, startedAt, status: null };
     run.attempts.push(attempt);
     let answer: EgressAnswer;
     try {
@@ -189,7 +190,7 @@ function verdict({ code }: WireError): boolean | null {
 function leave(route: Route, run: Run, { url, body }: { url: string; body: string | null }): void {
   if (route.egress === 'local') return;
   const { host, pathname, search } = new URL(url);
-  run.left.push({ host, egress: route.egress, bytes: (body === null ? 0 : Buffer.byteLength(body)) + pathname.length + search.length });
+  run.left.push({ bytes: (body === null ? 0 : Buffer.byteLength(body)) + pathname.length + search.length, egress: route.egress, host });
 }
 
 function abortError(signal: AbortSignal): WireError {

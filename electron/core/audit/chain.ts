@@ -52,6 +52,8 @@ const FIELDS = CHAIN_COLUMNS.length;
 /** One hasher per thread; it reuses its buffer. */
 export function createHasher(): ChainHasher {
   let buffer = Buffer.allocUnsafeSlow(64 * 1024);
+  /** The beginnings of the buffer by length: rows have few lengths, and a view costs as much as a field. */
+  let views: (Buffer | undefined)[] = [];
   let replaced = false;
 
   function room(from: number, bytes: number): void {
@@ -59,6 +61,19 @@ export function createHasher(): ChainHasher {
     const larger = Buffer.allocUnsafeSlow((from + bytes) * 2);
     buffer.copy(larger, 0, 0, from);
     buffer = larger;
+    views = [];
+  }
+
+  /** Writes ASCII of up to 20 letters, where a call into the runtime would cost more; -1 for anything else. */
+  function putShort(text: string, start: number): number {
+    const { length } = text;
+    if (length > 20) return -1;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 127) return -1;
+      buffer[start + i] = code;
+    }
+    return length;
   }
 
   function put(row: ChainRow): number {
@@ -74,7 +89,8 @@ export function createHasher(): ChainHasher {
       if (typeof value === 'string') {
         tag = 2;
         room(start, value.length * 3);
-        length = buffer.write(value, start);
+        length = putShort(value, start);
+        if (length < 0) length = buffer.write(value, start);
         if (length !== value.length && value.includes('\uFFFD')) replaced = true;
       } else if (typeof value === 'number') {
         length = 8;
@@ -113,7 +129,12 @@ export function createHasher(): ChainHasher {
   return {
     hash: (row) => {
       const end = put(row);
-      return hash('sha256', buffer.subarray(0, end), 'hex');
+      let view = views[end];
+      if (view === undefined) {
+        view = buffer.subarray(0, end);
+        views[end] = view;
+      }
+      return hash('sha256', view, 'hex');
     },
     encode: (row) => {
       const end = put(row);

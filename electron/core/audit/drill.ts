@@ -1,14 +1,13 @@
 /** The tamper drill: changes one byte in a copy of the database and shows what verify says to it. */
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
+import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { VerifyReport } from '../../../shared/model.ts';
 import { copyForDrill, flipBit, openChain } from '../store/chain-reader.ts';
 import { storeFailure } from '../store/failures.ts';
 import type { CHAIN_COLUMNS } from './chain.ts';
+import { askThread } from './thread.ts';
 import { verifyDatabase } from './verify.ts';
 
 export type ChainColumn = (typeof CHAIN_COLUMNS)[number] | 'hash';
@@ -54,9 +53,6 @@ function middleOf(copy: string): number | null {
 }
 
 /** The same in a thread of its own: a copy of a long chain takes seconds. */
-export async function tamperDrillInThread(file: string, options: DrillOptions = {}): Promise<DrillReport> {
-  const worker = new Worker(new URL('./drill-thread.ts', import.meta.url), { workerData: { file, options } });
-  const [answer] = (await once(worker, 'message')) as [{ report: DrillReport } | { error: WireError }];
-  if ('error' in answer) throw new Refusal(answer.error);
-  return answer.report;
+export function tamperDrillInThread(file: string, options: DrillOptions = {}): Promise<DrillReport> {
+  return askThread<DrillReport>(new URL('./drill-thread.ts', import.meta.url), { file, options });
 }

@@ -200,6 +200,28 @@ test('a file whose pages are damaged is reported, not thrown', async (t) => {
   assert.match(fault!.message, /cannot be read|was changed|missing/);
 });
 
+test('A01: whatever byte of the file is flipped, verify finds it or no row has changed', { timeout: 60_000 }, async (t) => {
+  const scratch = await twentyRows(t);
+  const healthy = readFileSync(scratch.file);
+  const rowsOf = () => scratch.raw((db) => JSON.stringify(db.prepare('SELECT * FROM audit ORDER BY seq').all()));
+  const rows = rowsOf();
+  let found = 0;
+  for (let at = 4096 + 7; at < healthy.length; at += 61) {
+    const changed = Buffer.from(healthy);
+    changed[at] = changed[at]! ^ (1 << (at % 8));
+    writeFileSync(scratch.file, changed);
+    let report: ReturnType<typeof verifyDatabase> | null = null;
+    try {
+      report = verifyDatabase(scratch.file, { checkpointFile: scratch.checkpointFile });
+    } catch (caught) {
+      assert.ok(caught instanceof Refusal);
+    }
+    if (report?.ok) assert.equal(rowsOf(), rows, `byte ${at}`);
+    else found++;
+  }
+  assert.ok(found > 50);
+});
+
 test('A17: verify gives a consistent answer while rows are being written, in threads and not', { timeout: 60_000 }, async (t) => {
   const scratch = createScratch(t);
   const store = await scratch.open({ checkpointRows: 7 });

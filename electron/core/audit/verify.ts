@@ -3,15 +3,14 @@
  * were there when it began, and committed rows never change.
  */
 import { hash } from 'node:crypto';
-import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { Refusal, type WireError } from '../../../shared/errors.ts';
+import { Refusal } from '../../../shared/errors.ts';
 import type { VerifyReport } from '../../../shared/model.ts';
 import { type ChainReader, openChain, type StoredRow } from '../store/chain-reader.ts';
 import { storeFailure } from '../store/failures.ts';
 import { CHAIN_COLUMNS, type ChainValue, createHasher, GENESIS } from './chain.ts';
 import { type Checkpoint, readCheckpoints, signatureHolds } from './checkpoint.ts';
+import { askThread } from './thread.ts';
 
 export interface VerifyOptions {
   /** Checkpoints to hold the chain against; without them a cut tail cannot be seen. */
@@ -62,13 +61,10 @@ export function verifyDatabase(file: string, options: VerifyOptions = {}): Verif
 export async function verifyInThread(file: string, options: VerifyOptions = {}): Promise<VerifyReport> {
   const begin = prepare(file, options);
   try {
-    const threads = begin.ranges(availableParallelism()).map(async ([from, to]) => {
-      const worker = new Worker(new URL('./verify-thread.ts', import.meta.url), { workerData: { source: begin.chain.source, from, to } });
-      const [answer] = (await once(worker, 'message')) as [{ report: RangeReport } | { error: WireError }];
-      if ('error' in answer) throw new Refusal(answer.error);
-      return answer.report;
-    });
-    return conclude(begin, await Promise.all(threads));
+    const module = new URL('./verify-thread.ts', import.meta.url);
+    const { source } = begin.chain;
+    const parts = begin.ranges(availableParallelism()).map(([from, to]) => askThread<RangeReport>(module, { source, from, to }));
+    return conclude(begin, await Promise.all(parts));
   } finally {
     begin.chain[Symbol.dispose]();
   }

@@ -115,6 +115,33 @@ test('X02: on a full disk the row is refused, and the next one is written when t
   assert.deepEqual(JSON.parse(out || 'null'), [full, full, true, 0, true, true, true], error);
 });
 
+test('X02: on a disk without a free byte the store is refused, and opens when there is room', { skip }, (t) => {
+  const { folder } = createScratch(t);
+  const { out, error } = onSmallDisk(
+    folder,
+    `const fill = () => { try { for (let i = 0; ; i++) appendFileSync(disk + '/ballast', Buffer.alloc(i < 2 ? 1_000_000 : 512)); } catch {} };
+     const { appendFileSync } = await import('node:fs');
+     fill();
+     said.push(await openStore(options).then(() => 'opened', codeOf));
+     rmSync(disk + '/ballast');
+     const store = await openStore(options);
+     await store.append(anEntry(1));
+     await store[Symbol.asyncDispose]();
+     fill();
+     said.push(await openStore(options).then(async (full) => {
+       const result = await full.append(anEntry(2, { detail: '{"pad":"' + 'x'.repeat(7000) + '"}' })).then(() => 'written', codeOf);
+       await full[Symbol.asyncDispose]();
+       return result;
+     }, codeOf));
+     rmSync(disk + '/ballast');
+     const again = await openStore(options);
+     said.push((await again.append(anEntry(3))).seq, (await again.verify()).ok);
+     await again[Symbol.asyncDispose]();`,
+  );
+  const full = 'store_unavailable: The database cannot grow: the disk is full';
+  assert.deepEqual(JSON.parse(out || 'null'), [full, full, 2, true], error);
+});
+
 test('A08, A17: on read-only media the store is refused and the verifier reads', { skip }, (t) => {
   const { folder } = createScratch(t);
   const { out, error } = onSmallDisk(

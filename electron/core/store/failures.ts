@@ -11,7 +11,8 @@ export function storeFailure(caught: unknown, file: string): WireError {
 
 function cause(code: string, message: string): [what: string, hint: string] {
   if (/^SQLITE_(BUSY|LOCKED)/.test(code)) return ['is locked by another process', 'End the other program that holds it, then try again.'];
-  if (/^SQLITE_FULL|^ENOSPC|^EDQUOT/.test(code)) return ['cannot grow: the disk is full', 'Free some space; nothing was half-written.'];
+  if (/^SQLITE_FULL|^SQLITE_IOERR_SHM|^ENOSPC|^EDQUOT/.test(code))
+    return ['cannot grow: the disk is full', 'Free some space; nothing was half-written.'];
   if (/^SQLITE_READONLY|^EROFS|^EACCES|^EPERM/.test(code) || /readonly/.test(message))
     return ['is read-only', 'Make the file and its folder writable for this user.'];
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(code))

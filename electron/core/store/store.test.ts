@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { Refusal } from '../../../shared/errors.ts';
@@ -298,6 +300,32 @@ test('A08: while another process holds the database nothing is written, and afte
   assert.deepEqual(store.read.counts(), { running: 0, jobs: 0, audit: 1 });
   assert.equal((await store.begin(anIntent('j1'))).seq, 2);
   assert.equal((await store.verify()).ok, true);
+});
+
+test('A08: when the file is deleted or replaced under a running core, nothing more is accepted', async (t) => {
+  const { file, open } = createScratch(t);
+  const store = await open();
+  await store.append(anEntry(1));
+  renameSync(file, `${file}.away`);
+  await assert.rejects(store.append(anEntry(2)), refusedWith('store_unavailable', /moved, deleted or replaced/));
+  writeFileSync(file, '');
+  await assert.rejects(store.append(anEntry(2)), refusedWith('store_unavailable', /moved, deleted or replaced/));
+  renameSync(`${file}.away`, file);
+  assert.equal((await store.append(anEntry(2))).seq, 2);
+});
+
+test('what was handed over before closing is written, and the files are for their owner only', async (t) => {
+  const { folder, open } = createScratch(t);
+  const store = await open();
+  const receipts = Array.from({ length: 100 }, (_, i) => store.append(anEntry(i)));
+  const modes = () => readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o077]);
+  await Promise.all([store[Symbol.asyncDispose](), store[Symbol.asyncDispose]()]);
+  assert.equal((await Promise.all(receipts)).at(-1)?.seq, 100);
+  assert.deepEqual(
+    modes(),
+    ['checkpoints.jsonl', 'dispatcher.sqlite', 'dispatcher.sqlite.lock'].map((name) => [name, 0]),
+  );
+  assert.equal((await open()).read.counts().audit, 100);
 });
 
 test('A08: a folder that is not there is refused', async (t) => {

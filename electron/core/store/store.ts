@@ -1,6 +1,5 @@
 /** The record of everything: one SQLite file, one writer thread, readers on the caller's thread. */
 import type { KeyObject } from 'node:crypto';
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type { Capability, Door, HealthSample, JobState, VerifyReport } from '../../../shared/model.ts';
@@ -117,7 +116,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
   const workerData: WriterData = { file, checkpointFile, key, openedAt: now(), maxPages, checkpointRows };
   const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData });
-  const [first] = (await once(worker, 'message')) as [FromWriter];
+  const { promise: started, resolve: start } = Promise.withResolvers<FromWriter>();
+  worker.once('message', start);
+  worker.once('error', (caught) => start({ t: 'refused', error: storeFailure(caught, file) }));
+  const first = await started;
   if (first.t !== 'ready') {
     await worker.terminate();
     throw new Refusal(first.t === 'refused' ? first.error : refuse('store_unavailable', 'The writer did not start.'));

@@ -2,7 +2,7 @@
  * The only writer of the database: a worker thread. Whatever arrived while one commit was under way goes into the next, so that a slow disk
  * delays only those who wait for it, and one fsync serves them all.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
@@ -109,6 +109,17 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     const json = (text as string).toWellFormed();
     return json.length <= BODY_MAX_CHARS ? json : cutJson(json, Buffer.byteLength(json), 65_536);
   };
+
+  const { ino } = statSync(data.file);
+  /** A file that was deleted or replaced can still be written, and everything written is lost. */
+  function beStillThere(): void {
+    if (statSync(data.file, { throwIfNoEntry: false })?.ino === ino) return;
+    throw new Refusal(
+      refuse('store_unavailable', `The database was moved, deleted or replaced while it was open (${data.file}).`, {
+        hint: 'Put it back or start Dispatcher again.',
+      }),
+    );
+  }
 
   function readHead(): Head {
     const last = db.prepare('SELECT seq, hash, at FROM audit ORDER BY seq DESC LIMIT 1').get() as Omit<Head, 'n'> | undefined;
@@ -235,6 +246,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   /** One transaction over the operations at `starts`. With `careful`, an operation that fails by itself is undone by itself. */
   function transact(batch: Field[], starts: number[], careful: boolean): Commit {
     const done: Commit = { seqs: [], hashes: '', errors: [] };
+    beStillThere();
     beginImmediate.run();
     for (const start of starts) {
       const answered = (batch[start] as number) <= LAST_ANSWERED;

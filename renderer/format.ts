@@ -47,6 +47,11 @@ export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }
 
+/** Time that counts on screen, in whole seconds. */
+export function formatElapsed(ms: number): string {
+  return ms < 60_000 ? `${Math.max(0, Math.floor(ms / 1000))} s` : formatDuration(ms);
+}
+
 /** A count for a small badge: 1,234 becomes 1.2k. */
 export function formatShort(count: number): string {
   if (count < 1000) return String(count);

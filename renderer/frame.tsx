@@ -56,6 +56,7 @@ export function Frame() {
       <Keys />
       <QuestionDialog />
       <Toasts />
+      <section id="hints" aria-label="Hints" />
     </div>
   );
 }

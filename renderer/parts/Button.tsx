@@ -78,7 +78,7 @@ export function Hint({ text, keys, children }: { text: string; keys?: string | u
   return (
     <Tooltip.Root delayDuration={350}>
       <Tooltip.Trigger asChild>{children}</Tooltip.Trigger>
-      <Tooltip.Portal>
+      <Tooltip.Portal container={document.getElementById('hints')}>
         <Tooltip.Content
           sideOffset={6}
           collisionPadding={8}

@@ -33,6 +33,11 @@ export function Dialog({
           className={`${sheet} top-[12vh]`}
           style={{ width: `min(${width}px, calc(100vw - 32px))` }}
           aria-describedby={undefined}
+          onOpenAutoFocus={(event) => {
+            // The sheet itself, so that no hint opens over it; Tab goes on from there.
+            event.preventDefault();
+            (event.currentTarget as HTMLElement).focus();
+          }}
         >
           <header className="flex items-center justify-between gap-4 px-4 pt-3 pb-2">
             <Radix.Title className="font-semibold text-base">{title}</Radix.Title>

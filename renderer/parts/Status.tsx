@@ -1,6 +1,6 @@
 import { type Circle, CircleCheck, CircleDashed, CircleDot, CircleHelp, CircleSlash, CircleX } from 'lucide-react';
 import type { ReactNode } from 'react';
-import type { Egress, HealthStatus, JobState } from '../../shared/model.ts';
+import type { Door, Egress, HealthStatus, JobState } from '../../shared/model.ts';
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'accent' | 'quiet';
 
@@ -76,6 +76,21 @@ export function JobStateMark({ state, words = true }: { state: JobState; words?:
       {words && <span className="truncate">{word}</span>}
     </span>
   );
+}
+
+const doors: Record<Door, string> = {
+  app: 'the app',
+  ws: 'WebSocket',
+  http: 'HTTP',
+  cli: 'the command line',
+  webhook: 'a webhook',
+  library: 'the library',
+  core: 'the core',
+};
+
+/** The door a call came through, in words. */
+export function doorWord(door: Door): string {
+  return doors[door];
 }
 
 const egresses: Record<Egress, { tone: Tone; title: string }> = {

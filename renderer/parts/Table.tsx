@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import type { KeyboardEvent, ReactNode } from 'react';
-import { useEffect, useId, useLayoutEffect, useRef, useState } from 'react';
+import { memo, useCallback, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'react';
 
 export interface Column<Row> {
   id: string;
@@ -56,10 +56,15 @@ export function Table<Row>({
   const scroller = useRef<HTMLDivElement>(null);
   const prefix = useId();
   const [width, setWidth] = useState(Number.POSITIVE_INFINITY);
-  const columns = all.filter(
-    ({ hideBelow = 0, hideAbove = Number.POSITIVE_INFINITY }) =>
-      width >= hideBelow && (width < hideAbove || (width === Number.POSITIVE_INFINITY && hideAbove === Number.POSITIVE_INFINITY)),
+  const columns = useMemo(
+    () =>
+      all.filter(
+        ({ hideBelow = 0, hideAbove = Number.POSITIVE_INFINITY }) =>
+          width >= hideBelow && (width < hideAbove || hideAbove === Number.POSITIVE_INFINITY),
+      ),
+    [all, width],
   );
+  const tracks = columns.map((column) => column.width).join(' ');
   const count = Math.max(total, rows.length);
   const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 8 });
   const showsRows = count > 0 || !empty;
@@ -96,7 +101,9 @@ export function Table<Row>({
     virtual.scrollToIndex(index);
     onSelect(rows[index]!);
   };
-  const grid = { gridTemplateColumns: columns.map((column) => column.width).join(' ') };
+  const latest = useRef(onSelect);
+  latest.current = onSelect;
+  const pick = useCallback((row: Row) => latest.current?.(row), []);
   const inSight = items.some((item) => item.index === at);
 
   if (count === 0 && empty) return <div className="h-full overflow-auto">{empty}</div>;
@@ -121,7 +128,7 @@ export function Table<Row>({
           tabIndex={-1}
           aria-rowindex={1}
           className={headless ? 'sr-only' : 'sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-surface px-4 text-2xs text-ink-3'}
-          style={grid}
+          style={{ gridTemplateColumns: tracks }}
         >
           {columns.map((column) => (
             // biome-ignore lint/a11y/useSemanticElements: see above
@@ -140,34 +147,18 @@ export function Table<Row>({
             const row = rows[item.index];
             const key = row === undefined ? null : rowKey(row);
             return (
-              // biome-ignore lint/a11y/useSemanticElements: see above
-              <div
+              <Line
                 key={key ?? `wait ${item.index}`}
                 id={`${prefix}${item.index}`}
-                role="row"
-                tabIndex={-1}
-                aria-rowindex={item.index + 2}
-                aria-selected={onSelect && row !== undefined ? key === selected : undefined}
-                aria-busy={row === undefined || undefined}
-                onClick={row !== undefined && onSelect ? () => onSelect(row) : undefined}
-                onKeyDown={undefined}
-                className={`absolute inset-x-0 top-0 grid items-center gap-3 border-b px-4 text-sm ${
-                  key !== null && key === selected ? 'bg-accent-soft' : onSelect ? 'hover:bg-raised/60' : ''
-                }`}
-                style={{ ...grid, height: item.size, transform: `translateY(${item.start}px)` }}
-              >
-                {columns.map((column) => (
-                  // biome-ignore lint/a11y/useSemanticElements: see above
-                  <div
-                    key={column.id}
-                    role="gridcell"
-                    tabIndex={-1}
-                    className={`min-w-0 truncate ${column.align === 'right' ? 'text-right' : ''}`}
-                  >
-                    {row === undefined ? <span className="inline-block h-2 w-2/3 rounded-full bg-raised" /> : column.cell(row)}
-                  </div>
-                ))}
-              </div>
+                index={item.index}
+                row={row}
+                columns={columns}
+                tracks={tracks}
+                selected={key !== null && key === selected}
+                pick={onSelect ? pick : null}
+                size={item.size}
+                start={item.start}
+              />
             );
           })}
         </div>
@@ -175,3 +166,41 @@ export function Table<Row>({
     </div>
   );
 }
+
+interface LineProps<Row> {
+  id: string;
+  index: number;
+  row: Row | undefined;
+  columns: readonly Column<Row>[];
+  tracks: string;
+  selected: boolean;
+  pick: ((row: Row) => void) | null;
+  size: number;
+  start: number;
+}
+
+/** Drawn again only when its own row changes: scrolling costs what comes into sight. */
+const Line = memo(function Line<Row>({ id, index, row, columns, tracks, selected, pick, size, start }: LineProps<Row>) {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: see above
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the grid takes the keys
+    <div
+      id={id}
+      role="row"
+      tabIndex={-1}
+      aria-rowindex={index + 2}
+      aria-selected={pick && row !== undefined ? selected : undefined}
+      aria-busy={row === undefined || undefined}
+      onClick={row !== undefined && pick ? () => pick(row) : undefined}
+      className={`absolute inset-x-0 top-0 grid items-center gap-3 border-b px-4 text-sm ${selected ? 'bg-accent-soft' : pick ? 'hover:bg-raised/60' : ''}`}
+      style={{ gridTemplateColumns: tracks, height: size, transform: `translateY(${start}px)` }}
+    >
+      {columns.map((column) => (
+        // biome-ignore lint/a11y/useSemanticElements: see above
+        <div key={column.id} role="gridcell" tabIndex={-1} className={`min-w-0 truncate ${column.align === 'right' ? 'text-right' : ''}`}>
+          {row === undefined ? <span className="inline-block h-2 w-2/3 rounded-full bg-raised" /> : column.cell(row)}
+        </div>
+      ))}
+    </div>
+  );
+}) as <Row>(props: LineProps<Row>) => ReactNode;

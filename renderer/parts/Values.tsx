@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { formatAge, formatBytes, formatDuration, formatExact } from '../format.ts';
+import { formatAge, formatBytes, formatDuration, formatElapsed, formatExact } from '../format.ts';
 
 const listeners = new Set<() => void>();
 let now = Date.now();
@@ -40,7 +40,7 @@ export function Time({ at }: { at: number | null }) {
 /** Time since `since`, counting. */
 export function Elapsed({ since }: { since: number }) {
   const current = useNow();
-  return <span className="whitespace-nowrap">{formatDuration(Math.max(0, Math.round((current - since) / 1000) * 1000) || 1)}</span>;
+  return <span className="whitespace-nowrap">{formatElapsed(current - since)}</span>;
 }
 
 export function Duration({ ms }: { ms: number | null }) {

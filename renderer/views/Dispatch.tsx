@@ -29,7 +29,7 @@ export function Dispatch() {
   const jobs = useLive('jobs');
   const [q, setQ] = useState('');
   const earlier = useMemo(
-    () => [...new Set(jobs?.flatMap((job) => (job.text && job.door === 'app' ? [job.text] : [])))].slice(0, 50),
+    () => [...new Set(jobs?.flatMap((job) => (job.text && (job.door === 'app' || job.door === 'ws') ? [job.text] : [])))].slice(0, 50),
     [jobs],
   );
 

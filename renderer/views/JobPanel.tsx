@@ -12,7 +12,7 @@ import { CodeBlock, CopyButton } from '../parts/CodeBlock.tsx';
 import { JsonTree } from '../parts/JsonTree.tsx';
 import { Fact, Facts, Panel } from '../parts/Panel.tsx';
 import { ErrorState, LoadingState, Progress, Sweep } from '../parts/States.tsx';
-import { Badge, JobStateMark, jobWord, type Tone } from '../parts/Status.tsx';
+import { Badge, doorWord, JobStateMark, jobWord, type Tone } from '../parts/Status.tsx';
 import { Duration, Elapsed, Time, Unknown } from '../parts/Values.tsx';
 import { isOpen } from '../pump.ts';
 import { textOf } from '../shape.ts';
@@ -111,7 +111,7 @@ export function JobPanel({ id, onClose }: { id: string; onClose(): void }) {
                 {job.confidence !== null && <span className="text-ink-2"> · {formatPercent(job.confidence)} sure</span>}
               </Fact>
               <Fact name="Requester">
-                {job.caller} by {job.door}
+                {job.caller} by {doorWord(job.door)}
               </Fact>
               <Fact name="Accepted">
                 <Time at={job.createdAt} /> <span className="text-ink-3">{formatExact(job.createdAt)}</span>
@@ -158,7 +158,7 @@ function Timeline({ job, detail, told }: { job: Job; detail: JobDetail; told: st
       </Moment>
       {crossed.length > 0 && (
         <Moment
-          tone={crossed.some((step) => step.outcome === 'refused') ? 'bad' : 'quiet'}
+          tone={crossed.some((step) => step.outcome === 'refused' && step.boundary !== 'execute') ? 'bad' : 'quiet'}
           title={`${crossed.length} boundaries crossed in ${formatMs(crossed.reduce((sum, step) => sum + (step.boundary === 'execute' ? 0 : step.ms), 0))}`}
         >
           <div className="pt-1 pr-1">

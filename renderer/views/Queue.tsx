@@ -7,7 +7,7 @@ import { Button, IconButton } from '../parts/Button.tsx';
 import { Chips, SearchField } from '../parts/Field.tsx';
 import { Panel, ViewHead } from '../parts/Panel.tsx';
 import { EmptyState, ErrorState, LoadingState, Progress } from '../parts/States.tsx';
-import { JobStateMark } from '../parts/Status.tsx';
+import { doorWord, JobStateMark } from '../parts/Status.tsx';
 import { type Column, Table } from '../parts/Table.tsx';
 import { Duration, Elapsed, Time, Unknown } from '../parts/Values.tsx';
 import { isOpen, type JobFilter } from '../pump.ts';
@@ -179,11 +179,11 @@ const columns: readonly Column<Job>[] = [
   {
     id: 'by',
     label: 'Requester',
-    width: '8rem',
+    width: '9.5rem',
     hideBelow: 860,
     cell: (job) => (
       <span className="text-ink-2 text-xs">
-        {job.caller} <span className="text-ink-3">by {job.door}</span>
+        {job.caller} <span className="text-ink-3">by {doorWord(job.door)}</span>
       </span>
     ),
   },

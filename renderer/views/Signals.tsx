@@ -1,5 +1,21 @@
 /** The live stream: one line for everything that happens. It follows until somebody reads back or pauses it. */
-import { Ban, BookOpen, CircleX, Lock, LockOpen, type LucideIcon, OctagonX, Pause, Play, Radio, Receipt, Target, Zap } from 'lucide-react';
+import {
+  Ban,
+  BookOpen,
+  CircleX,
+  Hand,
+  Hourglass,
+  Lock,
+  LockOpen,
+  type LucideIcon,
+  OctagonX,
+  Pause,
+  Play,
+  Radio,
+  Receipt,
+  Target,
+  Zap,
+} from 'lucide-react';
 import { useLayoutEffect, useRef, useState } from 'react';
 import { useLive } from '../core.ts';
 import { formatClock, formatCount, formatExact } from '../format.ts';
@@ -94,7 +110,8 @@ const icons: Record<string, { icon: LucideIcon; className: string }> = {
   '🔒': { icon: Lock, className: 'text-ok-ink' },
   '🔓': { icon: LockOpen, className: 'text-warn-ink' },
   '📖': { icon: BookOpen, className: 'text-ink-3' },
-  '🛑': { icon: OctagonX, className: 'text-bad-ink' },
+  '⏳': { icon: Hourglass, className: 'text-ink-3' },
+  '✋': { icon: Hand, className: 'text-warn-ink' },
   '⛔': { icon: OctagonX, className: 'text-bad-ink' },
   '🧾': { icon: Receipt, className: 'text-ink-3' },
 };

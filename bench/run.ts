@@ -23,12 +23,19 @@ export interface BenchReport {
 const holds = ({ value, atLeast, atMost }: BenchCheck) =>
   (atLeast === undefined || value >= atLeast) && (atMost === undefined || value <= atMost);
 
-/** Benchmarks may return a report, rows, or one row of numbers. */
+/** Benchmarks may return a report, rows, rows by name, or one row of numbers. */
 function toReport(name: string, value: unknown): BenchReport {
   if (value && typeof value === 'object' && 'rows' in value) return { title: name, ...value } as BenchReport;
   if (Array.isArray(value)) return { title: name, rows: value };
+  const entries = Object.entries(value ?? {});
+  if (entries.length > 0 && entries.every(([, row]) => typeof row === 'object' && row !== null)) {
+    return { title: name, rows: entries.map(([what, row]) => ({ what, ...rounded(row as Record<string, number>) })) };
+  }
   return { title: name, rows: [value as BenchReport['rows'][number]] };
 }
+
+const rounded = (row: Record<string, number>) =>
+  Object.fromEntries(Object.entries(row).map(([key, value]) => [key, typeof value === 'number' ? Number(value.toPrecision(4)) : value]));
 
 async function main(names: string[]): Promise<void> {
   const resultsFile = join(import.meta.dirname, 'results.json');

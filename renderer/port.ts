@@ -9,18 +9,29 @@ declare global {
   }
 }
 
+let preloadUsed = false;
+
 /** An open port to the core of this window. Rejects with `core_unreachable`, or `unauthenticated` when the browser has no session. */
 export async function openPort(): Promise<Port<UpFrame, DownFrame>> {
   const preload = window.dispatcher?.port;
-  if (preload) {
-    return {
-      send: (frame) => preload.send(frame),
-      onFrame: (listener) => preload.onFrame(listener),
-      onClose: (listener) => preload.onClose(listener),
-      close: () => {},
-    };
+  if (!preload) return await openSocket();
+  // The preload script opens its port once a page load, so a new port is a new load.
+  if (preloadUsed) {
+    location.reload();
+    return await new Promise<never>(() => {});
   }
-  return await openSocket();
+  preloadUsed = true;
+  const closers: (() => void)[] = [];
+  // It keeps one listener each.
+  preload.onClose(() => {
+    for (const closer of closers) closer();
+  });
+  return {
+    send: (frame) => preload.send(frame),
+    onFrame: (listener) => preload.onFrame(listener),
+    onClose: (closer) => closers.push(closer),
+    close: () => {},
+  };
 }
 
 function openSocket(): Promise<Port<UpFrame, DownFrame>> {

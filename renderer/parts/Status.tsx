@@ -68,12 +68,8 @@ export function JobStateMark({ state, words = true }: { state: JobState; words?:
   const { word, icon: Icon, className } = jobs[state];
   return (
     <span className={`${words ? 'inline-flex' : 'flex'} items-center gap-1.5 align-middle ${className}`}>
-      <Icon
-        {...(words ? { 'aria-hidden': true } : { role: 'img', 'aria-label': word })}
-        className={`size-3.5 shrink-0 ${state === 'running' ? 'animate-breathe' : ''}`}
-        strokeWidth={2}
-      />
-      {words && <span className="truncate">{word}</span>}
+      <Icon aria-hidden className={`size-3.5 shrink-0 ${state === 'running' ? 'animate-breathe' : ''}`} strokeWidth={2} />
+      <span className={words ? 'truncate' : 'sr-only'}>{word}</span>
     </span>
   );
 }

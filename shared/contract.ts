@@ -122,7 +122,7 @@ export const operations = {
   }),
   'OS.teach': operation<{ route: string; examples: number }>()({
     name: 'OS.teach',
-    summary: 'Keep a text as an example of a route',
+    summary: 'Write a text into the registry as an example of a route',
     effect: 'write',
     needs: 'admin',
     http: 'POST /teach',

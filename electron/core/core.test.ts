@@ -225,6 +225,18 @@ test('a reload is one swap: a bad file never replaces a good one, and what it sa
   assert.equal(stale.error!.code, 'conflict');
 });
 
+test('what a person teaches is written into the registry, comments kept, and serves at once', async () => {
+  await using core = await openCore(`# mine\n${registryOf('http://127.0.0.1:9909')}`);
+  const before = (await operate(core, 'OS.registry')) as { text: string };
+  assert.notEqual((await core.ask({ text: 'frobnicate the wibble', ask: true })).route, 'OS.echo');
+  assert.equal((await core.ask({ route: 'OS.teach', params: { text: 'frobnicate the wibble', route: 'os.ECHO' } })).ok, true);
+  assert.equal((await core.ask({ text: 'frobnicate the wibble', ask: true })).route, 'OS.echo');
+  const after = (await operate(core, 'OS.registry')) as { text: string };
+  assert.ok(after.text.startsWith('# mine\n'));
+  assert.equal(after.text.replace(', "frobnicate the wibble"', ''), before.text);
+  assert.equal((await core.ask({ route: 'OS.teach', params: { text: 'x', route: 'OS.status' } })).error!.code, 'conflict');
+});
+
 test('limits are per principal, say how long to wait, and a flood of them is not a flood of rows', async () => {
   await using core = await openCore(registryOf('http://127.0.0.1:9909', 'limits: {calls: {per_second: 1, burst: 3}}\n'));
   const asked = await Promise.all(Array.from({ length: 50 }, () => core.ask({ route: 'OS.echo', params: { text: 'x' } })));

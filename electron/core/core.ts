@@ -29,7 +29,7 @@ import { createHealth } from './health.ts';
 import { createLimits } from './limits.ts';
 import { createOperationRunner, dangers, hashToken } from './operations.ts';
 import { createOperator, type Operator } from './operator/operator.ts';
-import { openRegistry } from './registry/registry.ts';
+import { addExample, openRegistry } from './registry/registry.ts';
 import { createHttpRunner } from './runners/http.ts';
 import { createMockRunner } from './runners/mock.ts';
 import { createToolRunner } from './runners/tool.ts';
@@ -176,17 +176,13 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   );
 
   function learnFrom({ routes, rules }: Registry): Promise<Operator> {
-    const taught = new Map<string, string[]>();
-    for (const { route, text } of store.read.examples()) taught.set(route, [...(taught.get(route) ?? []), text]);
     const ruled = new Map<string, Registry['rules']>();
     for (const rule of rules) {
       const list = ruled.get(rule.route);
       if (list) list.push(rule);
       else ruled.set(rule.route, [rule]);
     }
-    return createOperator(
-      routes.map(({ name, examples }) => ({ name, examples: [...examples, ...(taught.get(name) ?? [])], rules: ruled.get(name) ?? [] })),
-    );
+    return createOperator(routes.map(({ name, examples }) => ({ name, examples, rules: ruled.get(name) ?? [] })));
   }
 
   /** The newest registry becomes the table; of several asked for at once only the last is swapped in. */
@@ -333,6 +329,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         registry.save(text, revision);
         await learning;
       },
+      async teach(route, example) {
+        registry.save(addExample(registry.text(), route, example), registry.revision);
+        await learning;
+      },
       async operatorOf(text) {
         const parsed = registry.check(text).registry;
         return parsed && learnFrom(parsed);
@@ -360,10 +360,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       limits.configure(limitsNow().limits);
       health.refresh();
       return settings();
-    },
-    relearn: () => {
-      learning = learn(null);
-      return learning;
     },
   });
 

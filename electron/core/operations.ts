@@ -40,6 +40,8 @@ export interface OperationParts {
     revision(): string;
     check(text: string): RegistryProblem[];
     save(text: string, revision: string): Promise<void>;
+    /** Writes one more example of a route into the file, every other byte as it is; resolves when it serves. */
+    teach(route: string, example: string): Promise<void>;
     /** An operator as it would be with this text; null when the text is not valid. */
     operatorOf(text: string): Promise<Operator | null>;
   };
@@ -51,8 +53,6 @@ export interface OperationParts {
   setSovereign(on: boolean, by: string): Promise<Sovereign>;
   settings(): Settings;
   changeSettings(changes: InputOf<'OS.settings.set'>): Promise<Settings>;
-  /** Learns the examples anew; resolves when the new table serves. */
-  relearn(): Promise<void>;
   clock(): number;
   /** Longest a cancel waits to see what became of the job, milliseconds. */
   cancelWaitMs: number;
@@ -105,10 +105,11 @@ export function createOperationRunner(parts: OperationParts): Runner {
       return { ranked, abstained, rules };
     },
     async 'OS.teach'({ text, route }) {
-      const { name } = routeNamed(route);
-      await store.addExample({ text, route: name, at: parts.clock() });
-      await parts.relearn();
-      return { route: name, examples: store.read.examples().filter((example) => example.route === name).length };
+      const { name, kind } = routeNamed(route);
+      if (kind === 'operation')
+        throw new Refusal(refuse('conflict', `${name} is built in and learns nothing.`, { hint: 'Teach a service of the registry.' }));
+      await parts.registry.teach(name, text);
+      return { route: name, examples: routeNamed(name).examples.length };
     },
     async 'OS.health'({ org, route, probe }) {
       const wanted = (name: string) =>

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+// By its name, as a program that depends on the package imports it.
+import { createDispatcher, createMockClient } from 'dispatcher';
+
+test("seed 000's library: dispatch, dispatchTo, listRoutes, health and resolve on the built-in registry", async () => {
+  const home = mkdtempSync(join(tmpdir(), 'library-'));
+  const dispatcher = await createDispatcher({
+    client: createMockClient({ responses: { 'http://lucidia:8091/v1/salesforce': { synced: 100 } } }),
+    home,
+  });
+  const synced = await dispatcher.dispatch('sync salesforce contacts');
+  assert.deepEqual([synced.route, synced.result, synced.mock], ['FND.salesforce', { synced: 100 }, true]);
+  assert.ok(synced.confidence! >= 0.9);
+  const named = await dispatcher.dispatchTo('AI', 'router', { prompt: 'hello' });
+  assert.deepEqual([named.ok, named.route], [true, 'AI.router']);
+  const sum = await dispatcher.dispatch('what is 2+2');
+  assert.deepEqual([sum.route, JSON.stringify(sum.result).includes('4')], ['OS.calc', true]);
+  assert.ok(
+    (await dispatcher.listRoutes()).some(
+      (route) => route.name === 'FND.salesforce' && route.endpoint === 'http://lucidia:8091/v1/salesforce',
+    ),
+  );
+  const dry = await dispatcher.resolve('start the chart report');
+  assert.notEqual(dry.route?.split('.')[1], 'ar');
+  assert.equal((await dispatcher.dispatchTo('FND', 'salesfroce')).error!.code, 'route_unknown');
+  await assert.rejects(
+    dispatcher.healthCheck('FND', 'nothing'),
+    (caught: { wire: { code: string } }) => caught.wire.code === 'route_unknown',
+  );
+  assert.equal(typeof (await dispatcher.healthCheckAll()), 'object');
+  await dispatcher.close();
+  assert.ok(existsSync(join(home, 'dispatcher.sqlite')));
+});
+
+test('without a home nothing is left behind', async () => {
+  const dispatcher = await createDispatcher({ mock: true });
+  const { settings } = { settings: await dispatcher.dispatch('OS.settings') };
+  const { home } = settings.result as { home: string };
+  assert.ok(existsSync(home));
+  await dispatcher.close();
+  assert.equal(existsSync(home), false);
+});

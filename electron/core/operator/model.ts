@@ -16,6 +16,8 @@ export interface Model {
   /** One row of `stride` columns a feature; a cell is `weights * scales[feature]`, in natural units of log-odds. */
   weights: Int8Array;
   scales: Float32Array;
+  /** For very many routes, instead of `weights`: the routes of feature f and their weights, from starts[f]. */
+  postings: { starts: Int32Array; routes: Int32Array; weights: Float32Array } | null;
   /** Slope and constant from the odds of the first route to the odds that it is right. */
   trust: Float64Array;
   /** Weight of a rival of score 0 that stands for everything unknown; 0 where the odds have been checked by trials. */
@@ -39,7 +41,7 @@ export type Evidence = Float64Array;
 export const ODDS = 2;
 
 /** What the head usually comes to; used, or leant towards, where there is too little to learn it from. */
-export const STANDARD_HEAD = Float64Array.of(0.1, 0.05, 0.25, 0.7, 1.5, 1.2, 2.5, -4);
+export const STANDARD_HEAD = Float64Array.of(0.1, 0.05, 0.25, 0.7, 1.5, 1.2, 2.5, -3);
 
 export function evidenceOf(
   into: Evidence,
@@ -87,18 +89,19 @@ export interface Classifier {
 }
 
 export function createClassifier(model: Model): Classifier {
-  const { routes, stride, features, keys, slots, idf, scales } = model;
+  const { routes, stride, features, keys, slots, idf, scales, postings } = model;
   const LIMIT = 2_050;
-  const kernel = createKernel(features * stride + LIMIT * 8 + stride * 4 + 256);
-  const weightsAt = kernel.reserve(features * stride);
+  const width = Math.max(stride, routes);
+  const kernel = createKernel(model.weights.length + LIMIT * 8 + width * 4 + 256);
+  const weightsAt = kernel.reserve(model.weights.length);
   const idsAt = kernel.reserve(LIMIT * 4);
   const valuesAt = kernel.reserve(LIMIT * 4);
-  const sumsAt = kernel.reserve(stride * 4);
-  const weights = new Int8Array(kernel.buffer, weightsAt, features * stride);
+  const sumsAt = kernel.reserve(width * 4);
+  const weights = new Int8Array(kernel.buffer, weightsAt, model.weights.length);
   weights.set(model.weights);
   const ids = new Int32Array(kernel.buffer, idsAt, LIMIT);
   const values = new Float32Array(kernel.buffer, valuesAt, LIMIT);
-  const sums = new Float32Array(kernel.buffer, sumsAt, stride);
+  const sums = new Float32Array(kernel.buffer, sumsAt, width);
 
   const reader: Reader = createReader();
   const times = new Float64Array(features);
@@ -116,6 +119,13 @@ export function createClassifier(model: Model): Classifier {
     let at = hash & mask;
     while (slots[at] !== 0 && keys[at] !== hash) at = (at + 1) & mask;
     return slots[at] as number;
+  };
+
+  const cell = (id: number, route: number): number => {
+    if (postings === null) return (weights[id * stride + route] as number) * (scales[id] as number);
+    for (let j = postings.starts[id] as number; j < (postings.starts[id + 1] as number); j++)
+      if (postings.routes[j] === route) return postings.weights[j] as number;
+    return 0;
   };
 
   return {
@@ -157,7 +167,17 @@ export function createClassifier(model: Model): Classifier {
         values[i + 1] = value * (scales[id] as number);
       }
       sums.fill(0);
-      kernel.gather8(idsAt, valuesAt, count + 1, weightsAt, sumsAt, stride);
+      if (postings === null) kernel.gather8(idsAt, valuesAt, count + 1, weightsAt, sumsAt, stride);
+      else {
+        for (let i = 0; i < count; i++) {
+          const id = distinct[i] as number;
+          const value = query[id] as number;
+          for (let j = postings.starts[id] as number; j < (postings.starts[id + 1] as number); j++) {
+            const route = postings.routes[j] as number;
+            sums[route] = (sums[route] as number) + value * (postings.weights[j] as number);
+          }
+        }
+      }
 
       const kept = answer.count;
       for (let i = 0; i < kept; i++) {
@@ -228,7 +248,7 @@ export function createClassifier(model: Model): Classifier {
       for (let i = 0; i < reader.count; i++) {
         const id = find(reader.hashes[i] as number);
         if (id === 0) continue;
-        const weight = (weights[id * stride + route] as number) * (scales[id] as number) * (idf[id] as number);
+        const weight = cell(id, route) * (idf[id] as number);
         const word = reader.words[i] as number;
         sum[word] = (sum[word] as number) + weight;
       }
@@ -244,7 +264,6 @@ export function share(known: Float64Array, unknown: Float64Array, kind: number):
 
 /** Bytes of the typed arrays of a model. */
 export function bytesOf(model: Model): number {
-  let bytes = 0;
-  for (const value of Object.values(model)) if (ArrayBuffer.isView(value)) bytes += value.byteLength;
-  return bytes;
+  const parts = [...Object.values(model), ...Object.values(model.postings ?? {})];
+  return parts.reduce((bytes: number, part) => bytes + (ArrayBuffer.isView(part) ? part.byteLength : 0), 0);
 }

@@ -4,5 +4,7 @@ import { train } from './train.ts';
 
 const { examples, seed } = workerData as { examples: string[][]; seed: number };
 const model = train(examples, { seed });
-const moved = Object.values(model).flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []));
+const moved = [...Object.values(model), ...Object.values(model.postings ?? {})].flatMap((value) =>
+  ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : [],
+);
 parentPort?.postMessage(model, [...new Set(moved)]);

@@ -19,14 +19,15 @@ export interface Tuning {
   cost: number;
   svmEpochs: number;
   softmaxEpochs: number;
+  /** Examples a route from which on there is a softmax. */
+  softmaxFrom: number;
   rate: number;
-  trials: number;
   power: number;
   /** Share of held-out in-scope texts that may be lost by abstaining though the first route was right. */
   loss: number;
 }
 
-const TUNING: Tuning = { cost: 0.5, svmEpochs: 5, softmaxEpochs: 4, rate: 4, trials: 2, power: 0.6, loss: 0.011 };
+const TUNING: Tuning = { cost: 1, svmEpochs: 5, softmaxEpochs: 4, softmaxFrom: 20, rate: 5, power: 0.6, loss: 0.011 };
 
 /** Learns from `examples[r]`, the texts of route r. The same examples and seed give the same model. */
 export function train(examples: readonly (readonly string[])[], options: TrainOptions): Model {
@@ -34,10 +35,18 @@ export function train(examples: readonly (readonly string[])[], options: TrainOp
   const random = createRandom(options.seed);
   const corpus = readCorpus(examples);
   const all = Array.from({ length: corpus.size }, (_, i) => i);
-  const judgement = judge(corpus, examples.length, tuning, random);
-  const final = fit(corpus, all, examples.length, tuning, random);
-  return finish(corpus, final, judgement);
+  const routes = examples.length;
+  if (corpus.size * routes > DENSE_WORK) {
+    const vocabulary = vocabularyOf(corpus, all, tuning);
+    return finish(corpus, vocabulary, { ...STANDARD, routes, ...centroids(corpus, vocabulary) });
+  }
+  const judgement = judge(corpus, routes, tuning, random);
+  const final = fit(corpus, all, routes, tuning, random);
+  return finish(corpus, final, { ...judgement, routes, ...quantise(final, routes, judgement.scale) });
 }
+
+/** Above so many examples times routes a matrix would take minutes and gigabytes: centroids are used instead. */
+const DENSE_WORK = 25e6;
 
 // --- the corpus -----------------------------------------------------------------------------------------------------
 
@@ -128,17 +137,19 @@ function createNumbers(room: number) {
 
 // --- one model ------------------------------------------------------------------------------------------------------
 
-/** A model over the examples `members`; feature 0 is the constant 1. */
-export interface Fit {
-  routes: number;
-  stride: number;
+/** The features a model knows; number 0 is the constant 1. */
+interface Vocabulary {
   features: number;
   /** Number of the feature in this model by its number in the corpus; 0 for those left out. */
   remap: Int32Array;
   /** IDF^power by feature of this model. */
   idf: Float32Array;
-  /** IDF^power of a word, pair or group never seen. */
+  /** IDF^power of a feature never seen. */
   idfUnknown: number;
+}
+
+interface Fit extends Vocabulary {
+  stride: number;
   /** Rows of `stride` float32 by feature. `softmax` is null where there are too few examples for it. */
   svm: Float32Array;
   softmax: Float32Array | null;
@@ -155,7 +166,10 @@ interface Look {
   near(route: number): number;
 }
 
-function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, random: () => number): Fit {
+/** The groups of a word overlap and say the same thing more than once, so each counts for less. */
+const KIND_WEIGHT = [1, 1, 0.8];
+
+function vocabularyOf(corpus: Corpus, members: number[], tuning: Tuning): Vocabulary {
   const total = corpus.hashes.length;
   const df = new Int32Array(total);
   for (const member of members) {
@@ -170,14 +184,24 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
   const remap = new Int32Array(total);
   let features = 1;
   for (let id = 0; id < total; id++) if ((df[id] as number) >= (least[corpus.kinds[id] as number] as number)) remap[id] = features++;
-  const idf = new Float32Array(features);
   const idfOf = (count: number) => (Math.log((1 + members.length) / (1 + count)) + 1) ** tuning.power;
+  const idf = new Float32Array(features);
   idf[0] = 1;
-  for (let id = 0; id < total; id++) if (remap[id] !== 0) idf[remap[id] as number] = idfOf(df[id] as number);
+  for (let id = 0; id < total; id++) {
+    if (remap[id] === 0) continue;
+    idf[remap[id] as number] = idfOf(df[id] as number) * (KIND_WEIGHT[corpus.kinds[id] as number] as number);
+  }
+  return { features, remap, idf, idfUnknown: idfOf(0) };
+}
 
+/** Trains on the examples `members`. */
+function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, random: () => number): Fit {
+  const vocabulary = vocabularyOf(corpus, members, tuning);
+  const { features, remap, idf, idfUnknown } = vocabulary;
   const stride = (routes + 15) & ~15;
   const room = members.reduce((sum, member) => sum + (corpus.offsets[member + 1] as number) - (corpus.offsets[member] as number) + 1, 0);
-  const withSoftmax = members.length >= 20 * routes || true;
+  // Decided by the whole corpus, so that trials are models of the same kind.
+  const withSoftmax = corpus.size >= tuning.softmaxFrom * routes;
   const kernel = createKernel(room * 8 + features * stride * (withSoftmax ? 8 : 4) + stride * 8 + LOOK_LIMIT * 8 + 256);
   const idsAt = kernel.reserve(room * 4);
   const valuesAt = kernel.reserve(room * 4);
@@ -224,7 +248,9 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
   const movedAt = new Int32Array(MOVED_LIMIT);
   const alphas = new Float32Array(members.length * routes);
   const diagonal = 1 / (2 * tuning.cost);
-  for (let epoch = 0; epoch < tuning.svmEpochs; epoch++) {
+  // Few examples need more rounds to settle, and cost little.
+  const svmEpochs = tuning.svmEpochs * (corpus.size < 5_000 ? 2 : 1);
+  for (let epoch = 0; epoch < svmEpochs; epoch++) {
     shuffle(order, random);
     for (const i of order) {
       sums.fill(0);
@@ -315,7 +341,6 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
     },
   };
   let lookCount = 0;
-  const idfUnknown = idfOf(0);
   const look = (example: number): Look => {
     for (let j = 0; j < lookCount; j++) query[lookIds[j] as number] = 0;
     seen.known.fill(0);
@@ -352,7 +377,7 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
     }
     return seen;
   };
-  return { routes, stride, features, remap, idf, idfUnknown, svm, softmax, look };
+  return { ...vocabulary, stride, svm, softmax, look };
 }
 
 const LOOK_LIMIT = 2_056;
@@ -370,6 +395,8 @@ interface Judgement {
 }
 
 const STANDARD: Judgement = { scale: [3, 0.6], trust: Float64Array.of(1, 0), rival: 1, head: STANDARD_HEAD, threshold: 0 };
+/** With fewer trial texts inside or outside nothing is concluded from them. */
+const TRIALS_LEAST = 150;
 /** Scores kept of each trial text: the others never matter. */
 const KEPT = 24;
 
@@ -391,9 +418,10 @@ function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => num
     random,
   );
   // Much data needs few trials; with little, every example and every route is left out.
-  const trials = corpus.size * routes > 500_000 ? tuning.trials : 10;
+  const work = corpus.size * routes;
+  const trials = work > 1_500_000 ? 1 : work > 500_000 ? 2 : 10;
   const perTrial = Math.floor(routes / 6);
-  const part = trials < 10 ? 5 : 10;
+  const part = trials === 1 ? 4 : trials === 2 ? 5 : 10;
   const best = new Float64Array(KEPT);
   const bestAt = new Int32Array(KEPT);
   const inside: Trial[] = [];
@@ -436,10 +464,10 @@ function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => num
       });
     }
   }
-  if (inside.length < 30) return STANDARD;
+  if (inside.length < TRIALS_LEAST) return STANDARD;
   const scale = fitScale(inside);
   const trust = fitTrust(inside, scale, 1 - 1 / part);
-  if (outside.length < 30) return { ...STANDARD, scale, trust, rival: 0 };
+  if (outside.length < TRIALS_LEAST) return { ...STANDARD, scale, trust, rival: 0 };
   const rows: Evidence[] = [];
   const labels: number[] = [];
   const right: boolean[] = [];
@@ -648,24 +676,67 @@ function solve(system: Float64Array, size: number): Float64Array {
 
 // --- the model as it is used ----------------------------------------------------------------------------------------
 
-function finish(corpus: Corpus, model: Fit, judgement: Judgement): Model {
-  const { routes, stride, features, remap, svm, softmax, idf } = model;
-  const [a, b] = judgement.scale;
+type Weights = Pick<Model, 'stride' | 'weights' | 'scales' | 'postings'>;
+
+/** The sum of both matrices in int8, each row with its own scale. */
+function quantise({ stride, features, svm, softmax }: Fit, routes: number, [a, b]: [number, number]): Weights {
   const weights = new Int8Array(features * stride);
   const scales = new Float32Array(features);
   const row = new Float64Array(stride);
   for (let feature = 0; feature < features; feature++) {
+    const start = feature * stride;
     let most = 1e-9;
     for (let k = 0; k < routes; k++) {
-      const value = a * (svm[feature * stride + k] as number) + (softmax === null ? 0 : b * (softmax[feature * stride + k] as number));
+      const value = a * (svm[start + k] as number) + (softmax === null ? 0 : b * (softmax[start + k] as number));
       row[k] = value;
       if (value > most) most = value;
       else if (-value > most) most = -value;
     }
-    const scale = most / 127;
-    scales[feature] = scale;
-    for (let k = 0; k < routes; k++) weights[feature * stride + k] = Math.round((row[k] as number) / scale);
+    scales[feature] = most / 127;
+    const factor = 127 / most;
+    for (let k = 0; k < routes; k++) weights[start + k] = Math.round((row[k] as number) * factor);
   }
+  return { stride, weights, scales, postings: null };
+}
+
+/** Log-odds of a text that lies on a centroid. */
+const CENTROID_SCALE = 10;
+
+/** For very many routes: the mean vector of each route's examples, of length 1, kept by feature. */
+function centroids(corpus: Corpus, { features, remap, idf }: Vocabulary): Weights {
+  const routes = 1 + corpus.routeOf.reduce((most, route) => Math.max(most, route), -1);
+  const sums: Map<number, number>[] = Array.from({ length: routes }, () => new Map());
+  for (let i = 0; i < corpus.size; i++) {
+    const sum = sums[corpus.routeOf[i] as number] as Map<number, number>;
+    for (let j = corpus.offsets[i] as number; j < (corpus.offsets[i + 1] as number); j++) {
+      const feature = remap[corpus.ids[j] as number] as number;
+      if (feature !== 0) sum.set(feature, (sum.get(feature) ?? 0) + (corpus.tf[j] as number) * (idf[feature] as number));
+    }
+  }
+  const starts = new Int32Array(features + 1);
+  for (const sum of sums) for (const feature of sum.keys()) starts[feature + 1] = (starts[feature + 1] as number) + 1;
+  for (let feature = 0; feature < features; feature++) starts[feature + 1] = (starts[feature + 1] as number) + (starts[feature] as number);
+  const next = starts.slice();
+  const total = starts[features] as number;
+  const postings = { starts, routes: new Int32Array(total), weights: new Float32Array(total) };
+  for (const [route, sum] of sums.entries()) {
+    let norm = 0;
+    for (const value of sum.values()) norm += value * value;
+    const factor = norm > 0 ? CENTROID_SCALE / Math.sqrt(norm) : 0;
+    for (const [feature, value] of sum) {
+      const at = next[feature] as number;
+      next[feature] = at + 1;
+      postings.routes[at] = route;
+      postings.weights[at] = value * factor;
+    }
+  }
+  return { stride: 16, weights: new Int8Array(0), scales: new Float32Array(features), postings };
+}
+
+/** The model as it is used. */
+function finish(corpus: Corpus, vocabulary: Vocabulary, rest: Omit<Judgement, 'scale'> & Weights & { routes: number }): Model {
+  const { routes } = rest;
+  const { features, remap, idf, idfUnknown } = vocabulary;
   let capacity = 64;
   while (capacity < features * 2) capacity *= 2;
   const keys = new Int32Array(capacity);
@@ -698,18 +769,19 @@ function finish(corpus: Corpus, model: Fit, judgement: Judgement): Model {
   }
   return {
     routes,
-    stride,
     features,
+    stride: rest.stride,
+    weights: rest.weights,
+    scales: rest.scales,
+    postings: rest.postings,
+    trust: rest.trust,
+    rival: rest.rival,
+    head: rest.head,
+    threshold: rest.threshold,
     keys,
     slots,
     idf,
-    idfUnknown: model.idfUnknown,
-    weights,
-    scales,
-    trust: judgement.trust,
-    rival: judgement.rival,
-    head: judgement.head,
-    threshold: judgement.threshold,
+    idfUnknown,
     routeStart,
     exampleStart,
     exampleIds: exampleIds.slice(0, at),

@@ -47,7 +47,7 @@ export function evidenceOf(
   into: Evidence,
   scores: { first: number; second: number; rest: number; words: number; pairs: number; groups: number; near: number },
 ): void {
-  into[0] = scores.first;
+  into[0] = Math.min(scores.first, 12);
   into[1] = Math.min(scores.first - scores.second, 10);
   into[2] = Math.min(scores.first - scores.rest, 10);
   into[3] = scores.words;
@@ -89,7 +89,7 @@ export interface Classifier {
 }
 
 export function createClassifier(model: Model): Classifier {
-  const { routes, stride, features, keys, slots, idf, scales, postings } = model;
+  const { routes, stride, features, keys, slots, idf, scales, postings, routeStart, exampleStart, exampleIds, exampleNorm } = model;
   const LIMIT = 2_050;
   const width = Math.max(stride, routes);
   const kernel = createKernel(model.weights.length + LIMIT * 8 + width * 4 + 256);
@@ -162,7 +162,8 @@ export function createClassifier(model: Model): Classifier {
       for (let i = 0; i < count; i++) {
         const id = distinct[i] as number;
         const value = (query[id] as number) * norm;
-        query[id] = value;
+        // With the weight the feature has in an example, so that the search for the nearest only adds.
+        query[id] = value * (idf[id] as number);
         ids[i + 1] = id;
         values[i + 1] = value * (scales[id] as number);
       }
@@ -171,7 +172,7 @@ export function createClassifier(model: Model): Classifier {
       else {
         for (let i = 0; i < count; i++) {
           const id = distinct[i] as number;
-          const value = query[id] as number;
+          const value = (query[id] as number) / (idf[id] as number);
           for (let j = postings.starts[id] as number; j < (postings.starts[id + 1] as number); j++) {
             const route = postings.routes[j] as number;
             sums[route] = (sums[route] as number) + value * (postings.weights[j] as number);
@@ -208,14 +209,13 @@ export function createClassifier(model: Model): Classifier {
       const route = top[0] as number;
       answer.example = -1;
       answer.near = 0;
-      for (let i = model.routeStart[route] as number; i < (model.routeStart[route + 1] as number); i++) {
+      for (let i = routeStart[route] as number; i < (routeStart[route + 1] as number); i++) {
         let sum = 0;
-        const end = model.exampleStart[i + 1] as number;
-        for (let j = model.exampleStart[i] as number; j < end; j++) {
-          const id = model.exampleIds[j] as number;
-          sum += (query[id] as number) * (idf[id] as number);
+        const end = exampleStart[i + 1] as number;
+        for (let j = exampleStart[i] as number; j < end; j++) {
+          sum += query[exampleIds[j] as number] as number;
         }
-        sum *= model.exampleNorm[i] as number;
+        sum *= exampleNorm[i] as number;
         if (sum > answer.near) {
           answer.near = sum;
           answer.example = i;

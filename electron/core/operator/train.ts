@@ -36,7 +36,7 @@ export function train(examples: readonly (readonly string[])[], options: TrainOp
   const corpus = readCorpus(examples);
   const all = Array.from({ length: corpus.size }, (_, i) => i);
   const routes = examples.length;
-  if (corpus.size * routes > DENSE_WORK) {
+  if (corpus.size * routes > DENSE_WORK || routes > DENSE_ROUTES) {
     const vocabulary = vocabularyOf(corpus, all, tuning);
     return finish(corpus, vocabulary, { ...STANDARD, routes, ...centroids(corpus, vocabulary) });
   }
@@ -46,7 +46,8 @@ export function train(examples: readonly (readonly string[])[], options: TrainOp
 }
 
 /** Above so many examples times routes a matrix would take minutes and gigabytes: centroids are used instead. */
-const DENSE_WORK = 25e6;
+const DENSE_WORK = 10e6;
+const DENSE_ROUTES = 1_500;
 
 // --- the corpus -----------------------------------------------------------------------------------------------------
 
@@ -700,7 +701,7 @@ function quantise({ stride, features, svm, softmax }: Fit, routes: number, [a, b
 }
 
 /** Log-odds of a text that lies on a centroid. */
-const CENTROID_SCALE = 10;
+const CENTROID_SCALE = 25;
 
 /** For very many routes: the mean vector of each route's examples, of length 1, kept by feature. */
 function centroids(corpus: Corpus, { features, remap, idf }: Vocabulary): Weights {
@@ -715,6 +716,9 @@ function centroids(corpus: Corpus, { features, remap, idf }: Vocabulary): Weight
   }
   const starts = new Int32Array(features + 1);
   for (const sum of sums) for (const feature of sum.keys()) starts[feature + 1] = (starts[feature + 1] as number) + 1;
+  // What a quarter of the routes have in common tells them apart no more, and takes the most time.
+  const common = starts.map((count) => (count > Math.max(50, routes / 4) ? 1 : 0)).subarray(1);
+  for (let feature = 0; feature < features; feature++) if (common[feature] === 1) starts[feature + 1] = 0;
   for (let feature = 0; feature < features; feature++) starts[feature + 1] = (starts[feature + 1] as number) + (starts[feature] as number);
   const next = starts.slice();
   const total = starts[features] as number;
@@ -724,6 +728,7 @@ function centroids(corpus: Corpus, { features, remap, idf }: Vocabulary): Weight
     for (const value of sum.values()) norm += value * value;
     const factor = norm > 0 ? CENTROID_SCALE / Math.sqrt(norm) : 0;
     for (const [feature, value] of sum) {
+      if (common[feature] === 1) continue;
       const at = next[feature] as number;
       next[feature] = at + 1;
       postings.routes[at] = route;

@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
   module.enableCompileCache();
+  // The worker threads read it here.
+  process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir();
   await import('../electron/cli.ts');
 } else {
   const require = module.createRequire(import.meta.url);

@@ -116,11 +116,12 @@ function signedText(crossing: Crossing): string {
 
 const leafOf = (text: string): Buffer => hash('sha256', `\0${text}`, 'buffer');
 
-const texts = new WeakMap<Crossing, string>();
+/** Where a signed crossing carries its own text: not enumerable, so that copies of it, which may differ, have none. */
+const TEXT = Symbol('text');
 
-/** JSON of a crossing as it was signed, signature last; what has it once does not write it again. */
+/** JSON of a crossing as it was signed, signature last; what was written once is not written again. */
 export function textOf(crossing: Crossing): string {
-  return texts.get(crossing) ?? JSON.stringify(crossing);
+  return (crossing as { [TEXT]?: string })[TEXT] ?? JSON.stringify(crossing);
 }
 
 const node = (left: Buffer, right: Buffer) => createHash('sha256').update('\x01').update(left).update(right).digest();
@@ -186,12 +187,13 @@ export function createSigner(file: string): Signer {
     const batch = waiting;
     waiting = [];
     const { root, paths } = tree(batch.map((entry) => leafOf(entry.text)));
-    const value = sign(null, root, key).toString('base64url');
+    const signed = sign(null, root, key).toString('base64url');
     for (let leaf = 0; leaf < batch.length; leaf++) {
       const { crossing, text, done } = batch[leaf]!;
       const path = paths[leaf]!.map((hashed) => hashed.toString('base64url'));
-      crossing.signature = { alg: 'Ed25519', key: keyId, leaf, path, size: batch.length, value };
-      texts.set(crossing, `${text.slice(0, -1)},"signature":${JSON.stringify(crossing.signature)}}`);
+      crossing.signature = { alg: 'Ed25519', key: keyId, leaf, path, size: batch.length, value: signed };
+      const value = `${text.slice(0, -1)},"signature":${JSON.stringify(crossing.signature)}}`;
+      Object.defineProperty(crossing, TEXT, { value, configurable: true });
       done(crossing);
     }
   };

@@ -15,13 +15,13 @@ export function createMockRunner({
   return async ({ route, text, params, attempts, newAttemptId }) => {
     const key = [route.endpoint, route.name].find((name) => name !== null && Object.hasOwn(responses, name)) ?? null;
     attempts.push({
+      durationMs: 0,
+      endpoint: route.endpoint,
+      error: null,
       id: newAttemptId(),
       route: route.name,
-      endpoint: route.endpoint,
       startedAt: clock(),
-      durationMs: 0,
       status: 200,
-      error: null,
     });
     if (key !== null) return { ok: true, result: structuredClone(responses[key]) };
     return {

@@ -19,13 +19,13 @@ export function createToolRunner(tools: Map<string, Tool>, clock: () => number =
     const parsed = tool.input.safeParse(text === null || 'text' in params ? params : { text, ...params });
     if (!parsed.success) return { ok: false, error: misfit(tool, parsed.error) };
     const attempt = {
+      durationMs: 0,
+      endpoint: null,
+      error: null,
       id: run.newAttemptId(),
       route: route.name,
-      endpoint: null,
       startedAt: clock(),
-      durationMs: 0,
       status: null,
-      error: null,
     };
     run.attempts.push(attempt);
     const began = performance.now();

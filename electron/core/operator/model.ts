@@ -165,14 +165,15 @@ export function createClassifier(model: Model): Classifier {
         // With the weight the feature has in an example, so that the search for the nearest only adds.
         query[id] = value * (idf[id] as number);
         ids[i + 1] = id;
-        values[i + 1] = value * (scales[id] as number);
+        if (postings === null) values[i + 1] = value * (scales[id] as number);
+        else values[i + 1] = value;
       }
       sums.fill(0);
       if (postings === null) kernel.gather8(idsAt, valuesAt, count + 1, weightsAt, sumsAt, stride);
       else {
         for (let i = 0; i < count; i++) {
           const id = distinct[i] as number;
-          const value = (query[id] as number) / (idf[id] as number);
+          const value = values[i + 1] as number;
           for (let j = postings.starts[id] as number; j < (postings.starts[id + 1] as number); j++) {
             const route = postings.routes[j] as number;
             sums[route] = (sums[route] as number) + value * (postings.weights[j] as number);

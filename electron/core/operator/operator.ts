@@ -67,6 +67,8 @@ export interface Operator {
 /** A rule is an order, not a guess; what remains is that it was written too widely. */
 const RULE_CONFIDENCE = 0.95;
 const MENTION_CONFIDENCE = 0.99;
+/** Routes after the second are named from this confidence on. */
+const RANKED_LEAST = 0.01;
 /** Least confidence for a text that is one of the examples. */
 const EXAMPLE_CONFIDENCE = 0.95;
 
@@ -86,11 +88,18 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
   );
   let classifier: Classifier | null = flat.length === 0 ? null : createClassifier(await trainApart({ examples, seed }, signal));
 
+  let last: string | null = null;
+  const classify = (text: string): Classified | null => {
+    last = text;
+    return classifier?.classify(text) ?? null;
+  };
+
   const learnedRanking = (found: Classified, text: string): Ranked[] => {
     const ranked: Ranked[] = [];
     for (let i = 0; i < found.count; i++) {
       const index = found.top[i] as number;
       let confidence = found.probability[i] as number;
+      if (i > 1 && confidence < RANKED_LEAST) break;
       if (i === 0 && found.near > 0.9999) confidence = Math.max(confidence, EXAMPLE_CONFIDENCE);
       const near = i === 0 ? { example: found.example, cosine: found.near } : null;
       ranked.push({
@@ -106,7 +115,8 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
 
   const reasonOf = (text: string, index: number, near: { example: number; cosine: number } | null): string => {
     if (classifier === null) return 'learned from examples';
-    classifier.classify(text);
+    // The reader still holds the text when the reason is asked for at once, as it is in a dispatch.
+    if (text !== last) classify(text);
     const words = classifier
       .words(index)
       .filter(({ weight }) => weight > 0)
@@ -119,7 +129,7 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
   };
 
   const decide = (text: string, hit: { index: number; matched: string } | null): Classification => {
-    const found = classifier?.classify(text) ?? null;
+    const found = classify(text);
     if (hit === null) {
       if (found === null) return { ranked: [], abstained: true };
       const exact = found.near > 0.9999;

@@ -323,6 +323,7 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
   const lookIds = new Int32Array(kernel.buffer, lookIdsAt, LOOK_LIMIT);
   const lookValues = new Float32Array(kernel.buffer, lookValuesAt, LOOK_LIMIT);
   const query = new Float64Array(features);
+  const index = indexExamples(corpus, members, vocabulary);
   const byRoute: number[][] = Array.from({ length: routes }, () => []);
   for (let i = 0; i < members.length; i++) (byRoute[labels[i] as number] as number[]).push(i);
   const seen: Look = {
@@ -334,8 +335,8 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
       let best = 0;
       for (const i of byRoute[route] as number[]) {
         let sum = 0;
-        for (let j = (offsets[i] as number) + 1; j < (offsets[i + 1] as number); j++)
-          sum += (query[ids[j] as number] as number) * (values[j] as number);
+        for (let j = index.starts[i] as number; j < (index.starts[i + 1] as number); j++) sum += query[index.ids[j] as number] as number;
+        sum *= index.norms[i] as number;
         if (sum > best) best = sum;
       }
       return best;
@@ -360,13 +361,15 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
       seen.known[kind] = (seen.known[kind] as number) + (idf[id] as number);
       const value = (corpus.tf[j] as number) * (idf[id] as number);
       norm += value * value;
+      query[id] = value * (idf[id] as number);
       lookIds[lookCount] = id;
       lookValues[lookCount++] = value;
     }
     norm = norm > 0 ? 1 / Math.sqrt(norm) : 0;
     for (let j = 1; j < lookCount; j++) {
       lookValues[j] = (lookValues[j] as number) * norm;
-      query[lookIds[j] as number] = lookValues[j] as number;
+      const id = lookIds[j] as number;
+      query[id] = (query[id] as number) * norm;
     }
     sums.fill(0);
     kernel.gather(lookIdsAt, lookValuesAt, lookCount, svmAt, sumsAt, stride);
@@ -757,21 +760,11 @@ function finish(corpus: Corpus, vocabulary: Vocabulary, rest: Omit<Judgement, 's
   const routeStart = new Int32Array(routes + 1);
   for (let i = 0; i < corpus.size; i++) routeStart[(corpus.routeOf[i] as number) + 1] = i + 1;
   for (let r = 1; r <= routes; r++) if (routeStart[r] === 0) routeStart[r] = routeStart[r - 1] as number;
-  const exampleStart = new Int32Array(corpus.size + 1);
-  const exampleIds = features < 65_536 ? new Uint16Array(corpus.ids.length) : new Int32Array(corpus.ids.length);
-  const exampleNorm = new Float32Array(corpus.size);
-  let at = 0;
-  for (let i = 0; i < corpus.size; i++) {
-    let norm = 0;
-    for (let j = corpus.offsets[i] as number; j < (corpus.offsets[i + 1] as number); j++) {
-      const feature = remap[corpus.ids[j] as number] as number;
-      if (feature === 0) continue;
-      exampleIds[at++] = feature;
-      norm += (idf[feature] as number) ** 2;
-    }
-    exampleStart[i + 1] = at;
-    exampleNorm[i] = norm > 0 ? 1 / Math.sqrt(norm) : 0;
-  }
+  const { starts, ids, norms } = indexExamples(
+    corpus,
+    Array.from({ length: corpus.size }, (_, i) => i),
+    vocabulary,
+  );
   return {
     routes,
     features,
@@ -788,10 +781,31 @@ function finish(corpus: Corpus, vocabulary: Vocabulary, rest: Omit<Judgement, 's
     idf,
     idfUnknown,
     routeStart,
-    exampleStart,
-    exampleIds: exampleIds.slice(0, at),
-    exampleNorm,
+    exampleStart: starts,
+    exampleIds: ids,
+    exampleNorm: norms,
   };
+}
+
+/** The features of each example, to find the one nearest to a text. */
+function indexExamples(corpus: Corpus, members: number[], { features, remap, idf }: Vocabulary) {
+  const starts = new Int32Array(members.length + 1);
+  const all = features < 65_536 ? new Uint16Array(corpus.ids.length) : new Int32Array(corpus.ids.length);
+  const norms = new Float32Array(members.length);
+  let at = 0;
+  for (const [i, member] of members.entries()) {
+    let norm = 0;
+    for (let j = corpus.offsets[member] as number; j < (corpus.offsets[member + 1] as number); j++) {
+      const id = corpus.ids[j] as number;
+      const feature = remap[id] as number;
+      if (feature === 0) continue;
+      all[at++] = feature;
+      norm += (idf[feature] as number) ** 2;
+    }
+    starts[i + 1] = at;
+    norms[i] = norm > 0 ? 1 / Math.sqrt(norm) : 0;
+  }
+  return { starts, ids: all.slice(0, at), norms };
 }
 
 const POWERS = Float64Array.from({ length: 32 }, (_, k) => 2 ** -k);

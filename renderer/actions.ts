@@ -35,12 +35,16 @@ export async function verifyAudit(front: Front): Promise<void> {
   );
 }
 
-export function nextTheme(): void {
-  const order: Theme[] = ['system', 'light', 'dark'];
-  const { theme, set } = useUi.getState();
-  const next = order[(order.indexOf(theme) + 1) % order.length]!;
-  set({ theme: next });
-  toast('info', `Theme: ${next}`);
+/** From what is on screen to the other of the two; the system's own choice is a setting of its own. */
+export function toggleTheme(): void {
+  const { theme } = useUi.getState();
+  const dark = theme === 'dark' || (theme === 'system' && matchMedia('(prefers-color-scheme: dark)').matches);
+  setTheme(dark ? 'light' : 'dark');
+}
+
+export function setTheme(theme: Theme): void {
+  useUi.getState().set({ theme });
+  toast('info', theme === 'system' ? 'The theme follows the system' : `The theme is ${theme}`);
 }
 
 export function toastError(title: string, caught: unknown): void {

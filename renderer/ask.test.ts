@@ -5,8 +5,6 @@ import { askOf, curlOf, mentionAt } from './ask.ts';
 import { formatAge, formatBytes, formatDuration, formatPercent, formatShort } from './format.ts';
 import { rank } from './fuzzy.ts';
 
-const known = (name: string) => ['FND.salesforce', 'OS.fs.list'].includes(name);
-
 test('a mention of a route names it; anything else is for the operator', () => {
   assert.deepEqual(
     [
@@ -17,7 +15,9 @@ test('a mention of a route names it; anything else is for the operator', () => {
       '@ollama hi',
       'a@FND.salesforce',
       '@OS.fs.list {broken',
-    ].map((typed) => askOf(typed, known)),
+      '@FND.nothing',
+      'mail @example.com',
+    ].map((typed) => askOf(typed)),
     [
       { text: 'sync contacts', ask: true },
       { route: 'FND.salesforce', text: 'sync contacts' },
@@ -26,6 +26,8 @@ test('a mention of a route names it; anything else is for the operator', () => {
       { text: '@ollama hi', ask: true },
       { text: 'a@FND.salesforce', ask: true },
       { route: 'OS.fs.list', text: '{broken' },
+      { route: 'FND.nothing' },
+      { text: 'mail @example.com', ask: true },
     ],
   );
 });

@@ -2,14 +2,14 @@
 import type { Ask } from '../shared/contract.ts';
 
 /**
- * `@ORG.service` names the route; the rest goes along as text, or as params when it is a JSON object.
+ * `@ORG.service` names the route, known or not; the rest goes along as text, or as params when it is a JSON object.
  * Any other text is for the operator, which may ask back (`ask: true`).
  */
-export function askOf(typed: string, isRoute: (name: string) => boolean): Ask {
+export function askOf(typed: string): Ask {
   const text = typed.trim();
   for (const match of text.matchAll(/(?:^|\s)@([\p{L}\p{N}._-]+)/gu)) {
     const name = match[1]!.replace(/[.]+$/, '');
-    if (!isRoute(name)) continue;
+    if (!/^\p{Lu}[\p{Lu}\p{N}_-]*\../u.test(name)) continue;
     const start = match.index + match[0].indexOf('@');
     const rest = `${text.slice(0, start)}${text.slice(start + 1 + name.length)}`.replace(/\s+/g, ' ').trim();
     const params = jsonObject(`${text.slice(0, start)}${text.slice(start + 1 + name.length)}`.trim());

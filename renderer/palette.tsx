@@ -15,7 +15,7 @@ import {
 import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
 import { useState } from 'react';
-import { nextTheme, setSovereign, toastError, verifyAudit } from './actions.ts';
+import { setSovereign, setTheme, toastError, toggleTheme, verifyAudit } from './actions.ts';
 import { useFront, useLive } from './core.ts';
 import { rank } from './fuzzy.ts';
 import { KeyHint } from './parts/KeyHint.tsx';
@@ -94,7 +94,14 @@ function Inside() {
           (caught) => toastError('The services were not probed', caught),
         ),
     },
-    { id: 'theme', label: 'Toggle theme', also: 'dark light system appearance', icon: SunMoon, run: nextTheme },
+    { id: 'theme', label: 'Toggle theme', also: 'dark light system appearance', icon: SunMoon, run: toggleTheme },
+    {
+      id: 'system theme',
+      label: 'Use the system theme',
+      also: 'dark light appearance automatic',
+      icon: SunMoon,
+      run: () => setTheme('system'),
+    },
     { id: 'keys', label: 'Show keys', also: 'shortcuts help', icon: Keyboard, keys: '?', run: () => set({ keys: true }) },
   ];
 

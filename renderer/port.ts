@@ -72,10 +72,10 @@ async function whyRefused(): Promise<Refusal> {
   if (answer?.status === 401)
     return new Refusal(
       refuse('unauthenticated', 'This browser window has no session with the core.', {
-        hint: 'Open it again with `npm start` or the link that `dispatcher serve` prints; each link works once.',
+        hint: 'Open it again with “npm start” or the link that “dispatcher serve” prints; each link works once.',
       }),
     );
   return new Refusal(
-    refuse('core_unreachable', 'No core answers.', { hint: 'Start it with `npm start`; this window reconnects by itself.' }),
+    refuse('core_unreachable', 'No core answers.', { hint: 'Start it with “npm start”; this window reconnects by itself.' }),
   );
 }

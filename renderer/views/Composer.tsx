@@ -15,7 +15,7 @@ import { useUi } from '../ui.ts';
 
 const DEBOUNCE_MS = 60;
 
-export function Composer({ onDispatch, earlier }: { onDispatch(ask: Ask): void; earlier: readonly string[] }) {
+export function Composer({ onDispatch, onLeave, earlier }: { onDispatch(ask: Ask): void; onLeave(): void; earlier: readonly string[] }) {
   const draft = useUi((ui) => ui.draft);
   const set = useUi((ui) => ui.set);
   const routes = useLive('routes');
@@ -26,8 +26,7 @@ export function Composer({ onDispatch, earlier }: { onDispatch(ask: Ask): void; 
   const [recalled, setRecalled] = useState(-1);
   const listId = useId();
 
-  const names = useMemo(() => new Set(routes?.map((route) => route.name)), [routes]);
-  const ask = useMemo(() => askOf(draft, (name) => names.has(name)), [draft, names]);
+  const ask = useMemo(() => askOf(draft), [draft]);
   const mention = mentionAt(draft, caret);
   const wanted = mention && closed !== draft ? mention.query : null;
   const matches = useMemo(
@@ -92,7 +91,7 @@ export function Composer({ onDispatch, earlier }: { onDispatch(ask: Ask): void; 
     } else if (event.key === 'Escape') {
       event.preventDefault();
       if (draft) write('');
-      else area.current?.blur();
+      else onLeave();
     } else if ((event.key === 'ArrowUp' || event.key === 'ArrowDown') && (draft === '' || draft === earlier[recalled])) {
       const next = recalled + (event.key === 'ArrowUp' ? 1 : -1);
       if (next < -1 || next >= earlier.length) return;

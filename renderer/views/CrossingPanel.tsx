@@ -121,13 +121,20 @@ function Actions({ crossing, ask, onRun }: { crossing: Crossing; ask: Ask; onRun
   const text = ask.text ?? crossing.text;
   const teach = async (route: string) => {
     if (!text) return;
-    await front.operate('OS.teach', { text: text.slice(0, 2000), route }).then(
-      () => {
-        setTaught(route);
-        toast('ok', 'Learned', `“${text.slice(0, 80)}” is an example of ${route} now.`);
-      },
-      (caught) => toastError('It was not learned', caught),
-    );
+    try {
+      await front.operate('OS.teach', { text: text.slice(0, 2000), route });
+      setTaught(route);
+      const now = await front.operate('OS.resolve', { text });
+      if (now.route === route) toast('ok', 'Learned', `“${text.slice(0, 80)}” goes to ${route} now.`);
+      else
+        toast(
+          'info',
+          'Learned, but it does not decide yet',
+          `It still goes to ${now.route ?? 'a question'}: ${now.why}. A rule wins over examples; change it in Routes.`,
+        );
+    } catch (caught) {
+      toastError('It was not learned', caught);
+    }
   };
   const named = crossing.route !== null && !crossing.route.startsWith('OS.');
   return (

@@ -45,7 +45,7 @@ export function Dispatch() {
   return (
     <div className="flex min-h-0 flex-1 flex-col gap-3 p-3 lg:p-4">
       <h1 className="sr-only">Dispatch</h1>
-      <Composer onDispatch={dispatch} earlier={earlier} />
+      <Composer onDispatch={dispatch} onLeave={close} earlier={earlier} />
       <div className="flex min-h-0 flex-1 gap-3">
         <div className={open ? 'hidden min-h-0 w-72 shrink-0 flex-col 2xl:flex' : 'flex min-h-0 min-w-0 flex-1 flex-col'}>
           <Past q={q} onSearch={setQ} narrow={open} selected={item ?? run?.accepted?.job ?? null} />

@@ -95,7 +95,7 @@ export function JobPanel({ id, onClose }: { id: string; onClose(): void }) {
           className="h-full divide-y overflow-auto"
         >
           <div className="space-y-3 p-4">
-            {job.text && <p className="foreign text-base">{job.text}</p>}
+            {job.text && <Words text={job.text} />}
             <div className="flex flex-wrap gap-1.5">
               <Button size="sm" icon={RotateCcw} onClick={again}>
                 Run again
@@ -137,6 +137,24 @@ export function JobPanel({ id, onClose }: { id: string; onClose(): void }) {
         </section>
       )}
     </Panel>
+  );
+}
+
+/** What was asked for; long ones open on demand. */
+function Words({ text }: { text: string }) {
+  const [all, setAll] = useState(false);
+  const long = text.length > 280 || text.split('\n').length > 4;
+  return (
+    <div>
+      <p dir="auto" className={`foreign whitespace-pre-wrap text-base ${long && !all ? 'line-clamp-4' : ''}`}>
+        {text}
+      </p>
+      {long && (
+        <button type="button" aria-expanded={all} className="text-accent-ink text-xs hover:underline" onClick={() => setAll(!all)}>
+          {all ? 'Show less' : `Show all ${text.length.toLocaleString('en-US')} characters`}
+        </button>
+      )}
+    </div>
   );
 }
 

@@ -8,7 +8,7 @@ import type { BenchReport } from './run.ts';
 
 const starts = Number(process.env.BENCH_STARTS ?? 5);
 const idleMs = Number(process.env.BENCH_IDLE_MS ?? 10_000);
-const cli = join(import.meta.dirname, '..', 'electron', 'cli.ts');
+const cli = join(import.meta.dirname, '..', 'bin', 'dispatcher.mjs');
 
 /** From the spawn to the body of the first answer, in milliseconds. */
 async function start(home: string): Promise<{ child: ChildProcess; ms: number }> {

@@ -9,7 +9,7 @@ import type { Page, TestInfo } from '@playwright/test';
 import type { Crossing, Resolution, RouteSummary } from '../shared/model.ts';
 
 const root = join(import.meta.dirname, '..');
-const cli = join(root, 'electron', 'cli.ts');
+const cli = join(root, 'bin', 'dispatcher.mjs');
 
 export interface DemoLedgerLine {
   at: number;

@@ -6,7 +6,7 @@ import { createCore } from '../../electron/core/core.ts';
 import { upstream } from './announce.ts';
 
 // Not the system's temporary folder: that may be memory, and then a durable commit costs nothing.
-const cache = join(import.meta.dirname, '..', '.cache');
+const cache = process.env.BENCH_FOLDER ?? join(import.meta.dirname, '..', '.cache');
 mkdirSync(cache, { recursive: true });
 const home = mkdtempSync(join(cache, 'home-'));
 process.on('exit', () => rmSync(home, { recursive: true, force: true }));

@@ -118,7 +118,7 @@ async function endToEnd(): Promise<void> {
 const started = performance.now();
 const steps: Record<string, () => Promise<void>> = {
   types: () => check('types', bin('tsc'), ['-b']),
-  lint: () => check('lint', bin('biome'), ['ci', '.']),
+  lint: () => check('lint', bin('biome'), ['ci', '--colors=off', '.']),
   unused: () => check('unused', bin('knip'), ['--no-progress']),
   unit,
   e2e: endToEnd,

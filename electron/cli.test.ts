@@ -91,7 +91,7 @@ test('serve tells where it is, commands use it, a second one is a conflict, SIGT
 test('a job under way does not hold up the end for longer than five seconds, and none is left running', async () => {
   using home = openHome();
   const server = await home.serve('--demo');
-  const client = home.start(['dispatch', 'deploy my cloudflare worker', '--json']);
+  const client = home.start(['dispatch', 'deploy the website', '--json']);
   const { url, token } = server.runtime;
   const running = async () => {
     const answer = await fetch(`${url}/jobs?state=running`, { headers: { authorization: `Bearer ${token}` } });

@@ -71,8 +71,8 @@ export function createWindow(electron: Electron, { preload, icon }: { preload: s
   const window = new electron.BrowserWindow({
     width: 1280,
     height: 860,
-    minWidth: 720,
-    minHeight: 480,
+    minWidth: 1024,
+    minHeight: 640,
     show: false,
     title: 'Dispatcher',
     icon,

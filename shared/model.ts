@@ -76,6 +76,19 @@ export interface CallLimits {
   burst: number;
 }
 
+/** What the built-in tools may reach: nothing that is not declared here. */
+export interface ToolSettings {
+  /** Folders; paths are absolute. */
+  roots: { name: string; path: string; write: boolean }[];
+  /** Hosts that `fetch` may call although they are not public. */
+  fetchHosts: { host: string; egress: Egress }[];
+  ssh: {
+    /** Absolute; null: ~/.ssh/known_hosts. */
+    knownHosts: string | null;
+    hosts: { name: string; address: string; port: number; user: string | null; identity: string | null; egress: Egress }[];
+  };
+}
+
 export interface Registry {
   orgs: Org[];
   routes: Route[];
@@ -84,6 +97,7 @@ export interface Registry {
   /** null switches limits off. */
   limits: CallLimits | null;
   healthIntervalMs: number;
+  tools: ToolSettings;
 }
 
 /** A fault in the registry file. `line` and `column` are 1-based. */

@@ -196,12 +196,49 @@ rules:
     assert.match(told('orgs:\n  FND:\n    services:\n      bad name: {endpoint: "http://a:81/"}\n')[0] ?? '', /"bad name" is not a name/);
   });
 
+  test('the section tools says what the built-in tools may reach; relative paths and equal names are errors', () => {
+    const { registry, problems } = parseRegistry(
+      withService(`tools:
+  fs: { roots: [{ name: notes, path: /srv/notes, write: true }, { name: logs, path: /var/log }] }
+  fetch: { hosts: [{ host: "Wiki:8080", egress: lan }] }
+  ssh:
+    known_hosts: /etc/hosts.known
+    hosts: [{ name: pi, address: 10.0.0.7, port: 2222, user: pi, identity: /keys/pi, egress: lan }, { name: far.example.com }]
+`),
+    );
+    assert.deepEqual(problems, []);
+    assert.deepEqual(registry?.tools, {
+      roots: [
+        { name: 'notes', path: '/srv/notes', write: true },
+        { name: 'logs', path: '/var/log', write: false },
+      ],
+      fetchHosts: [{ host: 'wiki:8080', egress: 'lan' }],
+      ssh: {
+        knownHosts: '/etc/hosts.known',
+        hosts: [
+          { name: 'pi', address: '10.0.0.7', port: 2222, user: 'pi', identity: '/keys/pi', egress: 'lan' },
+          { name: 'far.example.com', address: 'far.example.com', port: 22, user: null, identity: null, egress: 'remote' },
+        ],
+      },
+    });
+    assert.deepEqual(
+      told(withService('tools: { fs: { roots: [{ name: a, path: notes }, { name: a, path: /x }] } }\n')).map((line) =>
+        line.split(' | ').slice(0, 2),
+      ),
+      [
+        ['7:41 tools.fs.roots[0]', 'notes is not an absolute path.'],
+        ['7:58 tools.fs.roots[1]', 'There are two named a.'],
+      ],
+    );
+    assert.match(told(withService('tools: { fs: { roots: [{ name: a b, path: /x }] } }\n'))[0]!, /letters, digits/);
+  });
+
   test('sections of later versions are warnings', () => {
-    const { registry, problems } = parseRegistry(withService('providers: {}\nmcp: {}\nmodels: []\ntools: x\nflows: {}\n'));
+    const { registry, problems } = parseRegistry(withService('providers: {}\nmcp: {}\nmodels: []\nflows: {}\n'));
     assert.ok(registry);
     assert.deepEqual(
       problems.map(({ severity, path }) => `${severity} ${path}`),
-      ['providers', 'mcp', 'models', 'tools', 'flows'].map((name) => `warning ${name}`),
+      ['providers', 'mcp', 'models', 'flows'].map((name) => `warning ${name}`),
     );
   });
 

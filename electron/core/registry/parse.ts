@@ -1,7 +1,7 @@
 /** The text of a registry file, checked and compiled into the `Registry` the core works with. */
-
+import { isAbsolute } from 'node:path';
 import { operations } from '../../../shared/contract.ts';
-import type { CallLimits, Org, Registry, RegistryProblem, Route, Rule } from '../../../shared/model.ts';
+import type { CallLimits, Org, Registry, RegistryProblem, Route, Rule, ToolSettings } from '../../../shared/model.ts';
 import { checkPattern } from '../operator/rules.ts';
 import { checkEndpoint } from './endpoint.ts';
 import { fileShape, type Hint, mostServices, nearest, type Report } from './shape.ts';
@@ -299,7 +299,71 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
           ? { perSecond: calls.per_second, burst: calls.burst }
           : defaultLimits,
     healthIntervalMs: file.health?.interval ?? defaults.healthIntervalMs,
+    tools: toolSettings(file.tools, report, under),
   });
+}
+
+type Under = (keys: (string | number)[], act: () => void) => void;
+
+/** The `tools` section. A path that depends on where the program was started, or a name used twice, is an error. */
+function toolSettings(given: NonNullable<ReturnType<typeof fileShape.read>>['tools'], report: Report, under: Under): ToolSettings {
+  const absolute = (keys: (string | number)[], path: { value: string; at: number } | undefined) => {
+    if (path === undefined || (isAbsolute(path.value) && !path.value.includes('\0'))) return;
+    under(['tools', ...keys], () =>
+      report.error(path.at, `${path.value.slice(0, 80)} is not an absolute path.`, 'Write the whole path, from the top.'),
+    );
+  };
+  const once = (keys: string[], named: ({ value: string; at: number } | undefined)[]) => {
+    const seen = new Set<string>();
+    named.forEach((name, index) => {
+      if (name === undefined) return;
+      if (seen.has(name.value))
+        under(['tools', ...keys, index], () => report.error(name.at, `There are two named ${name.value}.`, 'Rename one.'));
+      seen.add(name.value);
+    });
+  };
+  const roots = given?.fs?.roots ?? [];
+  const hosts = given?.ssh?.hosts ?? [];
+  roots.forEach(({ value }, index) => {
+    absolute(['fs', 'roots', index], value.path);
+  });
+  hosts.forEach(({ value }, index) => {
+    absolute(['ssh', 'hosts', index], value.identity);
+  });
+  absolute(['ssh'], given?.ssh?.known_hosts);
+  once(
+    ['fs', 'roots'],
+    roots.map(({ value }) => value.name),
+  );
+  once(
+    ['ssh', 'hosts'],
+    hosts.map(({ value }) => value.name),
+  );
+  return {
+    roots: roots.flatMap(({ value: { name, path, write } }) =>
+      name && path ? [{ name: name.value, path: path.value, write: write ?? false }] : [],
+    ),
+    fetchHosts: (given?.fetch?.hosts ?? []).flatMap(({ value: { host, egress } }) =>
+      host && egress ? [{ host: host.toLowerCase(), egress }] : [],
+    ),
+    ssh: {
+      knownHosts: given?.ssh?.known_hosts?.value ?? null,
+      hosts: hosts.flatMap(({ value: { name, address, port, user, identity, egress } }) =>
+        name
+          ? [
+              {
+                name: name.value,
+                address: address ?? name.value,
+                port: port ?? 22,
+                user: user ?? null,
+                identity: identity?.value ?? null,
+                egress: egress ?? 'remote',
+              },
+            ]
+          : [],
+      ),
+    },
+  };
 }
 
 function missing(report: Report, at: number, message: string, word: string, names: () => string[]): void {

@@ -437,6 +437,69 @@ const ruleShape = record(
   { required: ['pattern', 'org'] },
 );
 
+const toolsShape = record('What the built-in tools may reach. What is not declared here they refuse.', {
+  fs: record('Files.', {
+    roots: listOf(
+      'Folders whose files fs.list, fs.read, fs.head and fs.write reach.',
+      located(
+        record(
+          'One folder.',
+          {
+            name: located(
+              text('The name calls use for it.', {
+                max: 64,
+                pattern: /^[A-Za-z0-9][A-Za-z0-9_-]*$/,
+                say: 'Write letters, digits, "-" and "_", such as notes.',
+              }),
+            ),
+            path: located(text('Where it is: an absolute path.', { max: 4096 })),
+            write: truth('fs.write may change it. false unless given.'),
+          },
+          { required: ['name', 'path'] },
+        ),
+      ),
+      100,
+    ),
+  }),
+  fetch: record('Web requests. Public addresses need no entry.', {
+    hosts: listOf(
+      'Hosts on this machine or network that fetch may call.',
+      located(
+        record(
+          'One host.',
+          {
+            host: text('Name or address, with :port to allow that port alone.', { max: 300 }),
+            egress: choice('Where it is: local or lan.', ['local', 'lan']),
+          },
+          { required: ['host', 'egress'] },
+        ),
+      ),
+      1000,
+    ),
+  }),
+  ssh: record('Commands on other machines, over the OpenSSH client of this one.', {
+    known_hosts: located(text('File with the keys of the hosts: an absolute path. ~/.ssh/known_hosts unless given.', { max: 4096 })),
+    hosts: listOf(
+      'Hosts that anybody who may dispatch can reach. Others need admin, and their key in known_hosts.',
+      located(
+        record(
+          'One host.',
+          {
+            name: located(text('The name calls use for it.', { max: 253 })),
+            address: text('Name or address; the name unless given.', { max: 253 }),
+            port: whole('22 unless given.', { min: 1, max: 65_535 }),
+            user: text('Who logs in.', { max: 64 }),
+            identity: located(text('File of the private key: an absolute path.', { max: 4096 })),
+            egress: choice('Where it is: local, lan or remote. Missing means remote.', ['local', 'lan', 'remote']),
+          },
+          { required: ['name'] },
+        ),
+      ),
+      1000,
+    ),
+  }),
+});
+
 export const fileShape = record(
   'The registry of Dispatcher: orgs, their services, and the rules that choose between them.',
   {
@@ -468,8 +531,9 @@ export const fileShape = record(
         say: 'Write seconds, or a time such as 30s or 5m, from 1s to 1h.',
       }),
     }),
+    tools: toolsShape,
   },
-  { required: ['orgs'], later: ['providers', 'mcp', 'models', 'tools', 'flows'] },
+  { required: ['orgs'], later: ['providers', 'mcp', 'models', 'flows'] },
 );
 
 /** JSON Schema 2020-12 of the registry file. */

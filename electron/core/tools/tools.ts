@@ -22,7 +22,8 @@ const text = z.string().max(100_000).optional();
 /** Beyond this a text is no longer looked through for a command. */
 const commandLength = 2000;
 
-function tool<Schema extends z.ZodType>(definition: {
+/** A tool whose `answer` is its result; failures are thrown as Refusals. */
+export function tool<Schema extends z.ZodType>(definition: {
   name: string;
   summary: string;
   examples: string[];
@@ -34,7 +35,8 @@ function tool<Schema extends z.ZodType>(definition: {
   return { name, summary, examples, input, run: run as Tool['run'] };
 }
 
-function misfit(path: string, message: string, hint: string): Refusal {
+/** The refusal of one parameter. */
+export function misfit(path: string, message: string, hint: string): Refusal {
   return new Refusal(refuse('input_invalid', message, { hint, issues: [{ path: `params.${path}`, message }] }));
 }
 

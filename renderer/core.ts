@@ -35,13 +35,22 @@ export interface Front {
   loadJobs(filter: JobFilter): Promise<void>;
   releaseJobs(filter: JobFilter): void;
   reconnect(): void;
+  close(): void;
 }
 
 const FIRST_PAGE = 200;
 const NEXT_PAGE = 500;
 
-/** A window's front over `connect`. It reconnects by itself for as long as the page lives. */
-export function createFront({ connect }: { connect(): Promise<Port<UpFrame, DownFrame>> }): Front {
+export interface FrontOptions {
+  connect(): Promise<Port<UpFrame, DownFrame>>;
+  /** Runs the work before the next picture is drawn: events of one frame are applied together. */
+  nextFrame(work: () => void): void;
+  /** The first wait before it connects again, milliseconds; it doubles up to 5 s. */
+  retryMs?: number;
+}
+
+/** A window's front over `connect`. It reconnects by itself until `close`. */
+export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions): Front {
   const queries = new QueryClient({
     defaultOptions: {
       queries: { retry: false, refetchOnWindowFocus: false, refetchOnReconnect: false, staleTime: 5000, networkMode: 'always' },
@@ -56,6 +65,7 @@ export function createFront({ connect }: { connect(): Promise<Port<UpFrame, Down
   let scheduled = false;
   let nextRun = 1;
   let failures = 0;
+  let closed = false;
   let retryTimer: ReturnType<typeof setTimeout> | null = null;
 
   const setConnection = (connection: Connection) => queries.setQueryData(['connection'], connection);
@@ -101,12 +111,10 @@ export function createFront({ connect }: { connect(): Promise<Port<UpFrame, Down
     for (const name of stale) void queries.invalidateQueries({ queryKey: ['op', name] });
   }
 
-  /** Once per animation frame; a hidden window has none, and needs none that often. */
   function schedule(): void {
     if (scheduled) return;
     scheduled = true;
-    if (document.hidden) setTimeout(flush, 250);
-    else requestAnimationFrame(flush);
+    nextFrame(flush);
   }
 
   function open(): void {
@@ -137,13 +145,13 @@ export function createFront({ connect }: { connect(): Promise<Port<UpFrame, Down
   }
 
   function lose(which: Client | null, error: WireError): void {
-    if (which !== client) return;
+    if (which !== client || closed) return;
     if (client) {
       client = null;
       opening = Promise.withResolvers();
       opening.promise.catch(() => {});
     }
-    const delay = Math.min(5000, 250 * 2 ** failures++);
+    const delay = Math.min(5000, retryMs * 2 ** failures++);
     const before = queries.getQueryData<Connection>(['connection']);
     setConnection({ state: 'lost', since: before?.state === 'lost' ? before.since : Date.now(), error, retryAt: Date.now() + delay });
     retryTimer = setTimeout(open, delay);
@@ -225,6 +233,12 @@ export function createFront({ connect }: { connect(): Promise<Port<UpFrame, Down
       if (client || retryTimer === null) return;
       clearTimeout(retryTimer);
       open();
+    },
+    close() {
+      closed = true;
+      if (retryTimer !== null) clearTimeout(retryTimer);
+      client?.close();
+      queries.clear();
     },
   };
 }

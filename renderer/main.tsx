@@ -15,7 +15,14 @@ const connect = standin
   : openPort;
 
 startUi();
-const front = createFront({ connect });
+const front = createFront({
+  connect,
+  nextFrame: (work) => {
+    // A hidden window draws nothing, and needs nothing that often.
+    if (document.hidden) setTimeout(work, 250);
+    else requestAnimationFrame(work);
+  },
+});
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
     <QueryClientProvider client={front.queries}>

@@ -49,7 +49,9 @@ function openSocket(): Promise<Port<UpFrame, DownFrame>> {
   };
 
   const { promise, resolve, reject } = Promise.withResolvers<Port<UpFrame, DownFrame>>();
-  socket.onopen = () =>
+  let opened = false;
+  socket.onopen = () => {
+    opened = true;
     resolve({
       send: (frame) => socket.send(JSON.stringify(frame)),
       onFrame: (next) => {
@@ -59,9 +61,10 @@ function openSocket(): Promise<Port<UpFrame, DownFrame>> {
       onClose: (closer) => closers.push(closer),
       close: () => socket.close(),
     });
+  };
   socket.onclose = () => {
     // A browser does not tell why an upgrade was refused; the plain door does.
-    void whyRefused().then(reject);
+    if (!opened) void whyRefused().then(reject);
     for (const closer of closers) closer();
   };
   return promise;

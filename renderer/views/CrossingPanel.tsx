@@ -62,7 +62,9 @@ export function CrossingPanel({
           </div>
           <div className="flex flex-wrap items-center gap-x-3 gap-y-1 text-xs">
             {crossing.error ? (
-              <Badge tone={crossing.error.code === 'route_uncertain' ? 'warn' : 'bad'}>{crossing.error.code}</Badge>
+              <Badge tone={crossing.error.code === 'route_uncertain' || crossing.error.code === 'confirm_required' ? 'warn' : 'bad'}>
+                {crossing.error.code}
+              </Badge>
             ) : (
               <Badge tone="ok">ok</Badge>
             )}

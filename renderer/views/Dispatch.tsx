@@ -194,9 +194,10 @@ function Stage({
         title={
           <span className="flex min-w-0 items-center gap-2">
             <span className="shrink-0 text-xs" role="status">
-              {error?.code === 'route_uncertain' ? (
+              {error?.code === 'route_uncertain' || error?.code === 'confirm_required' ? (
                 <span className="flex items-center gap-1.5 text-warn-ink">
-                  <CircleHelp aria-hidden className="size-3.5" strokeWidth={2} /> Which route?
+                  <CircleHelp aria-hidden className="size-3.5" strokeWidth={2} />
+                  {error.code === 'route_uncertain' ? 'Which route?' : 'Are you sure?'}
                 </span>
               ) : (
                 <JobStateMark state={state} />

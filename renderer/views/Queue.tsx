@@ -86,7 +86,7 @@ export function Queue() {
                 <Button
                   tone="primary"
                   size="sm"
-                  className="pointer-events-auto animate-in rounded-full shadow-pop"
+                  className="pointer-events-auto animate-in rounded-full! shadow-pop"
                   onClick={() => {
                     front.releaseJobs(filter);
                     document.querySelector('[aria-label="Jobs"]')?.scrollTo({ top: 0 });

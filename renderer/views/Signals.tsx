@@ -92,7 +92,7 @@ export function Signals({ className = '' }: { className?: string }) {
         )}
         {frozen && missed > 0 && (
           <div className="pointer-events-none absolute inset-x-0 bottom-3 flex justify-center">
-            <Button tone="primary" size="sm" className="pointer-events-auto rounded-full shadow-pop" onClick={() => setFrozen(null)}>
+            <Button tone="primary" size="sm" className="pointer-events-auto rounded-full! shadow-pop" onClick={() => setFrozen(null)}>
               {formatCount(missed)} more
             </Button>
           </div>

@@ -79,7 +79,7 @@ async function dispatch(store: Store): Promise<void> {
   await store.finish({
     ...call,
     outcome: 'ok',
-    jobEnd: { state: 'succeeded', durationMs: 12, errorCode: null, errorMessage: null, attempts: '[]', record },
+    jobEnd: { state: 'succeeded', durationMs: 12, errorCode: null, errorMessage: null, record },
   });
 }
 

@@ -22,6 +22,8 @@ import { findRoute, nearestNames, type Table } from './table.ts';
 
 /** Longest an event may carry of a result; the job has the whole. */
 const EVENT_RESULT = 16_384;
+/** An intent's detail of fewer characters is not cut, so the parameters in it are whole. */
+const DETAIL_WHOLE = 2000;
 /** Longest a job keeps of its record. */
 const RECORD_MAX = 262_144;
 
@@ -310,7 +312,15 @@ export function createSeam(parts: SeamParts): Seam {
           door: record.door,
           route: name,
           detail: kept.intent,
-          jobRow: record.job === null ? null : { text: kept.text, params: kept.params, confidence: record.confidence, why: kept.why },
+          jobRow:
+            record.job === null
+              ? null
+              : {
+                  text: kept.text,
+                  params: kept.intent.length < DETAIL_WHOLE ? null : kept.params,
+                  confidence: record.confidence,
+                  why: kept.why,
+                },
         });
         record.audit = { hash, seq };
       } catch (caught) {
@@ -396,7 +406,7 @@ export function createSeam(parts: SeamParts): Seam {
   ): Promise<Crossing> {
     await signer.sign(record);
     if (kept && store) {
-      const { detail, attempts, text } = outcomeTexts(record, kept);
+      const { detail, text } = outcomeTexts(record, kept);
       try {
         await store.finish({
           at: record.at + record.durationMs,
@@ -415,7 +425,6 @@ export function createSeam(parts: SeamParts): Seam {
                   durationMs: record.durationMs,
                   errorCode: record.error?.code ?? null,
                   errorMessage: record.error === null ? null : redactText(record.error.message),
-                  attempts,
                   record: text,
                 },
         });
@@ -628,23 +637,20 @@ function keep({ text, confidence, why, parent, traceparent }: Crossing, given: R
 }
 
 /** The outcome as its row, its job and its record keep it; what a service said is redacted once. */
-function outcomeTexts(record: Crossing, kept: Kept): { detail: string; attempts: string; text: string } {
+function outcomeTexts(record: Crossing, kept: Kept): { detail: string; text: string } {
   const { result, error, text, why, signature, directives, attempts, left, durationMs, ...rest } = record;
-  const tries = JSON.stringify(attempts);
   const failure = error === null ? 'null' : redact(error);
   const raw = directives ? { directives, result } : result;
   const answer = redact(raw);
-  const outcome = `"attempts":${tries},"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
+  const outcome = `"attempts":${JSON.stringify(attempts)},"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
   const detail = `{${outcome},"result":${answer}}`;
   // Mostly nothing is secret, and then what the caller gets is what is kept.
   const whole = textOf(record);
-  if (kept.clean && error === null && whole.length <= RECORD_MAX && answer === JSON.stringify(raw))
-    return { detail, attempts: tries, text: whole };
+  if (kept.clean && error === null && whole.length <= RECORD_MAX && answer === JSON.stringify(raw)) return { detail, text: whole };
   const shown =
     answer.length <= RECORD_MAX ? answer : JSON.stringify({ cut: true, characters: answer.length, start: answer.slice(0, 4096) });
   return {
     detail,
-    attempts: tries,
     text: `{${outcome},"result":${shown},"signature":${JSON.stringify(signature)},"text":${JSON.stringify(kept.text)},"why":${JSON.stringify(kept.why)},${JSON.stringify(rest).slice(1)}`,
   };
 }

@@ -23,7 +23,7 @@ test('migration 1 makes the chain and the jobs, and the chain takes no change', 
   assert.throws(() => db.exec('DELETE FROM audit'), /append-only/);
 });
 
-test('migration 2 adds settings, examples, tokens and health and keeps what was there', () => {
+test('migration 2 adds settings, tokens and health and keeps what was there', () => {
   const db = new Database(':memory:');
   migrate(db, migrations.slice(0, 1));
   db.exec(
@@ -32,7 +32,7 @@ test('migration 2 adds settings, examples, tokens and health and keeps what was 
   migrate(db, migrations.slice(0, 2));
   assert.deepEqual(
     [version(db), tables(db), db.prepare('SELECT id FROM job').pluck().all()],
-    [2, ['audit', 'example', 'health', 'job', 'job_input', 'job_record', 'setting', 'token'], ['j']],
+    [2, ['audit', 'health', 'job', 'job_input', 'job_record', 'setting', 'token'], ['j']],
   );
 });
 

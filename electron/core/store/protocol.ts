@@ -6,33 +6,31 @@ import type { KeyObject } from 'node:crypto';
 import type { WireError } from '../../../shared/errors.ts';
 
 export const OP = {
-  /** at, crossing, job, caller, door, route, detail, hasJobRow (0 or 1), text, params, confidence, why */
+  /** at, crossing, job, caller, door, route, detail, hasJobRow (0 or 1), text, params (null: the detail has them), confidence, why */
   begin: 1,
-  /** at, crossing, job, caller, door, route, outcome, detail, state (null: no job to end), durationMs, errorCode, errorMessage, attempts, record */
+  /** at, crossing, job, caller, door, route, outcome, detail, state (null: no job to end), durationMs, errorCode, errorMessage, record */
   finish: 2,
   /** at, kind, caller, door, route, outcome, detail */
   append: 3,
   /** key, value */
   setting: 4,
-  /** text, route, at */
-  example: 5,
   /** id, name, capabilities, hash, createdAt */
-  addToken: 6,
+  addToken: 5,
   /** id */
-  revokeToken: 7,
+  revokeToken: 6,
   // From here on nobody waits for an answer.
   /** job, progress, note */
-  progress: 8,
+  progress: 7,
   /** job, at */
-  cancelRequested: 9,
+  cancelRequested: 8,
   /** route, at, status, latencyMs */
-  health: 10,
+  health: 9,
   /** id, at */
-  touchToken: 11,
+  touchToken: 10,
 } as const;
 
 /** Number of fields behind each code. */
-export const ARITY: readonly number[] = [0, 12, 14, 7, 2, 3, 5, 1, 3, 2, 4, 2];
+export const ARITY: readonly number[] = [0, 12, 13, 7, 2, 5, 1, 3, 2, 4, 2];
 
 /** Codes up to this one are answered, in order. */
 export const LAST_ANSWERED = OP.revokeToken;

@@ -43,7 +43,6 @@ export interface Reader {
   healthHistory(route: string, since: number): HealthSample[];
   /** JSON text, null when it was never set. */
   setting(key: string): string | null;
-  examples(): { text: string; route: string }[];
   /** The newest texts that found a route. */
   recentTexts(limit: number): { text: string; route: string }[];
   tokens(): (TokenInfo & { hash: string })[];
@@ -97,7 +96,13 @@ function createReader(db: Database.Database): Reader {
   function jobs({ q, state, route, cursor, limit }: JobFilter) {
     const size = pageSize(limit);
     const before = cursorNumber(cursor);
-    const where = [...(state === undefined ? [] : ['state = :state']), ...(route === undefined ? [] : ['route = :route'])];
+    // The index knows all but the succeeded; a filter uses it when it says so in the same words.
+    const indexed = state !== undefined && state !== 'succeeded';
+    const where = [
+      ...(state === undefined ? [] : ['state = :state']),
+      ...(indexed ? ["state <> 'succeeded'"] : []),
+      ...(route === undefined ? [] : ['route = :route']),
+    ];
     const values = { state, route, q: q ? likePattern(q) : undefined, before, size: size + 1 };
     if (!q) {
       const rows = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE ${[...where, 'n < :before'].join(' AND ')} ORDER BY n DESC LIMIT :size`).all(
@@ -106,7 +111,10 @@ function createReader(db: Database.Database): Reader {
       const total =
         where.length === 0
           ? countBetween('n', 'job')
-          : (sql(`SELECT count(*) AS total FROM job WHERE ${where.join(' AND ')}`).get(values) as { total: number }).total;
+          : state === 'succeeded' && route === undefined
+            ? countBetween('n', 'job') -
+              (sql("SELECT count(*) AS total FROM job WHERE state <> 'succeeded'").get() as { total: number }).total
+            : (sql(`SELECT count(*) AS total FROM job WHERE ${where.join(' AND ')}`).get(values) as { total: number }).total;
       return page(rows, size, total);
     }
     const newest = edge('max', 'n', 'job');
@@ -135,13 +143,15 @@ function createReader(db: Database.Database): Reader {
       const row = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE id = ?`).get(id) as Numbered | undefined;
       if (!row) return null;
       const { n, ...job } = row;
-      const params = sql('SELECT params FROM job_input WHERE n = ?').get(n) as { params: string } | undefined;
-      const end = sql('SELECT attempts, record FROM job_record WHERE n = ?').get(n) as { attempts: string; record: string } | undefined;
+      const params = (sql('SELECT params FROM job_input WHERE n = ?').get(n) ??
+        sql("SELECT detail ->> '$.params' AS params FROM audit WHERE seq = ?").get(job.auditSeq)) as { params: string | null } | undefined;
+      const end = sql('SELECT record FROM job_record WHERE n = ?').get(n) as { record: string } | undefined;
+      const record = end ? (JSON.parse(end.record) as JobDetail['record']) : null;
       return {
         ...job,
-        params: params ? JSON.parse(params.params) : null,
-        attempts: end ? JSON.parse(end.attempts) : [],
-        record: end ? JSON.parse(end.record) : null,
+        params: params?.params ? JSON.parse(params.params) : null,
+        attempts: record?.attempts ?? [],
+        record,
       };
     },
     audit({ cursor, job, limit }) {
@@ -159,7 +169,9 @@ function createReader(db: Database.Database): Reader {
       return { entries, cursor: rows.length > size ? String(entries.at(-1)!.seq) : null, total: countBetween('seq', 'audit') };
     },
     counts: () => ({
-      running: (sql("SELECT count(*) AS total FROM job WHERE state IN ('accepted', 'running')").get() as { total: number }).total,
+      running: (
+        sql("SELECT count(*) AS total FROM job WHERE state IN ('accepted', 'running') AND state <> 'succeeded'").get() as { total: number }
+      ).total,
       jobs: countBetween('n', 'job'),
       audit: countBetween('seq', 'audit'),
     }),
@@ -169,7 +181,6 @@ function createReader(db: Database.Database): Reader {
         since,
       ) as HealthSample[],
     setting: (key) => (sql('SELECT value FROM setting WHERE key = ?').get(key) as { value: string } | undefined)?.value ?? null,
-    examples: () => sql('SELECT text, route FROM example ORDER BY at, route, text LIMIT 100000').all() as { text: string; route: string }[],
     recentTexts: (limit) =>
       sql('SELECT text, route FROM job WHERE n > ? AND text IS NOT NULL AND route IS NOT NULL ORDER BY n DESC LIMIT ?').all(
         edge('max', 'n', 'job') - SEARCH_ROWS,

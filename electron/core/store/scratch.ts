@@ -84,7 +84,7 @@ export function anOutcome(job: string, more: Partial<Outcome> = {}): Outcome {
     route: 'FND.salesforce',
     outcome: 'ok',
     detail: '{"durationMs":40}',
-    jobEnd: { state: 'succeeded', durationMs: 40, errorCode: null, errorMessage: null, attempts: '[]', record: '{"ok":true}' },
+    jobEnd: { state: 'succeeded', durationMs: 40, errorCode: null, errorMessage: null, record: '{"ok":true}' },
     ...more,
   };
 }

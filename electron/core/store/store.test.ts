@@ -60,6 +60,20 @@ test('a dispatch leaves a job with its record and two audit rows', async (t) => 
   assert.deepEqual(store.read.counts(), { running: 0, jobs: 1, audit: 2 });
 });
 
+test('parameters are read from the intent when they are whole in it', async (t) => {
+  const store = await createScratch(t).open();
+  await store.begin(
+    anIntent('j1', { detail: '{"params":{"a":[1,"x"]},"text":null}', jobRow: { text: null, params: null, confidence: 1, why: 'named' } }),
+  );
+  await store.finish(
+    anOutcome('j1', {
+      jobEnd: { state: 'succeeded', durationMs: 1, errorCode: null, errorMessage: null, record: '{"attempts":[{"id":"att_1"}]}' },
+    }),
+  );
+  const job = store.read.job('j1')!;
+  assert.deepEqual([job.params, job.attempts.map(({ id }) => id)], [{ a: [1, 'x'] }, ['att_1']]);
+});
+
 test('a job that has ended stays as it ended', async (t) => {
   const store = await createScratch(t).open();
   await store.begin(anIntent('j1'));
@@ -68,7 +82,6 @@ test('a job that has ended stays as it ended', async (t) => {
     durationMs: 5,
     errorCode: 'cancelled',
     errorMessage: 'Cancelled.',
-    attempts: '[]',
     record: 'null',
   } as const;
   await store.finish(anOutcome('j1', { outcome: 'cancelled', jobEnd: cancelled }));
@@ -153,7 +166,6 @@ test('jobs are found by state, route and any part of their words, page by page',
     durationMs: 9,
     errorCode: 'upstream_refused',
     errorMessage: 'refused by crm',
-    attempts: '[]',
     record: '{}',
   } as const;
   await store.finish(anOutcome('j5', { route: 'OPS.deploy', outcome: 'upstream_refused', jobEnd: failed }));
@@ -249,14 +261,12 @@ test('jobs left running are unknown after a restart, and the chain says so', asy
   assert.deepEqual([store.read.counts().running, (await store.verify()).ok], [0, true]);
 });
 
-test('settings, examples, tokens and health are kept', async (t) => {
+test('settings, tokens and health are kept', async (t) => {
   const { open } = createScratch(t);
   const first = await open();
   await Promise.all([
     first.setSetting('limits', 'null'),
     first.setSetting('limits', '{"perSecond":5}'),
-    first.addExample({ text: 'sync it', route: 'FND.salesforce', at: 1 }),
-    first.addExample({ text: 'sync it', route: 'FND.salesforce', at: 2 }),
     first.addToken({ id: 't1', name: 'ci', capabilities: ['read'], hash: 'h1', createdAt: 1 }),
     first.addToken({ id: 't2', name: 'old', capabilities: ['read', 'admin'], hash: 'h2', createdAt: 2 }),
     first.revokeToken('t2'),
@@ -270,7 +280,6 @@ test('settings, examples, tokens and health are kept', async (t) => {
   const { read } = await open();
   assert.equal(read.setting('limits'), '{"perSecond":5}');
   assert.equal(read.setting('none'), null);
-  assert.deepEqual(read.examples(), [{ text: 'sync it', route: 'FND.salesforce' }]);
   assert.deepEqual(read.tokens(), [{ id: 't1', name: 'ci', capabilities: ['read'], hash: 'h1', createdAt: 1, lastUsedAt: 7 }]);
   assert.deepEqual(read.healthHistory('A.b', 0), [
     { at: 2000, status: 'down', latencyMs: null },

@@ -16,7 +16,7 @@ export interface AuditReceipt {
   hash: string;
 }
 
-/** `detail`, `params`, `attempts`, `record` are JSON text with secrets redacted already; times are milliseconds since the epoch. */
+/** `detail`, `params`, `record` are JSON text with secrets redacted already; times are milliseconds since the epoch. */
 export interface Intent {
   at: number;
   crossing: string;
@@ -25,7 +25,8 @@ export interface Intent {
   door: Door;
   route: string | null;
   detail: string;
-  jobRow: { text: string | null; params: string; confidence: number | null; why: string } | null;
+  /** `params` null: the member `params` of the detail has them. */
+  jobRow: { text: string | null; params: string | null; confidence: number | null; why: string } | null;
 }
 
 export interface Outcome {
@@ -42,7 +43,6 @@ export interface Outcome {
     durationMs: number;
     errorCode: string | null;
     errorMessage: string | null;
-    attempts: string;
     record: string;
   } | null;
 }
@@ -72,7 +72,6 @@ export interface Store extends AsyncDisposable {
   /** Kept for 24 hours. */
   saveHealth(route: string, sample: HealthSample): void;
   setSetting(key: string, jsonText: string): Promise<void>;
-  addExample(example: { text: string; route: string; at: number }): Promise<void>;
   addToken(token: { id: string; name: string; capabilities: readonly Capability[]; hash: string; createdAt: number }): Promise<void>;
   revokeToken(id: string): Promise<void>;
   touchToken(id: string, at: number): void;
@@ -228,25 +227,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     finish({ at, crossing, job, caller, door, route, outcome, detail, jobEnd }) {
       if (jobEnd && job !== null) {
-        const { state, durationMs, errorCode, errorMessage, attempts, record } = jobEnd;
-        batch.push(
-          OP.finish,
-          at,
-          crossing,
-          job,
-          caller,
-          door,
-          route,
-          outcome,
-          detail,
-          state,
-          durationMs,
-          errorCode,
-          errorMessage,
-          attempts,
-          record,
-        );
-      } else batch.push(OP.finish, at, crossing, job, caller, door, route, outcome, detail, null, null, null, null, null, null);
+        const { state, durationMs, errorCode, errorMessage, record } = jobEnd;
+        batch.push(OP.finish, at, crossing, job, caller, door, route, outcome, detail, state, durationMs, errorCode, errorMessage, record);
+      } else batch.push(OP.finish, at, crossing, job, caller, door, route, outcome, detail, null, null, null, null, null);
       return answer();
     },
     append({ at, kind, caller, door, route, outcome, detail }) {
@@ -267,10 +250,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     setSetting(key, jsonText) {
       batch.push(OP.setting, key, jsonText);
-      return done();
-    },
-    addExample({ text, route, at }) {
-      batch.push(OP.example, text, route, at);
       return done();
     },
     addToken({ id, name, capabilities, hash, createdAt }) {

@@ -89,11 +89,10 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const endJob = db.prepare(
     'UPDATE job SET state = ?, route = ?, finished_at = ?, duration_ms = ?, error_code = ?, error_message = ?, outcome_seq = ? WHERE n = ?',
   );
-  const insertRecord = db.prepare('INSERT OR REPLACE INTO job_record VALUES (?,?,?)');
+  const insertRecord = db.prepare('INSERT OR REPLACE INTO job_record VALUES (?,?)');
   const setProgress = db.prepare('UPDATE job SET progress = ?, progress_note = ? WHERE n = ?');
   const setCancel = db.prepare('UPDATE job SET cancel_requested_at = ? WHERE n = ?');
   const setSetting = db.prepare('INSERT INTO setting VALUES (?,?) ON CONFLICT (key) DO UPDATE SET value = excluded.value');
-  const addExample = db.prepare('INSERT INTO example VALUES (?,?,?) ON CONFLICT (route, text) DO UPDATE SET at = excluded.at');
   const addToken = db.prepare('INSERT INTO token (id, name, capabilities, hash, created_at) VALUES (?,?,?,?,?)');
   const revokeToken = db.prepare('DELETE FROM token WHERE id = ?');
   const touchToken = db.prepare('UPDATE token SET last_used_at = ? WHERE id = ?');
@@ -168,7 +167,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     if (n === null) return;
     running.delete(job as string);
     endJob.run(f[i + 9], well(f[i + 6]!), whole(f[i + 1]!), f[i + 10], f[i + 11], well(f[i + 12]!), head.seq, n);
-    insertRecord.run(n, body(f[i + 13]!), body(f[i + 14]!));
+    insertRecord.run(n, body(f[i + 13]!));
   }
 
   /** Performs the operation at `f[i]`; whether it appended to the chain. */
@@ -196,7 +195,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
             well(f[i + 12]!),
             head.seq,
           );
-          insertInput.run(n, body(f[i + 10]!));
+          if (f[i + 10] !== null) insertInput.run(n, body(f[i + 10]!));
           head.n = n;
           running.set(c as string, n);
         }
@@ -211,9 +210,6 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
         return true;
       case OP.setting:
         setSetting.run(a, well(b));
-        return false;
-      case OP.example:
-        addExample.run(b, well(a), whole(c));
         return false;
       case OP.addToken:
         addToken.run(a, well(b), c, f[i + 4], whole(f[i + 5]!));
@@ -322,7 +318,9 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   return {
     /** Jobs that were under way when the last core ended; each becomes `unknown`, with a row in the chain. */
     reconcile(): { id: string; route: string | null }[] {
-      const left = db.prepare("SELECT n, id, crossing, route FROM job WHERE state IN ('accepted', 'running') ORDER BY n").all() as {
+      const left = db
+        .prepare("SELECT n, id, crossing, route FROM job WHERE state IN ('accepted', 'running') AND state <> 'succeeded' ORDER BY n")
+        .all() as {
         n: number;
         id: string;
         crossing: string;

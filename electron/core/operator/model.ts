@@ -41,7 +41,7 @@ export type Evidence = Float64Array;
 export const ODDS = 2;
 
 /** What the head usually comes to; used, or leant towards, where there is too little to learn it from. */
-export const STANDARD_HEAD = Float64Array.of(0.1, 0.05, 0.25, 0.7, 1.5, 1.2, 2.5, -3);
+export const STANDARD_HEAD = Float64Array.of(0.1, 0.05, 0.25, 0.7, 1.5, 1.2, 2.5, -2.8);
 
 export function evidenceOf(
   into: Evidence,
@@ -61,6 +61,9 @@ export function dot(head: Float64Array, evidence: Evidence): number {
   for (let i = 0; i < evidence.length; i++) sum += (head[i] as number) * (evidence[i] as number);
   return sum;
 }
+
+/** Below this much confidence that no trial has checked the operator abstains. */
+const UNCHECKED_LEAST = 0.3;
 
 function logistic(x: number): number {
   return 1 / (1 + Math.exp(-x));
@@ -237,7 +240,10 @@ export function createClassifier(model: Model): Classifier {
 
       let sure = logistic((model.trust[0] as number) * Math.min(odds, 10) + (model.trust[1] as number));
       // Odds that no trial has checked are worth no more than the evidence for there being a route at all.
-      if (model.rival > 0) sure = Math.min(sure, logistic(answer.outlook));
+      if (model.rival > 0) {
+        sure = Math.min(sure, logistic(answer.outlook));
+        if (sure < UNCHECKED_LEAST) answer.outlook = Math.min(answer.outlook, -1e-9);
+      }
       // What the first route leaves is shared in proportion.
       const left = (1 - sure) / (rest + 1e-9);
       for (let i = 1; i < kept; i++) probability[i] = Math.min(sure, Math.exp((probability[i] as number) - first) * left);

@@ -398,9 +398,13 @@ interface Judgement {
   threshold: number;
 }
 
-const STANDARD: Judgement = { scale: [3, 0.6], trust: Float64Array.of(1, 0), rival: 1, head: STANDARD_HEAD, threshold: 0 };
+const STANDARD: Judgement = { scale: [5, 0.45], trust: Float64Array.of(1, 0), rival: 0.04, head: STANDARD_HEAD, threshold: 0 };
+/** Factors where there is no softmax. */
+const ALONE: [number, number] = [8, 0];
 /** With fewer trial texts inside or outside nothing is concluded from them. */
 const TRIALS_LEAST = 150;
+/** With fewer examples there are no trials: the standard judgement is better than what so few can teach, and at once. */
+const CORPUS_LEAST = 300;
 /** Scores kept of each trial text: the others never matter. */
 const KEPT = 24;
 
@@ -414,6 +418,8 @@ interface Trial {
 }
 
 function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => number): Judgement {
+  const standard = corpus.size >= tuning.softmaxFrom * routes ? STANDARD : { ...STANDARD, scale: ALONE };
+  if (corpus.size < CORPUS_LEAST) return standard;
   const byRoute: number[][] = Array.from({ length: routes }, () => []);
   for (let i = 0; i < corpus.size; i++) (byRoute[corpus.routeOf[i] as number] as number[]).push(i);
   for (const members of byRoute) shuffle(members, random);
@@ -468,10 +474,10 @@ function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => num
       });
     }
   }
-  if (inside.length < TRIALS_LEAST) return STANDARD;
-  const scale = fitScale(inside);
+  if (inside.length < TRIALS_LEAST) return standard;
+  const scale = fitScale(inside, standard.scale);
   const trust = fitTrust(inside, scale, 1 - 1 / part);
-  if (outside.length < TRIALS_LEAST) return { ...STANDARD, scale, trust, rival: 0 };
+  if (outside.length < TRIALS_LEAST) return { ...standard, scale, trust, rival: 0 };
   const rows: Evidence[] = [];
   const labels: number[] = [];
   const right: boolean[] = [];
@@ -518,8 +524,7 @@ function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Ev
 }
 
 /** The two factors that make the truth likeliest, by Newton's method from the standard ones. */
-function fitScale(trials: Trial[]): [number, number] {
-  const start = STANDARD.scale;
+function fitScale(trials: Trial[], start: [number, number]): [number, number] {
   let [a, b] = start;
   const withSoftmax = trials.some((trial) => trial.softmax.some((value) => value !== 0));
   if (!withSoftmax) b = 0;
@@ -528,7 +533,7 @@ function fitScale(trials: Trial[]): [number, number] {
     let ga = (prior * (a - start[0])) / start[0] ** 2;
     let gb = withSoftmax ? (prior * (b - start[1])) / start[1] ** 2 : 0;
     let haa = prior / start[0] ** 2;
-    let hbb = prior / start[1] ** 2;
+    let hbb = withSoftmax ? prior / start[1] ** 2 : 1;
     let hab = 0;
     for (const { truth, svm, softmax } of trials) {
       if (truth < 0) continue;

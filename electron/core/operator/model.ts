@@ -20,7 +20,7 @@ export interface Model {
   postings: { starts: Int32Array; routes: Int32Array; weights: Float32Array } | null;
   /** Slope and constant from the odds of the first route to the odds that it is right. */
   trust: Float64Array;
-  /** Weight of a rival of score 0 that stands for everything unknown; 0 where the odds have been checked by trials. */
+  /** Weight of a rival of score 0 that stands for everything unknown; 0 where trials have checked the odds. */
   rival: number;
   /** Weights of the evidence that a text belongs to some route, the last one constant. */
   head: Float64Array;
@@ -270,7 +270,7 @@ export function share(known: Float64Array, unknown: Float64Array, kind: number):
 }
 
 /** Bytes of the typed arrays of a model. */
-export function bytesOf(model: Model): number {
+function bytesOf(model: Model): number {
   const parts = [...Object.values(model), ...Object.values(model.postings ?? {})];
   return parts.reduce((bytes: number, part) => bytes + (ArrayBuffer.isView(part) ? part.byteLength : 0), 0);
 }

@@ -9,39 +9,40 @@ import { createReader, GROUP, PAIR, WORD } from './features.ts';
 import { createKernel } from './kernel.ts';
 import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, ODDS, STANDARD_HEAD, share } from './model.ts';
 
-export interface TrainOptions {
-  seed: number;
-  /** Experiments of the benchmark only. */
-  tune?: Partial<Tuning>;
-}
-
-export interface Tuning {
-  cost: number;
-  svmEpochs: number;
-  softmaxEpochs: number;
+/** Chosen on the texts of bench/operator.ts and on sentences from the documentation of packages. */
+const TUNING = {
+  /** Cost of an error of the machines. */
+  cost: 1,
+  svmEpochs: 5,
+  softmaxEpochs: 4,
   /** Examples a route from which on there is a softmax. */
-  softmaxFrom: number;
-  rate: number;
-  power: number;
-  /** Share of held-out in-scope texts that may be lost by abstaining though the first route was right. */
-  loss: number;
-}
+  softmaxFrom: 20,
+  /** First step of the softmax; it falls to a twentieth. */
+  rate: 5,
+  /** Of the IDF. */
+  power: 0.6,
+  /** Share of held-out texts that may be lost by abstaining though the first route was right. */
+  loss: 0.011,
+};
 
-const TUNING: Tuning = { cost: 1, svmEpochs: 5, softmaxEpochs: 4, softmaxFrom: 20, rate: 5, power: 0.6, loss: 0.011 };
+interface Task {
+  corpus: Corpus;
+  routes: number;
+  random: () => number;
+}
 
 /** Learns from `examples[r]`, the texts of route r. The same examples and seed give the same model. */
-export function train(examples: readonly (readonly string[])[], options: TrainOptions): Model {
-  const tuning = { ...TUNING, ...options.tune };
-  const random = createRandom(options.seed);
+export function train(examples: readonly (readonly string[])[], options: { seed: number }): Model {
   const corpus = readCorpus(examples);
   const all = Array.from({ length: corpus.size }, (_, i) => i);
   const routes = examples.length;
+  const task = { corpus, routes, random: createRandom(options.seed) };
   if (corpus.size * routes > DENSE_WORK || routes > DENSE_ROUTES) {
-    const vocabulary = vocabularyOf(corpus, all, tuning);
+    const vocabulary = vocabularyOf(corpus, all);
     return finish(corpus, vocabulary, { ...STANDARD, routes, ...centroids(corpus, vocabulary) });
   }
-  const judgement = judge(corpus, routes, tuning, random);
-  const final = fit(corpus, all, routes, tuning, random);
+  const judgement = judge(task);
+  const final = fit(task, all);
   return finish(corpus, final, { ...judgement, routes, ...quantise(final, routes, judgement.scale) });
 }
 
@@ -170,7 +171,7 @@ interface Look {
 /** The groups of a word overlap and say the same thing more than once, so each counts for less. */
 const KIND_WEIGHT = [1, 1, 0.8];
 
-function vocabularyOf(corpus: Corpus, members: number[], tuning: Tuning): Vocabulary {
+function vocabularyOf(corpus: Corpus, members: number[]): Vocabulary {
   const total = corpus.hashes.length;
   const df = new Int32Array(total);
   for (const member of members) {
@@ -185,7 +186,7 @@ function vocabularyOf(corpus: Corpus, members: number[], tuning: Tuning): Vocabu
   const remap = new Int32Array(total);
   let features = 1;
   for (let id = 0; id < total; id++) if ((df[id] as number) >= (least[corpus.kinds[id] as number] as number)) remap[id] = features++;
-  const idfOf = (count: number) => (Math.log((1 + members.length) / (1 + count)) + 1) ** tuning.power;
+  const idfOf = (count: number) => (Math.log((1 + members.length) / (1 + count)) + 1) ** TUNING.power;
   const idf = new Float32Array(features);
   idf[0] = 1;
   for (let id = 0; id < total; id++) {
@@ -196,13 +197,13 @@ function vocabularyOf(corpus: Corpus, members: number[], tuning: Tuning): Vocabu
 }
 
 /** Trains on the examples `members`. */
-function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, random: () => number): Fit {
-  const vocabulary = vocabularyOf(corpus, members, tuning);
+function fit({ corpus, routes, random }: Task, members: number[]): Fit {
+  const vocabulary = vocabularyOf(corpus, members);
   const { features, remap, idf, idfUnknown } = vocabulary;
   const stride = (routes + 15) & ~15;
   const room = members.reduce((sum, member) => sum + (corpus.offsets[member + 1] as number) - (corpus.offsets[member] as number) + 1, 0);
   // Decided by the whole corpus, so that trials are models of the same kind.
-  const withSoftmax = corpus.size >= tuning.softmaxFrom * routes;
+  const withSoftmax = corpus.size >= TUNING.softmaxFrom * routes;
   const kernel = createKernel(room * 8 + features * stride * (withSoftmax ? 8 : 4) + stride * 8 + LOOK_LIMIT * 8 + 256);
   const idsAt = kernel.reserve(room * 4);
   const valuesAt = kernel.reserve(room * 4);
@@ -248,9 +249,9 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
   const MOVED_LIMIT = 6;
   const movedAt = new Int32Array(MOVED_LIMIT);
   const alphas = new Float32Array(members.length * routes);
-  const diagonal = 1 / (2 * tuning.cost);
+  const diagonal = 1 / (2 * TUNING.cost);
   // Few examples need more rounds to settle, and cost little.
-  const svmEpochs = tuning.svmEpochs * (corpus.size < 5_000 ? 2 : 1);
+  const svmEpochs = TUNING.svmEpochs * (corpus.size < 5_000 ? 2 : 1);
   for (let epoch = 0; epoch < svmEpochs; epoch++) {
     shuffle(order, random);
     for (const i of order) {
@@ -291,14 +292,14 @@ function fit(corpus: Corpus, members: number[], routes: number, tuning: Tuning, 
   let softmaxAt = 0;
   if (withSoftmax) {
     softmaxAt = kernel.reserve(features * stride * 4);
-    const steps = tuning.softmaxEpochs * members.length;
+    const steps = TUNING.softmaxEpochs * members.length;
     let done = 0;
-    for (let epoch = 0; epoch < tuning.softmaxEpochs; epoch++) {
+    for (let epoch = 0; epoch < TUNING.softmaxEpochs; epoch++) {
       shuffle(order, random);
       for (const i of order) {
         sums.fill(0);
         gather(i, softmaxAt);
-        const rate = tuning.rate * (1 - 0.95 * (done++ / steps));
+        const rate = TUNING.rate * (1 - 0.95 * (done++ / steps));
         let top = Number.NEGATIVE_INFINITY;
         for (let k = 0; k < routes; k++) if ((sums[k] as number) > top) top = sums[k] as number;
         let mass = 0;
@@ -417,8 +418,9 @@ interface Trial {
   shares: [number, number, number];
 }
 
-function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => number): Judgement {
-  const standard = corpus.size >= tuning.softmaxFrom * routes ? STANDARD : { ...STANDARD, scale: ALONE };
+function judge(task: Task): Judgement {
+  const { corpus, routes, random } = task;
+  const standard = corpus.size >= TUNING.softmaxFrom * routes ? STANDARD : { ...STANDARD, scale: ALONE };
   if (corpus.size < CORPUS_LEAST) return standard;
   const byRoute: number[][] = Array.from({ length: routes }, () => []);
   for (let i = 0; i < corpus.size; i++) (byRoute[corpus.routeOf[i] as number] as number[]).push(i);
@@ -447,7 +449,7 @@ function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => num
         for (const [i, example] of examples.entries())
           (examples.length > 1 && i % part === (t + route) % part ? left : members).push(example);
     }
-    const model = fit(corpus, members, routes, tuning, random);
+    const model = fit(task, members);
     for (const example of left) {
       const route = corpus.routeOf[example] as number;
       const seen = model.look(example);
@@ -492,7 +494,7 @@ function judge(corpus: Corpus, routes: number, tuning: Tuning, random: () => num
   for (const [i, row] of rows.entries()) if (right[i]) outlooks.push(dot(head, row));
   outlooks.sort((a, b) => a - b);
   // With few trials the lowest outlooks are accidents, so more of them are given up.
-  const lost = tuning.loss * inside.length + (inside.length < 500 ? 0.02 * inside.length + 1 : 0);
+  const lost = TUNING.loss * inside.length + (inside.length < 500 ? 0.02 * inside.length + 1 : 0);
   const threshold = outlooks[Math.min(outlooks.length - 1, Math.floor(lost))] ?? 0;
   return { scale, trust, rival: 0, head, threshold };
 }

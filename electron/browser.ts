@@ -2,8 +2,8 @@
 import { release } from 'node:os';
 
 /**
- * Opens `url` and gives the line to print. Without a desktop (no display, a remote shell, CI, DISPATCHER_BROWSER=none) nothing is
- * started and the line holds the URL.
+ * Opens `url` and gives the line to print. The line holds the URL in any case: that a browser was asked does not mean that it came.
+ * Without a desktop (no display, a remote shell, CI, DISPATCHER_BROWSER=none) nothing is started.
  */
 export async function openInBrowser(url: string, env: NodeJS.ProcessEnv): Promise<string> {
   const byHand = `Open ${url} in a browser of this machine; the link works once, for five minutes.`;
@@ -16,7 +16,7 @@ export async function openInBrowser(url: string, env: NodeJS.ProcessEnv): Promis
       child.once('exit', (code) => done(code !== 0 && code !== null));
       setTimeout(() => done(false), 1500).unref();
     });
-    return failed ? byHand : 'The command center opens in your browser.';
+    return failed ? byHand : `The command center opens in your browser. If it does not: ${url}`;
   } catch {
     return byHand;
   }

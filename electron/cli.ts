@@ -1,6 +1,6 @@
 /** The `dispatcher` command: reads argv and environment, finds the running core or hosts one, and hands over to the adapter. */
 import { createPublicKey } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { DownFrame, UpFrame } from '../shared/contract.ts';
 import { catalogue, Refusal, refuse } from '../shared/errors.ts';
@@ -8,7 +8,7 @@ import { createClient, createPortPair } from '../shared/port.ts';
 import { helpText, type Invocation, numberOf, parseCommand, printError, runCommand, type Terminal, verifyLines } from './adapters/cli.ts';
 import { openInBrowser } from './browser.ts';
 import { askHome, connectCore, findRunning, homeFolder } from './home.ts';
-import { openHost, version } from './host.ts';
+import { openHost, rendererFolder, version } from './host.ts';
 import { jsonLog, runServer, tellEnd, untilStopped } from './serve.ts';
 
 const { env, argv } = process;
@@ -44,13 +44,17 @@ async function main(invocation: Invocation): Promise<number> {
     case 'serve':
     case 'demo': {
       const opens = flags.open === true || command === 'demo';
+      const log = jsonLog(terminal.stderr);
+      if (opens) (await import('../bin/build.ts')).buildRenderer();
+      else if (!existsSync(rendererFolder))
+        log('warn', 'the command center is not built, so there is no page to open; npm start builds it');
       await runServer({
         home,
         demo: flags.demo === true || command === 'demo',
         mock: flags.mock === true,
         port: numberOf(flags, 'port', [0, 65_535]),
         env,
-        log: jsonLog(terminal.stderr),
+        log,
         signal: untilStopped(),
         ready: async ({ openUrl }) => {
           if (opens) terminal.stdout.write(`${await openInBrowser(openUrl(), env)}\n`);

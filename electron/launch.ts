@@ -1,6 +1,6 @@
 /** `npm start`: builds what is missing, then the command center in its own window, or in the browser where Electron cannot be had. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,7 +12,9 @@ import { projectFolder } from './host.ts';
 import { type Log, runServer, tellEnd, untilStopped } from './serve.ts';
 
 /** How long the first start may spend on fetching Electron's binary, in ms. */
-const fetchMs = 90_000;
+const fetchMs = 120_000;
+/** How long a fetch that failed is not tried again, in ms: a start must not wait for the same nothing every time. */
+const retryMs = 12 * 3_600_000;
 
 const { env } = process;
 const say = (line: string) => console.log(line);
@@ -99,10 +101,20 @@ function findElectron(): { binary: string } | { missing: string } {
     }
   };
   if (!binary()) {
+    const failed = join(projectFolder, 'node_modules', '.cache', 'electron-not-fetched');
+    const again = 'could not be fetched; `npx install-electron` tries again';
+    if (existsSync(failed) && Date.now() - statSync(failed).mtimeMs < retryMs) return { missing: `Electron ${again}` };
     say('Fetching Electron (once) ...');
-    const fetched = spawnSync(process.execPath, [join(folder, 'install.js')], { timeout: fetchMs, stdio: 'ignore' });
-    if (fetched.status !== 0)
-      return { missing: fetched.error ? `Electron was not fetched within ${fetchMs / 1000} s` : 'Electron could not be fetched' };
+    const { status, error } = spawnSync(process.execPath, [join(folder, 'install.js')], { timeout: fetchMs, stdio: 'ignore' });
+    if (status !== 0) {
+      mkdirSync(dirname(failed), { recursive: true });
+      writeFileSync(failed, '');
+      return {
+        missing: error
+          ? `Electron was not fetched within ${fetchMs / 1000} s; \`npx install-electron\` takes its time`
+          : `Electron ${again}`,
+      };
+    }
   }
   const path = binary();
   if (!path) return { missing: 'Electron could not be fetched' };

@@ -224,6 +224,45 @@ test('S01: a public host in a network of its own hears nothing until it may', { 
   });
 });
 
+test('T14: public reaches public addresses only, and sovereign refuses it whole', async (t) => {
+  const names: Record<string, string[]> = { 'out.test': ['93.184.216.34'], 'in.test': ['10.0.0.1'], 'mix.test': ['93.184.216.34', '::1'] };
+  const { egress, looked, state } = setup(t, {
+    lookup: (name, done) =>
+      done(
+        null,
+        (names[name] ?? []).map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+      ),
+  });
+  const verdict = (host: string) => egress.check(`http://${host}/`, 'public')?.code ?? 'ok';
+  assert.deepEqual(['8.8.8.8', '127.0.0.1', '10.0.0.1', '169.254.169.254', '[::1]', '[2606:4700::1]', 'x.test'].map(verdict), [
+    ...['ok', 'egress_refused', 'egress_refused', 'egress_refused', 'egress_refused', 'ok', 'ok'],
+  ]);
+  const located = (host: string, reach: 'public' | 'lan' | 'local') => egress.locate(host, reach).catch(({ wire }) => wire.code);
+  assert.deepEqual(await located('out.test', 'public'), ['93.184.216.34']);
+  assert.deepEqual(await located('in.test', 'lan'), ['10.0.0.1']);
+  assert.deepEqual(await located('::1', 'local'), ['::1']);
+  for (const [host, reach] of [
+    ['in.test', 'public'],
+    ['mix.test', 'public'],
+    ['in.test', 'local'],
+    ['out.test', 'lan'],
+    ['localhost', 'public'],
+  ] as const)
+    assert.equal(await located(host, reach), 'egress_refused', host);
+  assert.equal(await located('none.test', 'public'), 'upstream_name_unknown');
+  looked.length = 0;
+  const cut: string[] = [];
+  const over = egress.hold('public', ({ code }) => cut.push(`over ${code}`));
+  egress.hold('public', ({ code }) => cut.push(code));
+  egress.hold('lan', ({ code }) => cut.push(`lan ${code}`));
+  over();
+  state.sovereign = true;
+  assert.equal(egress.cutRemote(refuse('sovereign_refused', 'Sovereign was switched on.')), 1);
+  assert.deepEqual(cut, ['sovereign_refused']);
+  assert.equal(await located('out.test', 'public'), 'sovereign_refused');
+  assert.deepEqual(looked, []);
+});
+
 test('localhost is this machine without asking a name server', async (t) => {
   const { get, looked } = setup(t);
   const url = new URL(await serve(t, (request, response) => response.end(request.headers.host)));

@@ -7,6 +7,8 @@
  * - `local`: this machine's loopback (127/8, ::1, localhost), and names that resolve to nothing else.
  * - `lan`: loopback and private addresses (RFC 1918, RFC 4193, RFC 6598), and names that resolve to nothing else.
  * - `remote`: everything. Refused as a whole while sovereign is on, before any name is looked up.
+ * - `public`: everything but loopback and private addresses, for addresses that a caller chose and nobody declared. Like `remote`
+ *   it is refused while sovereign is on.
  * Link-local and cloud metadata addresses, the unspecified address, multicast and reserved ranges are refused in every class.
  * Sovereign lets `lan` through: what a machine on the LAN passes on is not seen here.
  */
@@ -18,13 +20,16 @@ import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { catalogue, Refusal, refuse, type WireError } from '../../shared/errors.ts';
 import type { Egress as EgressClass } from '../../shared/model.ts';
 
+/** How far a connection may go: the class a route declares, or `public`. */
+export type Reach = EgressClass | 'public';
+
 export interface EgressRequest {
   url: string;
   method: string;
   /** Name, value, name, value. An object is accepted too; the flat list is the fast path. */
   headers: string[] | Record<string, string>;
   body: string | Buffer | null;
-  egress: EgressClass;
+  egress: Reach;
   /** Aborting it rejects at once: with the Refusal that is its reason, `upstream_timeout` for a TimeoutError, else `cancelled`. */
   signal?: AbortSignal | null;
   /** Bound on everything from here to the last byte of the answer. Default 30 s. */
@@ -56,7 +61,7 @@ export class EgressRefusal extends Refusal {
 
 export interface Egress {
   /** Judges a URL by its text alone, synchronously and without DNS. Codes: egress_refused, sovereign_refused. */
-  check(url: URL | string, egress: EgressClass): WireError | null;
+  check(url: URL | string, egress: Reach): WireError | null;
   /**
    * Rejects with EgressRefusal: egress_refused, sovereign_refused, upstream_refused, upstream_name_unknown, upstream_unreachable,
    * upstream_timeout, upstream_failed, upstream_too_large, input_invalid, cancelled, shutting_down.
@@ -64,6 +69,13 @@ export interface Egress {
   request(request: EgressRequest): Promise<EgressAnswer>;
   /** Ends every remote request and socket now; each open request rejects with `reason`. Answers how many requests there were. */
   cutRemote(reason: WireError): number;
+  /**
+   * The addresses of a host, each judged, for a program that has to connect by itself and is given one of them, not the name.
+   * Rejects with EgressRefusal: egress_refused, sovereign_refused, upstream_name_unknown.
+   */
+  locate(host: string, egress: Reach): Promise<string[]>;
+  /** Makes a connection that another program holds one of those that are cut; call what it answers when it is over. */
+  hold(egress: Reach, cut: (reason: WireError) => void): () => void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -146,20 +158,29 @@ function expand(address: string): number[] {
 }
 
 /** Whether a class may reach an address of this kind. */
-function reaches(egress: EgressClass, kind: AddressKind): boolean {
+function reaches(egress: Reach, kind: AddressKind): boolean {
   if (kind === 'never') return false;
+  if (egress === 'public') return kind === 'public';
   if (egress === 'local') return kind === 'loopback';
   return egress === 'remote' || kind !== 'public';
 }
 
+/** What sovereign refuses. */
+const leaves = (egress: Reach) => egress === 'remote' || egress === 'public';
+
 const classWords: Record<EgressClass, string> = { local: 'this machine only', lan: 'the private network', remote: 'anywhere' };
 
-function outside(host: string, address: string, egress: EgressClass): WireError {
+function outside(host: string, address: string, egress: Reach): WireError {
   const kind = addressKind(address);
   const shown = host === address || host === `[${address}]` ? host : `${host} (${address})`;
   if (kind === 'never') {
     return refuse('egress_refused', `${shown} is a link-local, metadata, reserved or unspecified address, which nothing may call.`, {
       hint: 'Give the address or name of the service itself.',
+    });
+  }
+  if (egress === 'public') {
+    return refuse('egress_refused', `${shown} is a ${kind} address, and only public ones may be called unless they are declared.`, {
+      hint: 'Declare the host in the registry, under tools.fetch.hosts for fetch.',
     });
   }
   return refuse('egress_refused', `${shown} is a ${kind} address, but the route is declared ${egress}: ${classWords[egress]}.`, {
@@ -234,16 +255,23 @@ export function createEgress(options: EgressOptions): Egress {
   const { sovereign, connectTimeoutMs = 5000, connections = 128 } = options;
   const targets = new Map<string, Target>();
   const inFlight = new Set<Exchange>();
-  const sockets: Record<EgressClass, Set<Socket>> = { local: new Set(), lan: new Set(), remote: new Set() };
+  const sockets: Record<Reach, Set<Socket>> = { local: new Set(), lan: new Set(), remote: new Set(), public: new Set() };
+  const held = new Set<{ egress: Reach; cut(reason: WireError): void }>();
   const resolve = createResolver(options.lookup ?? ((name, done) => systemLookup(name, { all: true, order: 'verbatim' }, done)));
+  const lookups = {} as Record<Reach, LookupFunction>;
   // One agent a class: a connection opened for a remote route is never reused by one that says it is local.
-  const agents: Record<EgressClass, Agent> = { local: agentOf('local'), lan: agentOf('lan'), remote: agentOf('remote') };
+  const agents: Record<Reach, Agent> = {
+    local: agentOf('local'),
+    lan: agentOf('lan'),
+    remote: agentOf('remote'),
+    public: agentOf('public'),
+  };
   let disposed = false;
 
-  function agentOf(egress: EgressClass): Agent {
+  function agentOf(egress: Reach): Agent {
     const lookup = ((hostname: string, want: { all?: boolean }, done: (error: Error | null, ...rest: unknown[]) => void) => {
       const answer = (error: Error | null, found: { address: string; family: number }[]) => {
-        const refusal = error ?? (egress === 'remote' && sovereign() ? new Refusal(sovereignRefusal(hostname)) : null);
+        const refusal = error ?? (leaves(egress) && sovereign() ? new Refusal(sovereignRefusal(hostname)) : null);
         if (refusal !== null) return done(refusal);
         const strange = found.find(({ address }) => {
           const kind = addressKind(address);
@@ -268,6 +296,7 @@ export function createEgress(options: EgressOptions): Egress {
       resolve(hostname, answer);
     }) as LookupFunction;
 
+    lookups[egress] = lookup;
     const base = buildConnector({
       timeout: connectTimeoutMs,
       allowH2: false,
@@ -276,15 +305,15 @@ export function createEgress(options: EgressOptions): Egress {
     }) as unknown as (options: Parameters<buildConnector.connector>[0], done: (...args: [null, Socket] | [Error, null]) => void) => Socket;
     const connect: buildConnector.connector = (target, done) => {
       const finish = done as (error: Error | null, socket: Socket | null) => void;
-      if (egress === 'remote' && sovereign()) return finish(new Refusal(sovereignRefusal(target.hostname)), null);
+      if (leaves(egress) && sovereign()) return finish(new Refusal(sovereignRefusal(target.hostname)), null);
       const opened = base(target, (error, socket) => {
         if (error !== null) return finish(error, null);
         const address = socket.remoteAddress;
         if (address === undefined) return finish(Object.assign(new Error('closed'), { code: 'ECONNRESET' }), null);
-        if (reaches(egress, addressKind(address)) && !(egress === 'remote' && sovereign())) return finish(null, socket);
+        if (reaches(egress, addressKind(address)) && !(leaves(egress) && sovereign())) return finish(null, socket);
         socket.destroy();
         finish(
-          new Refusal(egress === 'remote' && sovereign() ? sovereignRefusal(target.hostname) : outside(target.hostname, address, egress)),
+          new Refusal(leaves(egress) && sovereign() ? sovereignRefusal(target.hostname) : outside(target.hostname, address, egress)),
           null,
         );
       });
@@ -304,11 +333,11 @@ export function createEgress(options: EgressOptions): Egress {
     return found;
   }
 
-  function judge(where: Target, egress: EgressClass): WireError | null {
+  function judge(where: Target, egress: Reach): WireError | null {
     if (where.problem !== null) return where.problem;
     const { literal } = where;
     if (literal?.kind === 'never') return outside(where.host, literal.address, egress);
-    if (egress === 'remote') return sovereign() ? sovereignRefusal(where.host) : null;
+    if (leaves(egress) && sovereign()) return sovereignRefusal(where.host);
     if (literal !== null && !reaches(egress, literal.kind)) return outside(where.host, literal.address, egress);
     return null;
   }
@@ -337,23 +366,49 @@ export function createEgress(options: EgressOptions): Egress {
     },
 
     cutRemote(reason) {
-      const old = agents.remote;
+      const old = [agents.remote, agents.public];
       agents.remote = agentOf('remote');
+      agents.public = agentOf('public');
       let cut = 0;
       for (const exchange of inFlight) {
-        if (exchange.egress !== 'remote') continue;
+        if (!leaves(exchange.egress)) continue;
         cut += 1;
         exchange.fail(reason);
       }
-      for (const socket of sockets.remote) socket.destroy();
-      void old.destroy(new Refusal(reason));
+      for (const connection of held) {
+        if (!leaves(connection.egress)) continue;
+        cut += 1;
+        connection.cut(reason);
+      }
+      for (const socket of [...sockets.remote, ...sockets.public]) socket.destroy();
+      for (const agent of old) void agent.destroy(new Refusal(reason));
       return cut;
+    },
+
+    locate(host, egress) {
+      return new Promise((done, failed) => {
+        const where = target(`http://${isIP(host) === 6 ? `[${host}]` : host}/`);
+        const refusal = disposed ? refuse('shutting_down', 'Dispatcher is shutting down.') : judge(where, egress);
+        if (refusal !== null) return failed(new EgressRefusal(refusal, false));
+        if (where.literal !== null) return done([where.literal.address]);
+        lookups[egress](where.host, { all: true }, (error, found) => {
+          if (error === null) return done((found as unknown as { address: string }[]).map(({ address }) => address));
+          failed(new EgressRefusal(mapError(error, where.host, false, 0), false));
+        });
+      });
+    },
+
+    hold(egress, cut) {
+      const connection = { egress, cut };
+      held.add(connection);
+      return () => void held.delete(connection);
     },
 
     async [Symbol.asyncDispose]() {
       disposed = true;
       const reason = refuse('shutting_down', 'Dispatcher is shutting down.');
       for (const exchange of inFlight) exchange.fail(reason);
+      for (const connection of held) connection.cut(reason);
       for (const set of Object.values(sockets)) for (const socket of set) socket.destroy();
       await Promise.all(Object.values(agents).map((agent) => agent.destroy(new Refusal(reason))));
     },
@@ -406,7 +461,7 @@ const nothing = Buffer.alloc(0);
 
 /** One request under way: undici's handler, the abort listener and the timer in one object, because this is the hot path. */
 class Exchange implements Dispatcher.DispatchHandler {
-  readonly egress: EgressClass;
+  readonly egress: Reach;
   settled = false;
   readonly #request: EgressRequest;
   readonly #host: string;

@@ -88,9 +88,41 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const databaseFile = join(home, 'dispatcher.sqlite');
   const registryFile = options.registryFile ?? join(home, 'registry.yaml');
   const signer = createSigner(join(home, 'key.pem'));
-  const store = stack.use(
-    await openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock }),
+  // The writer's thread and the learning of the registry take their time and need nothing of each other, so both begin now.
+  const opening = openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock });
+  stack.defer(async () => (await opening.catch(() => null))?.[Symbol.asyncDispose]());
+  const tools = createTools();
+  let table: Table;
+  const registry = stack.use(
+    openRegistry({
+      file: registryFile,
+      template: options.template,
+      tools: [...tools.keys()],
+      onChange: (changed) => {
+        // Before the first table there is nothing to swap; it takes what is newest then.
+        if (table === undefined) return;
+        const { state } = registry;
+        const errors = state.problems.filter((problem) => problem.severity === 'error').length;
+        const signal =
+          errors > 0
+            ? `❌ OS → OS : registry_rejected, errors=${errors}, line=${state.problems[0]!.line}, serving=${state.serving}`
+            : `📖 OS → OS : registry_loaded, services=${state.services}, rules=${state.rules}`;
+        if (errors > 0 || !changed) journal.publish({ type: 'registry', registry: state }, signal);
+        else learning = learn(signal);
+        void recordChange('registry', {
+          file: registryFile,
+          revision: registry.revision,
+          errors,
+          services: state.services,
+          rules: state.rules,
+        });
+      },
+    }),
   );
+  const learnedFirst = registry.registry;
+  let firstOperator: Promise<Operator> | null = learnFrom(learnedFirst);
+  stack.defer(async () => (await firstOperator?.catch(() => null))?.[Symbol.dispose]());
+  const store = await opening;
   const startedAt = clock();
   const journal = createJournal(clock);
   const limits = createLimits(() => performance.now());
@@ -103,7 +135,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   let chosenInterval: number | undefined = readSetting('healthIntervalMs', undefined);
   let retentionDays: number = readSetting('retentionDays', 90);
   let url: string | null = null;
-  let table: Table;
   let cpu = { at: performance.now(), used: process.cpuUsage(), percent: 0 };
 
   function readSetting<T>(key: string, otherwise: T): T {
@@ -135,7 +166,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     }),
   );
   const gpu = stack.use(createGpu({ onChange: (state) => journal.publish({ type: 'gpu', gpu: state }) }));
-  const tools = createTools();
   const http = createHttpRunner({
     egress,
     breakers,
@@ -150,30 +180,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   let wanted = 0;
   let learning: Promise<void> = Promise.resolve();
-  const registry = stack.use(
-    openRegistry({
-      file: registryFile,
-      template: options.template,
-      tools: [...tools.keys()],
-      onChange: (changed) => {
-        const { state } = registry;
-        const errors = state.problems.filter((problem) => problem.severity === 'error').length;
-        const signal =
-          errors > 0
-            ? `❌ OS → OS : registry_rejected, errors=${errors}, line=${state.problems[0]!.line}, serving=${state.serving}`
-            : `📖 OS → OS : registry_loaded, services=${state.services}, rules=${state.rules}`;
-        if (errors > 0 || !changed) journal.publish({ type: 'registry', registry: state }, signal);
-        else learning = learn(signal);
-        void recordChange('registry', {
-          file: registryFile,
-          revision: registry.revision,
-          errors,
-          services: state.services,
-          rules: state.rules,
-        });
-      },
-    }),
-  );
 
   function learnFrom({ routes, rules }: Registry): Promise<Operator> {
     const ruled = new Map<string, Registry['rules']>();
@@ -189,7 +195,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   async function learn(signal: string | null): Promise<void> {
     const mine = ++wanted;
     const next = registry.registry;
-    const operator = await learnFrom(next);
+    const operator = await (firstOperator !== null && next === learnedFirst ? firstOperator : learnFrom(next));
+    firstOperator = null;
     if (mine !== wanted) return operator[Symbol.dispose]();
     const old = table;
     table = compileTable(next, operator, {

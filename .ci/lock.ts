@@ -3,7 +3,7 @@
  * them, which `npm ci` then refuses everywhere. Each missing optional package is entered as its dependant pins it, with the platforms
  * its name tells. And better-sqlite3 ships its binaries and says `gypfile: false`, which npm reads only of packages that are marked as
  * having install scripts; unmarked, `npm ci` runs node-gyp, which needs Python and make. Run it after every `npm install`:
- * `node .ci/lock.ts`.
+ * `node .ci/lock.ts`; with `--check` it changes nothing and exits with 1 if there was something to enter.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
@@ -62,11 +62,13 @@ if (sqlite && !sqlite.hasInstallScript) {
   sqlite.hasInstallScript = true;
   added.push('the mark of better-sqlite3');
 }
-if (added.length > 0) {
+const check = process.argv.includes('--check');
+if (added.length > 0 && !check) {
   const root = lock.packages['']!;
   delete lock.packages[''];
   const sorted = Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, 'en'));
   lock.packages = { '': root, ...Object.fromEntries(sorted) };
   writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
 }
-console.log(added.length === 0 ? 'package-lock.json is complete' : `entered ${added.length}: ${added.join(', ')}`);
+console.log(added.length === 0 ? 'package-lock.json is complete' : `${check ? 'missing' : 'entered'} ${added.length}: ${added.join(', ')}`);
+if (check && added.length > 0) process.exitCode = 1;

@@ -120,6 +120,7 @@ const steps: Record<string, () => Promise<void>> = {
   types: () => check('types', bin('tsc'), ['-b']),
   lint: () => check('lint', bin('biome'), ['ci', '--colors=off', '.']),
   unused: () => check('unused', bin('knip'), ['--no-progress']),
+  lock: () => check('lock', process.execPath, ['.ci/lock.ts', '--check']),
   unit,
   e2e: endToEnd,
 };

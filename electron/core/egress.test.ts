@@ -545,6 +545,31 @@ test('streams go to onChunk as text, whole characters only, and are not kept', a
   assert.equal(await codeOf(get(url, { onChunk, maxBytes: 5 })), 'upstream_too_large');
 });
 
+test('a listener that throws rejects its own request and nothing else, encoded or not', async (t) => {
+  const { get } = setup(t);
+  const url = await serve(t, (request, response) => {
+    const encoded = request.url === '/gzip';
+    response.writeHead(200, { 'content-type': 'application/x-ndjson', ...(encoded && { 'content-encoding': 'gzip' }) });
+    response.end(encoded ? gzipSync('{}\n') : '{}\n');
+  });
+  const onChunk = () => {
+    throw new TypeError('mine');
+  };
+  for (const path of ['/plain', '/gzip']) await assert.rejects(get(url + path, { onChunk }), TypeError);
+  assert.equal((await get(`${url}/plain`)).status, 200);
+});
+
+test('an empty body is empty, whatever encoding its header names', async (t) => {
+  const { get } = setup(t);
+  const url = await serve(t, (request, response) => {
+    response.writeHead(request.url === '/204' ? 204 : 200, { 'content-encoding': 'gzip' }).end();
+  });
+  for (const status of [204, 200]) {
+    const answer = await get(`${url}/${status}`);
+    assert.deepEqual([answer.status, answer.body.length], [status, 0]);
+  }
+});
+
 test('disposing ends what is open with shutting_down', async () => {
   const egress = createEgress({ sovereign: () => false, lookup: () => {} });
   const open = refused(egress.request({ url: 'http://x.test/', method: 'GET', headers: [], body: null, egress: 'lan', maxBytes: 1 }));

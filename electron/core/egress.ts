@@ -17,7 +17,7 @@ import { BlockList, isIP, type LookupFunction, type Socket } from 'node:net';
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
-import { catalogue, Refusal, refuse, type WireError } from '../../shared/errors.ts';
+import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type { Egress as EgressClass } from '../../shared/model.ts';
 
 /** How far a connection may go: the class a route declares, or `public`. */
@@ -64,7 +64,7 @@ export interface Egress {
   check(url: URL | string, egress: Reach): WireError | null;
   /**
    * Rejects with EgressRefusal: egress_refused, sovereign_refused, upstream_refused, upstream_name_unknown, upstream_unreachable,
-   * upstream_timeout, upstream_failed, upstream_too_large, input_invalid, cancelled, shutting_down.
+   * upstream_timeout, upstream_failed, upstream_too_large, input_invalid, cancelled, shutting_down. What `onChunk` throws comes as it is.
    */
   request(request: EgressRequest): Promise<EgressAnswer>;
   /** Ends every remote request and socket now; each open request rejects with `reason`. Answers how many requests there were. */
@@ -467,7 +467,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #host: string;
   readonly #inFlight: Set<Exchange>;
   readonly #done: (answer: EgressAnswer) => void;
-  readonly #failed: (error: EgressRefusal) => void;
+  readonly #failed: (error: Error) => void;
   #controller: Dispatcher.DispatchController | null = null;
   #timer: NodeJS.Timeout | null = null;
   #connectTimer: NodeJS.Timeout | null = null;
@@ -477,6 +477,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   #first: Buffer | null = null;
   #more: Buffer[] | null = null;
   #bytes = 0;
+  /** Bytes that came encoded. */
+  #raw = 0;
   #decoder: Transform | null = null;
   #text: InstanceType<typeof TextDecoder> | null = null;
 
@@ -485,7 +487,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     host: string,
     inFlight: Set<Exchange>,
     done: (answer: EgressAnswer) => void,
-    failed: (error: EgressRefusal) => void,
+    failed: (error: Error) => void,
   ) {
     this.egress = request.egress;
     this.#request = request;
@@ -575,6 +577,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer) {
     if (this.settled) return;
     if (this.#decoder === null) return this.#take(chunk);
+    this.#raw += chunk.length;
     if (!this.#decoder.write(chunk)) {
       controller.pause();
       this.#decoder.once('drain', () => controller.resume());
@@ -583,7 +586,8 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd() {
     if (this.settled) return;
-    if (this.#decoder === null) return this.#finish();
+    // A 204, or an empty body, is encoded in nothing whatever its header says.
+    if (this.#decoder === null || this.#raw === 0) return this.#finish();
     this.#decoder.end();
   }
 
@@ -624,7 +628,16 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #emit(text: string) {
-    if (text !== '') this.#request.onChunk!(text, this.#headers['content-type']!);
+    if (text === '') return;
+    try {
+      this.#request.onChunk!(text, this.#headers['content-type']!);
+    } catch (caught) {
+      // A bug of the listener's: out of a decoder's event it would end the process.
+      this.#settle();
+      this.#failed(caught as Error);
+      this.#decoder?.destroy();
+      this.#controller?.abort(new Refusal(toWire(caught)));
+    }
   }
 
   #finish() {

@@ -66,6 +66,7 @@ function chatBody(route: Route, { params, text }: Run): Record<string, unknown> 
 function createCompletion(route: Route, run: Run) {
   let messages: ReturnType<typeof createMessages> | null = null;
   let text = '';
+  let saying = '';
   let model: string | null = route.model;
   let usage: unknown = null;
   let finishReason: string | null = null;
@@ -84,19 +85,26 @@ function createCompletion(route: Route, run: Run) {
     const choice = Array.isArray(chunk.choices) ? chunk.choices[0] : undefined;
     if (typeof choice?.finish_reason === 'string') finishReason = choice.finish_reason;
     const said = choice?.delta?.content;
-    if (typeof said !== 'string' || said === '') return;
-    text += said;
-    run.chunk(said);
+    if (typeof said === 'string') saying += said;
+  }
+
+  /** One chunk for all that one piece brought. */
+  function tell(): void {
+    if (saying !== '') run.chunk(saying);
+    text += saying;
+    saying = '';
   }
 
   return {
     push(piece: string, contentType: string): void {
       messages ??= createMessages(contentType.startsWith('text/event-stream') ? 'events' : 'lines', take);
       messages.push(piece);
+      tell();
     },
     end(): Outcome | null {
       if (messages === null) return null;
       messages.end();
+      tell();
       return error ?? { ok: true, result: { text, model, usage, finishReason } };
     },
   };

@@ -126,6 +126,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
       attempt.status = error.status ?? null;
       permit.done(verdict(error));
       if (sent) leave(route, run, exchange);
+      if (error.code === 'internal') throw caught;
       const unreached = !sent && retried.has(error.code);
       return { outcome: { ok: false, error }, unreached, again: unreached };
     }

@@ -59,10 +59,15 @@ function withQuery(endpoint: string, params: Record<string, unknown>): string {
   return url.href;
 }
 
-/** Reads a progress stream while it comes. `end` answers null when nothing came that way. */
+/**
+ * Reads a progress stream while it comes. `end` answers null when nothing came that way. However many messages one piece holds, it gives
+ * one chunk and the last progress: every one of them becomes an event for each watcher.
+ */
 function createStream(route: Route, run: Run): { push(text: string, contentType: string): void; end(): Outcome | null } {
   let messages: ReturnType<typeof createMessages> | null = null;
   let spoken = '';
+  let saying = '';
+  let progressed: { share: number | null; note: string | null } | null = null;
   let last: unknown = null;
   let final: Outcome | null = null;
 
@@ -70,9 +75,8 @@ function createStream(route: Route, run: Run): { push(text: string, contentType:
     if (final !== null || data === '[DONE]') return;
     const message = parseJson(data);
     if (message === undefined || message === null || typeof message !== 'object') {
-      const said = typeof message === 'string' ? message : data;
-      spoken += said;
-      return run.chunk(said);
+      saying += typeof message === 'string' ? message : data;
+      return;
     }
     const { progress, note, chunk, delta, result, error } = message as Record<string, unknown>;
     if (error !== undefined && error !== null) {
@@ -80,26 +84,33 @@ function createStream(route: Route, run: Run): { push(text: string, contentType:
       return;
     }
     const said = typeof chunk === 'string' ? chunk : typeof delta === 'string' ? delta : null;
-    if (said !== null) {
-      spoken += said;
-      run.chunk(said);
-    }
+    if (said !== null) saying += said;
     if (progress !== undefined || note !== undefined) {
       const share = typeof progress === 'number' && Number.isFinite(progress) ? Math.min(1, Math.max(0, progress)) : null;
-      run.progress(share, typeof note === 'string' ? note.slice(0, 500) : null);
+      progressed = { share, note: typeof note === 'string' ? plain(note) : null };
     }
     if (result !== undefined) final = withDirectives(route, result);
     else if (said === null && progress === undefined && note === undefined) last = message;
+  }
+
+  function tell() {
+    if (progressed !== null) run.progress(progressed.share, progressed.note);
+    progressed = null;
+    if (saying !== '') run.chunk(saying);
+    spoken += saying;
+    saying = '';
   }
 
   return {
     push(text, contentType) {
       messages ??= createMessages(contentType.startsWith('text/event-stream') ? 'events' : 'lines', take);
       messages.push(text);
+      tell();
     },
     end() {
       if (messages === null) return null;
       messages.end();
+      tell();
       return final ?? withDirectives(route, spoken !== '' ? spoken : last);
     },
   };
@@ -190,13 +201,15 @@ function excerpt(type: string, body: Buffer): string {
   return type === '' || type.startsWith('text/') || type.includes('json') ? plain(text) : '';
 }
 
-/** What an error object of a service says in words, wherever it keeps them. */
-export function wordsOf(value: unknown): string {
+/** What an error object of a service says in words, wherever it keeps them, down to `depth` objects inside it. */
+export function wordsOf(value: unknown, depth = 4): string {
   if (typeof value === 'string') return plain(value);
+  if (depth === 0) return '';
   if (value === null || typeof value !== 'object') return value === undefined || value === null ? '' : plain(String(value));
   const { message, detail, error, reason, title } = value as Record<string, unknown>;
   for (const candidate of [message, detail, error, reason, title]) {
-    const words = typeof candidate === 'string' || (typeof candidate === 'object' && candidate !== null) ? wordsOf(candidate) : '';
+    const words =
+      typeof candidate === 'string' || (typeof candidate === 'object' && candidate !== null) ? wordsOf(candidate, depth - 1) : '';
     if (words !== '') return words;
   }
   return '';

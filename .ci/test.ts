@@ -121,6 +121,8 @@ const steps: Record<string, () => Promise<void>> = {
   lint: () => check('lint', bin('biome'), ['ci', '--colors=off', '.']),
   unused: () => check('unused', bin('knip'), ['--no-progress']),
   lock: () => check('lock', process.execPath, ['.ci/lock.ts', '--check']),
+  // Built once, before tests that run at the same time need it.
+  build: () => check('build', process.execPath, ['bin/build.ts']),
   unit,
   e2e: endToEnd,
 };

@@ -83,13 +83,13 @@ function Rail() {
           const count = entry.count?.(known) ?? null;
           const here = entry.id === view;
           return (
-            <Hint key={entry.id} text={entry.label} keys={`mod+${index + 1}`}>
+            <Hint key={entry.id} side="right" text={entry.label} keys={`mod+${index + 1}`}>
               <button
                 type="button"
                 aria-current={here ? 'page' : undefined}
                 aria-label={count ? `${entry.label}, ${count.label}` : entry.label}
                 onClick={() => go(entry.id)}
-                className={`relative flex h-8 shrink-0 items-center justify-center gap-2.5 rounded-md px-2 font-medium text-sm transition-colors duration-75 md:justify-start ${
+                className={`relative flex h-8 shrink-0 items-center justify-center gap-2.5 rounded-md px-2 font-medium text-sm transition-colors duration-75 focus-visible:-outline-offset-2 md:justify-start ${
                   here ? 'bg-surface text-ink shadow-card hairline' : 'text-ink-2 hover:bg-raised hover:text-ink'
                 }`}
               >

@@ -74,12 +74,23 @@ export function IconButton({ label, icon: Icon, keys, active, className = '', ..
 }
 
 /** A few words about the one element inside, on hover and on focus. */
-export function Hint({ text, keys, children }: { text: string; keys?: string | undefined; children: ReactNode }) {
+export function Hint({
+  text,
+  keys,
+  side = 'top',
+  children,
+}: {
+  text: string;
+  keys?: string | undefined;
+  side?: 'top' | 'right';
+  children: ReactNode;
+}) {
   return (
     <Tooltip.Root delayDuration={350}>
       <Tooltip.Trigger asChild>{children}</Tooltip.Trigger>
       <Tooltip.Portal container={document.getElementById('hints')}>
         <Tooltip.Content
+          side={side}
           sideOffset={6}
           collisionPadding={8}
           className="z-50 flex max-w-72 animate-fade items-center gap-2 rounded-md bg-overlay px-2 py-1 text-ink text-xs shadow-pop"

@@ -108,59 +108,62 @@ export function Table<Row>({
 
   if (count === 0 && empty) return <div className="h-full overflow-auto">{empty}</div>;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a virtual list cannot be a <table>
-    <div
-      ref={scroller}
-      role="grid"
-      aria-label={label}
-      aria-rowcount={count + 1}
-      aria-colcount={columns.length}
-      {...(inSight && { 'aria-activedescendant': `${prefix}${at}` })}
-      tabIndex={0}
-      onKeyDown={move}
-      onScroll={(event) => onScroll?.(event.currentTarget.scrollTop)}
-      className="relative h-full min-h-0 overflow-auto focus-visible:outline-offset-[-2px]"
-    >
-      <div className="min-w-full" style={{ minWidth: minWidth || undefined }}>
-        {/* biome-ignore lint/a11y/useSemanticElements: see above */}
-        <div
-          role="row"
-          tabIndex={-1}
-          aria-rowindex={1}
-          className={headless ? 'sr-only' : 'sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-surface px-4 text-2xs text-ink-3'}
-          style={{ gridTemplateColumns: tracks }}
-        >
-          {columns.map((column) => (
-            // biome-ignore lint/a11y/useSemanticElements: see above
-            <div
-              key={column.id}
-              role="columnheader"
-              tabIndex={-1}
-              className={`truncate font-medium ${column.align === 'right' ? 'text-right' : ''}`}
-            >
-              {column.quiet ? <span className="sr-only">{column.label}</span> : column.label}
-            </div>
-          ))}
-        </div>
-        <div role="presentation" className="relative" style={{ height: virtual.getTotalSize() }}>
-          {items.map((item) => {
-            const row = rows[item.index];
-            const key = row === undefined ? null : rowKey(row);
-            return (
-              <Line
-                key={key ?? `wait ${item.index}`}
-                id={`${prefix}${item.index}`}
-                index={item.index}
-                row={row}
-                columns={columns}
-                tracks={tracks}
-                selected={key !== null && key === selected}
-                pick={onSelect ? pick : null}
-                size={item.size}
-                start={item.start}
-              />
-            );
-          })}
+    // The ring lies over the rows, which would cover an outline of the grid itself.
+    <div className="relative h-full min-h-0 after:pointer-events-none after:absolute after:inset-0 after:z-20 after:rounded-lg after:ring-accent after:ring-inset has-[[role=grid]:focus-visible]:after:ring-2">
+      {/* biome-ignore lint/a11y/useSemanticElements: a virtual list cannot be a <table> */}
+      <div
+        ref={scroller}
+        role="grid"
+        aria-label={label}
+        aria-rowcount={count + 1}
+        aria-colcount={columns.length}
+        {...(inSight && { 'aria-activedescendant': `${prefix}${at}` })}
+        tabIndex={0}
+        onKeyDown={move}
+        onScroll={(event) => onScroll?.(event.currentTarget.scrollTop)}
+        className="relative h-full min-h-0 overflow-auto outline-none"
+      >
+        <div className="min-w-full" style={{ minWidth: minWidth || undefined }}>
+          {/* biome-ignore lint/a11y/useSemanticElements: see above */}
+          <div
+            role="row"
+            tabIndex={-1}
+            aria-rowindex={1}
+            className={headless ? 'sr-only' : 'sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-surface px-4 text-2xs text-ink-3'}
+            style={{ gridTemplateColumns: tracks }}
+          >
+            {columns.map((column) => (
+              // biome-ignore lint/a11y/useSemanticElements: see above
+              <div
+                key={column.id}
+                role="columnheader"
+                tabIndex={-1}
+                className={`truncate font-medium ${column.align === 'right' ? 'text-right' : ''}`}
+              >
+                {column.quiet ? <span className="sr-only">{column.label}</span> : column.label}
+              </div>
+            ))}
+          </div>
+          <div role="presentation" className="relative" style={{ height: virtual.getTotalSize() }}>
+            {items.map((item) => {
+              const row = rows[item.index];
+              const key = row === undefined ? null : rowKey(row);
+              return (
+                <Line
+                  key={key ?? `wait ${item.index}`}
+                  id={`${prefix}${item.index}`}
+                  index={item.index}
+                  row={row}
+                  columns={columns}
+                  tracks={tracks}
+                  selected={key !== null && key === selected}
+                  pick={onSelect ? pick : null}
+                  size={item.size}
+                  start={item.start}
+                />
+              );
+            })}
+          </div>
         </div>
       </div>
     </div>

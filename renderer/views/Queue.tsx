@@ -166,6 +166,7 @@ const columns: readonly Column<Job>[] = [
     cell: (job) => (
       <bdi className="block truncate text-left" title={job.text ?? undefined}>
         {job.text ?? <span className="text-ink-3">no words</span>}
+        {isOpen(job) && (job.waits ?? job.progressNote) && <span className="text-ink-3 text-xs"> · {job.waits ?? job.progressNote}</span>}
       </bdi>
     ),
   },

@@ -59,6 +59,18 @@ test('without a core, a command hosts one, answers and ends', async () => {
   assert.match(readFileSync(join(home.path, 'demo-registry.yaml'), 'utf8'), /127\.0\.0\.1/);
 });
 
+test('commands at the same time wait for one another', async () => {
+  using home = openHome();
+  const both = await Promise.all([home.run('dispatch', 'what is 2+2', '--json'), home.run('dispatch', 'what is 3+3', '--json')]);
+  assert.deepEqual(
+    both.map(({ exit, stderr }) => [exit, stderr]),
+    [
+      [0, ''],
+      [0, ''],
+    ],
+  );
+});
+
 test('serve tells where it is, commands use it, a second one is a conflict, SIGTERM ends it with 0', async () => {
   using home = openHome();
   const server = await home.serve('--demo');

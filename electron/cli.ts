@@ -2,13 +2,14 @@
 import { createPublicKey } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { DownFrame, UpFrame } from '../shared/contract.ts';
 import { catalogue, Refusal, refuse } from '../shared/errors.ts';
 import { createClient, createPortPair } from '../shared/port.ts';
 import { helpText, type Invocation, numberOf, parseCommand, printError, runCommand, type Terminal, verifyLines } from './adapters/cli.ts';
 import { openInBrowser } from './browser.ts';
-import { askHome, connectCore, findRunning, homeFolder } from './home.ts';
-import { openHost, rendererFolder, version } from './host.ts';
+import { askHome, connectCore, findRunning, homeFolder, type Running } from './home.ts';
+import { type Host, openHost, rendererFolder, version } from './host.ts';
 import { jsonLog, runServer, tellEnd, untilStopped } from './serve.ts';
 
 const { env, argv } = process;
@@ -108,10 +109,10 @@ function publicKeyOf(file: string): string | null {
 /** Runs a command over the core that has the home; where none has, over one in this process that ends with it. */
 async function withClient(invocation: Invocation, home: string): Promise<number> {
   const { flags } = invocation;
-  const signal = untilStopped();
-  const historyFile = join(home, 'history');
-  const running = await findRunning(home);
-  if (running) {
+  const context = { terminal: { ...terminal, historyFile: join(home, 'history') }, signal: untilStopped() };
+  const found = await findOrHost(home, { demo: flags.demo === true, mock: flags.mock === true });
+  if ('running' in found) {
+    const { running } = found;
     const client = createClient(await connectCore(running));
     if (flags.demo || flags.mock) {
       const { self } = await client.operate('OS.status', {});
@@ -123,17 +124,26 @@ async function withClient(invocation: Invocation, home: string): Promise<number>
             }),
           );
     }
-    const exit = await runCommand(invocation, {
-      client,
-      terminal: { ...terminal, historyFile },
-      signal,
-    });
+    const exit = await runCommand(invocation, { ...context, client });
     client.close();
     return exit;
   }
-  await using host = await openHost({ home, demo: flags.demo === true, mock: flags.mock === true, env });
+  await using host = found.host;
   const { serve } = await import('./adapters/serve.ts');
   const [near, far] = createPortPair<DownFrame, UpFrame>();
   serve(host.core, near, { principal: host.core.owner.principal, door: 'cli' });
-  return await runCommand(invocation, { client: createClient(far), terminal: { ...terminal, historyFile }, signal });
+  return await runCommand(invocation, { ...context, client: createClient(far) });
+}
+
+/** The core that has the home, or one opened here. Another command may have the home for a moment: it is waited for, up to ten seconds. */
+async function findOrHost(home: string, { demo, mock }: { demo: boolean; mock: boolean }): Promise<{ running: Running } | { host: Host }> {
+  for (const until = performance.now() + 10_000; ; await wait(100)) {
+    const running = await findRunning(home);
+    if (running) return { running };
+    try {
+      return { host: await openHost({ home, demo, mock, env }) };
+    } catch (caught) {
+      if (tellEnd(caught, false).code !== 'conflict' || performance.now() > until) throw caught;
+    }
+  }
 }

@@ -33,7 +33,7 @@ function route(name: string, health: string | null, more: Partial<Route> = {}): 
 function setup(
   t: TestContext,
   routes: Route[],
-  { history = [], ...more }: { timeoutMs?: number; slowMs?: number; intervalMs?: number; history?: HealthSample[] } = {},
+  { history = [], ...more }: { timeoutMs?: number; slowMs?: number; intervalMs?: number | (() => number); history?: HealthSample[] } = {},
 ) {
   const state = { now: 1_000_000_000, routes, sovereign: false };
   const events: string[] = [];
@@ -228,8 +228,10 @@ test('calls tell of services without a health URL, and go stale', async (t) => {
   assert.equal(short(health.of('X.a')), 'down: connection refused');
   health.note('X.a', { ok: false, durationMs: 1, error: 'breaker_open' });
   assert.equal(health.of('X.a')?.status, 'down', 'a call that was not made tells nothing');
+  health.note('X.a', { ok: false, durationMs: 300, error: 'upstream_timeout' });
+  assert.equal(health.of('X.a')?.reason, 'no answer in 300 ms');
   state.now += 5 * 30_000 + 1;
-  assert.match(short(health.of('X.a'))!, /^unknown: last looked at 150 s ago: connection refused/);
+  assert.match(short(health.of('X.a'))!, /^unknown: last looked at 150 s ago: no answer/);
 });
 
 test('a failed call brings the next probe forward', async (t) => {
@@ -243,6 +245,55 @@ test('a failed call brings the next probe forward', async (t) => {
   health.note('X.a', { ok: false, durationMs: 1, error: 'upstream_refused' });
   await next();
   assert.match(health.of('X.a')!.reason, /now: closed the connection/);
+});
+
+test('calls that keep bringing a probe forward do not keep it from coming', { timeout: 10_000 }, async (t) => {
+  let up = false;
+  const url = await serve(t, (request, response) => (up ? response.end() : request.socket.destroy()));
+  const { health, state, next } = setup(t, [route('X.a', url)], { intervalMs: 60_000 });
+  await health.probe('X.a');
+  health.start();
+  up = true;
+  state.now += 2000;
+  const busy = setInterval(() => {
+    state.now += 10;
+    health.note('X.a', { ok: true, durationMs: 1, error: null });
+  }, 10);
+  t.after(() => clearInterval(busy));
+  await next();
+  assert.match(health.of('X.a')!.reason, /now: 200 in/);
+});
+
+test('a shorter interval counts from now, and a new registry probes nobody sooner', async (t) => {
+  const url = await serve(t, (_request, response) => response.end());
+  let intervalMs = 3_600_000;
+  const { health, state, saved, next } = setup(t, [route('X.a', url, { egress: 'remote' })], { intervalMs: () => intervalMs });
+  await health.probe('X.a');
+  health.start();
+  state.routes = [...state.routes];
+  state.now += 1000;
+  health.refresh();
+  intervalMs = 1000;
+  health.refresh();
+  state.now += 1000;
+  await next();
+  assert.deepEqual(
+    saved.map(([, { at }]) => at - 1_000_000_000),
+    [0, 2000],
+  );
+});
+
+test('a service that is gone is told nothing of the probe that was under way', async (t) => {
+  const asked = Promise.withResolvers<() => void>();
+  const url = await serve(t, (_request, response) => asked.resolve(() => response.end()));
+  const { health, state, saved, events } = setup(t, [route('X.a', url)]);
+  const probe = health.probe('X.a');
+  const answer = await asked.promise;
+  state.routes = [];
+  health.refresh();
+  answer();
+  await probe;
+  assert.deepEqual([saved, events, health.all()], [[], [], []]);
 });
 
 test('percentiles come from the kept day and the probes since', async (t) => {

@@ -20,7 +20,7 @@ export interface Health {
   of(route: string): HealthState | null;
   /** What a call through the route came to. */
   note(route: string, outcome: { ok: boolean; durationMs: number; error: ErrorCode | null }): void;
-  /** Reads routes and sovereign again: call it after either changed. */
+  /** Reads routes, the interval and sovereign again: call it after one of them changed. */
   refresh(): void;
   [Symbol.dispose](): void;
 }
@@ -80,6 +80,8 @@ interface Target {
   watched: Watched[];
   dueAt: number;
   lastAt: number;
+  /** What `check` said when it was last looked at: sovereign, mostly. */
+  blocked: boolean | null;
   underWay: Promise<void> | null;
   /** Somebody waits for the probe under way. */
   asked: boolean;
@@ -93,6 +95,8 @@ export function createHealth(options: HealthOptions): Health {
   let targets = new Map<string, Target>();
   const causes = new Map<string, Set<Watched>>();
   let timer: NodeJS.Timeout | null = null;
+  /** When the timer goes off, by the clock. */
+  let armedFor = 0;
   let started = false;
   let disposed = false;
   let running = 0;
@@ -129,6 +133,7 @@ export function createHealth(options: HealthOptions): Health {
           watched: [],
           dueAt: clock() + random() * Math.min(intervalMs(), 2000 + now.length * 5),
           lastAt: 0,
+          blocked: null,
           underWay: null,
           asked: false,
         };
@@ -138,6 +143,8 @@ export function createHealth(options: HealthOptions): Health {
       target.watched.push(entry);
     }
     for (const [name, old] of before.watched) if (watched.get(name) !== old) leaveCause(old);
+    // A probe under way of what is gone finds nobody to tell.
+    for (const [key, old] of before.targets) if (targets.get(key) !== old) old.watched = [];
   }
 
   function fresh(route: Route): Watched {
@@ -176,6 +183,7 @@ export function createHealth(options: HealthOptions): Health {
 
   async function look(target: Target): Promise<Verdict> {
     const blocked = egress.check(target.url, target.egress);
+    target.blocked = blocked !== null;
     if (blocked !== null)
       return {
         status: 'unknown',
@@ -206,7 +214,8 @@ export function createHealth(options: HealthOptions): Health {
     const { status } = answer;
     const said = parse(answer);
     if (status < 200 || status > 299) {
-      const words = say(said) ?? (status >= 300 && status < 400 ? `redirects to ${answer.headers.location ?? 'nowhere'}` : null);
+      const words =
+        say(said) ?? (status >= 300 && status < 400 ? `redirects to ${answer.headers.location?.slice(0, 200) ?? 'nowhere'}` : null);
       return { status: 'degraded', reason: words === null ? `${status} in ${span}` : `${status}: ${words}`, latencyMs, cause: null };
     }
     if (admitsTrouble(said))
@@ -231,7 +240,7 @@ export function createHealth(options: HealthOptions): Health {
       case 'upstream_unreachable':
         return down('unreachable', hostname);
       case 'upstream_timeout':
-        return down(`no answer in ${duration(timeoutMs)}`, origin);
+        return down(`no answer in ${duration(took)}`, origin);
       case 'upstream_failed':
         return down('closed the connection without an answer', origin);
       case 'upstream_too_large':
@@ -339,11 +348,17 @@ export function createHealth(options: HealthOptions): Health {
 
   function arm(): void {
     if (!started || disposed) return;
-    if (timer !== null) clearTimeout(timer);
     let next = Number.POSITIVE_INFINITY;
     for (const target of targets.values()) if (target.underWay === null) next = Math.min(next, target.dueAt);
+    if (next === Number.POSITIVE_INFINITY) return;
+    const now = clock();
     // Several due within a quarter second go together, so that thousands of services do not mean thousands of wake-ups.
-    timer = next === Number.POSITIVE_INFINITY ? null : setTimeout(tick, Math.min(60_000, Math.max(0, next - clock()) + 250)).unref();
+    const at = Math.min(now + 60_000, Math.max(now, next) + 250);
+    // A timer that is set is never put off: calls that bring probes forward, one after the other, would keep them all from coming.
+    if (timer !== null && armedFor <= at) return;
+    if (timer !== null) clearTimeout(timer);
+    armedFor = at;
+    timer = setTimeout(tick, at - now).unref();
   }
 
   function tick(): void {
@@ -351,8 +366,8 @@ export function createHealth(options: HealthOptions): Health {
     follow();
     const now = clock();
     const due = [...targets.values()].filter((target) => target.underWay === null && target.dueAt <= now);
-    if (due.length === 0) arm();
     for (const target of due) void probeTarget(target, false).then(arm);
+    arm();
   }
 
   function targetOf(entry: Watched): Target | undefined {
@@ -407,6 +422,7 @@ export function createHealth(options: HealthOptions): Health {
       if (target !== undefined) {
         const doubtful = ok ? entry.status === 'down' : unreached && entry.status !== 'down';
         if (!doubtful || clock() - target.lastAt < noteGapMs) return;
+        if (target.dueAt <= clock()) return;
         target.dueAt = clock();
         return arm();
       }
@@ -425,8 +441,12 @@ export function createHealth(options: HealthOptions): Health {
 
     refresh() {
       follow();
-      // Sovereign may have changed: remote services are looked at again soon, which then says that they are not probed, or how they are.
-      for (const target of targets.values()) if (target.egress === 'remote') target.dueAt = Math.min(target.dueAt, clock());
+      const now = clock();
+      for (const target of targets.values()) {
+        // Sovereign changed: it is looked at again soon, which then says that it is not probed, or how it is.
+        const turned = target.blocked !== null && target.blocked !== (egress.check(target.url, target.egress) !== null);
+        target.dueAt = Math.min(target.dueAt, turned ? now : now + intervalMs());
+      }
       arm();
     },
 

@@ -8,7 +8,9 @@ import type { DownFrame, UpFrame } from '../../shared/contract.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Crossing } from '../../shared/model.ts';
 import { createClient, createPortPair } from '../../shared/port.ts';
-import { commands, helpText, inert, parseCommand, runCommand, type Terminal } from './cli.ts';
+import { runCommand } from './cli.ts';
+import { inert, type Terminal } from './cli-print.ts';
+import { commands, helpText, parseCommand } from './cli-words.ts';
 import { serve } from './serve.ts';
 import { openCore } from './testing.ts';
 

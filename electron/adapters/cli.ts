@@ -1,190 +1,31 @@
 /** The command line, translated: words and flags into calls, crossings into lines. Runs over any client and any terminal. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
-import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { type Ask, operations } from '../../shared/contract.ts';
 import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Health, Job, RegistryProblem, RouteSummary, Step, VerifyReport } from '../../shared/model.ts';
+import type { Crossing } from '../../shared/model.ts';
 import type { Client } from '../../shared/port.ts';
-
-export interface Terminal {
-  stdin: Readable & { isTTY?: boolean };
-  stdout: Writable & { isTTY?: boolean };
-  stderr: Writable & { isTTY?: boolean };
-  /** File that keeps the lines typed in `interactive`; null keeps none. */
-  historyFile: string | null;
-}
-
-/** A command line that fits: which command, its words and its flags. */
-export interface Invocation {
-  command: CommandName;
-  words: string[];
-  flags: Flags;
-}
-
-type Flags = {
-  -readonly [F in keyof typeof flagTypes]?: (typeof flagTypes)[F]['type'] extends 'boolean' ? boolean : string;
-};
-
-const flagTypes = {
-  help: { type: 'boolean', short: 'h', about: 'Say what a command does' },
-  version: { type: 'boolean', about: 'Say which version this is' },
-  json: { type: 'boolean', about: 'Print the crossing or result as JSON' },
-  home: { type: 'string', about: 'FOLDER for configuration and data, before DISPATCHER_HOME' },
-  mock: { type: 'boolean', about: 'Call nothing; every service answers as its mock' },
-  demo: { type: 'boolean', about: 'With the demo services and the demo registry' },
-  data: { type: 'string', short: 'd', about: 'JSON object sent as params; @FILE or - reads it' },
-  ask: { type: 'boolean', about: 'Ask back when the operator is not sure, instead of taking the fallback' },
-  deadline: { type: 'string', about: 'MS that the whole call may take' },
-  yes: { type: 'boolean', short: 'y', about: 'Confirm what wants confirmation' },
-  org: { type: 'string', about: 'Only this ORG' },
-  route: { type: 'string', about: 'Only this ROUTE, such as FND.salesforce' },
-  all: { type: 'boolean', about: 'Built-in routes (OS) too' },
-  state: { type: 'string', about: 'Only jobs in this STATE' },
-  q: { type: 'string', about: 'Only what contains these WORDS' },
-  limit: { type: 'string', about: 'At most N' },
-  follow: { type: 'boolean', short: 'f', about: 'Go on until Ctrl-C' },
-  can: { type: 'string', about: 'Capabilities, of read,dispatch,admin' },
-  port: { type: 'string', short: 'p', about: 'PORT on 127.0.0.1, 0 for any free one' },
-  open: { type: 'boolean', about: 'Open the command center in the browser' },
-} as const;
-
-type Flag = keyof typeof flagTypes;
-interface Command {
-  usage: string;
-  about: string;
-  /** Fewest and most words. */
-  words: [number, number];
-  flags: Flag[];
-}
-
-const everywhere: Flag[] = ['help', 'json', 'home'];
-const hosting: Flag[] = ['mock', 'demo'];
-
-export const commands = {
-  dispatch: {
-    usage: 'dispatch TEXT',
-    about: 'Send a request to the route it means',
-    words: [1, 1000],
-    flags: [...hosting, 'data', 'ask', 'deadline', 'yes'],
-  },
-  'dispatch-to': {
-    usage: 'dispatch-to ORG SERVICE',
-    about: 'Send a request to this route',
-    words: [1, 2],
-    flags: [...hosting, 'data', 'deadline', 'yes'],
-  },
-  resolve: {
-    usage: 'resolve TEXT',
-    about: 'Say where it would go and why; nothing is called',
-    words: [0, 1000],
-    flags: [...hosting, 'route'],
-  },
-  routes: { usage: 'routes', about: 'List every route', words: [0, 0], flags: [...hosting, 'org', 'all'] },
-  health: { usage: 'health', about: 'Probe every service now', words: [0, 0], flags: [...hosting, 'org'] },
-  ping: { usage: 'ping ORG.SERVICE', about: 'Probe one service now', words: [1, 2], flags: hosting },
-  interactive: { usage: 'interactive', about: 'Type request after request', words: [0, 0], flags: hosting },
-  jobs: {
-    usage: 'jobs [get ID | cancel ID]',
-    about: 'What was dispatched, newest first',
-    words: [0, 2],
-    flags: [...hosting, 'state', 'route', 'q', 'limit'],
-  },
-  signals: { usage: 'signals', about: 'The newest signals, one line each', words: [0, 0], flags: [...hosting, 'follow', 'limit'] },
-  audit: {
-    usage: 'audit [list | verify | export]',
-    about: 'The audit chain; verify needs no running core',
-    words: [0, 1],
-    flags: [...hosting, 'limit'],
-  },
-  gpu: { usage: 'gpu', about: 'GPU devices and memory', words: [0, 0], flags: hosting },
-  sovereign: { usage: 'sovereign [on | off]', about: 'The local-only switch', words: [0, 1], flags: [...hosting, 'yes'] },
-  token: { usage: 'token [create NAME | list | revoke ID]', about: 'Tokens for other programs', words: [0, 2], flags: [...hosting, 'can'] },
-  serve: { usage: 'serve', about: 'Run the core until it is stopped', words: [0, 0], flags: [...hosting, 'port', 'open'] },
-  demo: { usage: 'demo', about: 'serve --demo --open', words: [0, 0], flags: ['mock', 'port'] },
-  open: { usage: 'open', about: 'Show the command center of the running core', words: [0, 0], flags: [] },
-  version: { usage: 'version', about: 'Say which version this is', words: [0, 0], flags: [] },
-  help: { usage: 'help [COMMAND]', about: 'Say what there is', words: [0, 1], flags: [] },
-} as const satisfies Record<string, Command>;
-
-export type CommandName = keyof typeof commands;
-/** Commands that need a client of a core; the composition root does the others. */
-export type ClientCommand = Exclude<CommandName, 'serve' | 'demo' | 'open' | 'version' | 'help'>;
-
-const isCommand = (word: string): word is CommandName => Object.hasOwn(commands, word);
-
-/** Throws `Refusal` usage, with the nearest name where one is near. */
-export function parseCommand(argv: readonly string[]): Invocation {
-  const { tokens } = parseArgs({
-    args: [...argv],
-    options: flagTypes as ParseArgsConfig['options'] & {},
-    strict: false,
-    tokens: true,
-    allowPositionals: true,
-  });
-  const words = tokens.filter((token) => token.kind === 'positional').map((token) => token.value);
-  const given = tokens.filter((token) => token.kind === 'option');
-  const has = (name: string) => given.some((token) => token.name === name);
-  const [word = has('version') ? 'version' : 'help', ...rest] = words;
-  if (!isCommand(word)) throw unfit(`There is no command ${word}.`, nearest(word, Object.keys(commands)), 'dispatcher help lists them');
-  const command: Command = commands[word];
-  const allowed: Flag[] = [...everywhere, ...command.flags];
-  const flags: Record<string, string | boolean> = {};
-  for (const token of given) {
-    const { name, rawName, value } = token;
-    const known = (allowed as string[]).includes(name) || (word === 'version' && name === 'version');
-    if (!known) {
-      const near = nearest(name, allowed);
-      throw unfit(`${word} has no flag ${rawName}.`, near && `--${near}`, `dispatcher help ${word} lists them`);
-    }
-    const { type } = flagTypes[name as Flag];
-    if (type === 'boolean' && value !== undefined) throw unfit(`${rawName} takes no value.`, null, `write ${rawName} alone`);
-    if (type === 'string' && (value === undefined || value === ''))
-      throw unfit(`${rawName} needs a value.`, null, `dispatcher help ${word} shows it`);
-    flags[name] = value ?? true;
-  }
-  if (flags.help && word !== 'help') return { command: 'help', words: words.slice(0, 1), flags: flags as Flags };
-  const [fewest, most] = command.words;
-  if (rest.length < fewest || rest.length > most)
-    throw unfit(`${word} is written: dispatcher ${command.usage}`, null, `dispatcher help ${word}`);
-  return { command: word, words: rest, flags: flags as Flags };
-}
-
-/** Whole number of a flag; `Refusal` usage when it is none. */
-export function numberOf(flags: Flags, name: 'port' | 'limit' | 'deadline', [low, high]: [number, number]): number | null {
-  const text = flags[name];
-  if (text === undefined) return null;
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < low || value > high)
-    throw unfit(`--${name} ${text} is not a whole number from ${low} to ${high}.`, null, `for example --${name} ${low || high}`);
-  return value;
-}
-
-export function helpText(topic: string | undefined): string {
-  const known = topic !== undefined && isCommand(topic) ? topic : null;
-  if (topic !== undefined && !known)
-    throw unfit(`There is no command ${topic}.`, nearest(topic, Object.keys(commands)), 'dispatcher help lists them');
-  const flagLine = (name: Flag) => {
-    const { short, type, about } = { short: undefined, ...flagTypes[name] };
-    return `  ${`${short ? `-${short}, ` : '    '}--${name}${type === 'string' ? ' …' : ''}`.padEnd(20)}${about}`;
-  };
-  if (known) {
-    const command: Command = commands[known];
-    return [`dispatcher ${command.usage}`, `  ${command.about}.`, '', ...[...command.flags, ...everywhere].map(flagLine)].join('\n');
-  }
-  return [
-    'dispatcher: the one audited door in front of everything that answers requests on this machine.',
-    '',
-    ...Object.values(commands).map(({ usage, about }) => `  ${usage.padEnd(40)}${about}`),
-    '',
-    'dispatcher help COMMAND shows the flags. Exit codes: 0 done, 1 the service failed, 2 input, 3 refused, 4 not there,',
-    '5 try later, 6 cancelled, 7 no core or no store, 70 a bug.',
-  ].join('\n');
-}
-
-// --- running -----------------------------------------------------------------------------------------------------------
+import {
+  clock,
+  gib,
+  healthIcon,
+  healthLine,
+  inert,
+  inertJson,
+  jobLine,
+  note,
+  percent,
+  print,
+  printCrossing,
+  printError,
+  printJson,
+  problemLine,
+  type Terminal,
+  tagOf,
+} from './cli-print.ts';
+import { type ClientCommand, type Flags, type Invocation, misworded, nearest, numberOf, unfit } from './cli-words.ts';
 
 /**
  * Runs one command over `client` and gives its exit code. `signal` is Ctrl-C: a call under way is cancelled and its end awaited.
@@ -636,145 +477,4 @@ function keepHistory(file: string, history: string[]): void {
   } catch {
     // A folder that cannot be written costs the history, not the session.
   }
-}
-
-// --- printing ------------------------------------------------------------------------------------------------------------
-
-const healthIcon = { healthy: '🟢', degraded: '🟡', down: '🔴', unknown: '⚪' } as const;
-
-/** Prints a failure the way every command does and gives its exit code. With `json`, the error is JSON on stdout as well. */
-export function printError(wire: WireError, terminal: Terminal, json: boolean): number {
-  if (json) printJson(terminal, { error: wire });
-  else for (const line of errorLines(wire)) note(terminal, line);
-  return catalogue[wire.code].exit;
-}
-
-/** Text that cannot steer a terminal: control characters, escapes and direction marks become visible. */
-export function inert(text: string): string {
-  return text.replace(steering, (found) => (found === '\t' ? '  ' : `\\x${found.codePointAt(0)!.toString(16).padStart(2, '0')}`));
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal.
-const steering = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-
-/** JSON that is inert too: what JSON leaves as it is but a terminal may obey is escaped. */
-function inertJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, null, indent).replace(steering, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
-function print({ stdout }: Terminal, lines: readonly string[]): number {
-  for (const line of lines) stdout.write(`${inert(line)}\n`);
-  return 0;
-}
-
-function printJson({ stdout }: Terminal, value: unknown): number {
-  stdout.write(`${inertJson(value, 2)}\n`);
-  return 0;
-}
-
-function note({ stderr }: Terminal, line: string): void {
-  stderr.write(`${inert(line)}\n`);
-}
-
-function printCrossing(crossing: Crossing, terminal: Terminal): number {
-  const { error, result } = crossing;
-  if (error) {
-    note(terminal, crossing.signal);
-    if (crossing.why) note(terminal, `  why     ${crossing.why}`);
-    return printError(error, terminal, false);
-  }
-  const changed = crossing.boundaries.filter((step: Step) => step.outcome === 'rewrote').map((step) => step.boundary);
-  const lines = [
-    crossing.signal,
-    `  route   ${crossing.route}${crossing.confidence === null ? '' : ` (${percent(crossing.confidence)})`}${crossing.mock ? ', mock' : ''}`,
-    `  why     ${crossing.why}`,
-  ];
-  if (crossing.job) lines.push(`  job     ${crossing.job}${crossing.audit ? `, audit ${crossing.audit.seq}` : ''}`);
-  if (changed.length > 0) lines.push(`  changed by ${changed.join(', ')}`);
-  if (crossing.left.length > 0)
-    lines.push(`  left    ${crossing.left.map(({ host, egress, bytes }) => `${bytes} bytes to ${host} (${egress})`).join(', ')}`);
-  print(terminal, lines);
-  if (result !== null && result !== undefined) print(terminal, [typeof result === 'string' ? result : JSON.stringify(result, null, 2)]);
-  return 0;
-}
-
-function errorLines(wire: WireError): string[] {
-  const lines = [`error (${wire.code}): ${wire.message}`];
-  for (const issue of wire.issues ?? []) lines.push(`  ${issue.path}: ${issue.message}`);
-  for (const choice of wire.choices ?? [])
-    lines.push(`  perhaps ${choice.route}${choice.confidence === null ? '' : ` (${percent(choice.confidence)})`}: ${choice.reason}`);
-  if (wire.needed?.length) lines.push(`  needs ${wire.needed.join(', ')}`);
-  if (wire.code === 'limited') lines.push(`🚫 RATE LIMITED : retry_after=${((wire.retryAfterMs ?? 0) / 1000).toFixed(1)}s`);
-  if (wire.hint) lines.push(`hint: ${wire.hint}`);
-  return lines;
-}
-
-function jobLine(job: Job): string {
-  const took = job.durationMs === null ? '' : ` ${Math.round(job.durationMs)} ms`;
-  const now = job.progress === null || job.finishedAt !== null ? '' : ` ${percent(job.progress)} ${job.progressNote ?? ''}`;
-  return `${job.id}  ${clock(job.createdAt)} ${job.state.padEnd(9)} ${job.route ?? '-'}${took}${now}${job.waits ? ` waits: ${job.waits}` : ''}${job.text ? `  "${job.text}"` : ''}`;
-}
-
-function healthLine({ status, reason }: Health, name: string): string {
-  return `${healthIcon[status]} ${name.padEnd(15)} ${status.padEnd(9)} ${reason}`;
-}
-
-/** The report of a verify, in words. */
-export function verifyLines(report: VerifyReport): string[] {
-  if (report.fault)
-    return [`🔴 the audit chain is broken${report.fault.seq === null ? '' : ` at row ${report.fault.seq}`}: ${report.fault.message}`];
-  const range = report.firstSeq === null ? '' : `, ${report.firstSeq} to ${report.lastSeq}, head ${report.head?.slice(0, 16)}`;
-  return [`🟢 the audit chain holds: ${report.rows} rows${range}, ${report.checkpoints} checkpoints, ${Math.round(report.durationMs)} ms`];
-}
-
-function problemLine(problem: RegistryProblem, file: string): string {
-  return `${file}:${problem.line}:${problem.column}: ${problem.severity}: ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
-}
-
-function tagOf(route: RouteSummary): string {
-  if (route.kind === 'tool') return 'tool';
-  return route.type === 'external' ? 'ext' : 'int';
-}
-
-const percent = (share: number) => `${Math.round(share * 100)}%`;
-const gib = (bytes: number | null) => (bytes === null ? '?' : (bytes / 2 ** 30).toFixed(1));
-const clock = (at: number) => new Date(at).toISOString().slice(0, 19).replace('T', ' ');
-
-// --- words that do not fit ----------------------------------------------------------------------------------------------
-
-/** `usage`, with what may have been meant or what to do instead. */
-export function unfit(message: string, near: string | null, hint: string): Refusal {
-  return new Refusal(
-    refuse('usage', message, {
-      hint: near ? `Did you mean ${near}?` : `${/^(dispatcher|npm|\/)/.test(hint) ? hint : `${hint[0]!.toUpperCase()}${hint.slice(1)}`}.`,
-    }),
-  );
-}
-
-function misworded(command: CommandName, word: string, choices: string[]): Refusal {
-  return unfit(`dispatcher ${command} ${word} does not fit.`, nearest(word, choices), `${command} takes ${choices.join(', ')}`);
-}
-
-/** The name within two edits (a third of its length), swaps of neighbours counted as one; null when none is. */
-function nearest(word: string, names: readonly string[]): string | null {
-  let best: string | null = null;
-  let least = Math.min(2, Math.max(1, Math.ceil(word.length / 3))) + 1;
-  for (const name of names) {
-    const distance = name.startsWith(word) && word.length > 2 ? 1 : edits(word, name);
-    if (distance < least) [best, least] = [name, distance];
-  }
-  return best;
-}
-
-function edits(a: string, b: string): number {
-  const rows = Array.from({ length: a.length + 1 }, (_, i) =>
-    Array.from({ length: b.length + 1 }, (_, j) => (i === 0 ? j : j === 0 ? i : 0)),
-  );
-  for (let i = 1; i <= a.length; i++)
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      rows[i]![j] = Math.min(rows[i - 1]![j]! + 1, rows[i]![j - 1]! + 1, rows[i - 1]![j - 1]! + (same ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) rows[i]![j] = Math.min(rows[i]![j]!, rows[i - 2]![j - 2]! + 1);
-    }
-  return rows[a.length]![b.length]!;
 }

@@ -3,6 +3,7 @@ import { operations } from '../../shared/contract.ts';
 import type { Registry, Route } from '../../shared/model.ts';
 import type { Boundary, CompiledRoute } from './boundaries.ts';
 import { danger, identity, schemaInput, serviceInput } from './boundaries.ts';
+import { editDistance } from './nearest.ts';
 import type { Operator } from './operator/operator.ts';
 import type { Runner } from './runners/runner.ts';
 
@@ -80,28 +81,31 @@ export function findRoute(table: Table, name: string): CompiledRoute | null {
   return table.routes.get(name) ?? table.routes.get(table.names.get(name.toLowerCase()) ?? '') ?? null;
 }
 
-/** The three names nearest to a mistyped one, by edit distance, those that contain it first. */
+/** The three names nearest to a mistyped one: those that contain it, then by edit distance, then by how far they begin alike. */
 export function nearestNames(table: Table, name: string): string[] {
   const wanted = name.toLowerCase().slice(0, 100);
-  const scored: { name: string; distance: number }[] = [];
+  // Beyond a third of its letters no typing error is left; the bound also keeps this short among thousands of names.
+  let most = Math.max(2, Math.floor(wanted.length / 3));
+  let best: { name: string; distance: number; alike: number }[] = [];
   for (const [lower, full] of table.names) {
     const service = lower.slice(lower.indexOf('.') + 1);
-    const within = service === wanted || lower.includes(wanted) ? 0 : Math.min(distance(wanted, lower), distance(wanted, service) + 1);
-    scored.push({ name: full, distance: within });
+    const contained = service === wanted || lower.includes(wanted);
+    const distance = contained ? 0 : Math.min(editDistance(wanted, lower, most), editDistance(wanted, service, most - 1) + 1);
+    const entry = { name: full, distance, alike: alike(wanted, lower) };
+    if (best.length === 3 && nearerFirst(best[2]!, entry) <= 0) continue;
+    best = [...best, entry].sort(nearerFirst).slice(0, 3);
+    if (best.length === 3) most = Math.max(1, Math.min(most, best[2]!.distance));
   }
-  return scored
-    .sort((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
-    .slice(0, 3)
-    .map((entry) => entry.name);
+  return best.map((entry) => entry.name);
 }
 
-/** Levenshtein's edit distance, one row at a time. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length]!;
+function nearerFirst(a: { name: string; distance: number; alike: number }, b: { name: string; distance: number; alike: number }): number {
+  return a.distance - b.distance || b.alike - a.alike || (a.name < b.name ? -1 : 1);
+}
+
+/** How many letters two words have in common at their start. */
+function alike(a: string, b: string): number {
+  let count = 0;
+  while (count < a.length && a[count] === b[count]) count++;
+  return count;
 }

@@ -2,6 +2,7 @@
  * What may stand in the registry file: every key, its meaning, its bounds. One definition reads the nodes of the file and writes
  * the JSON Schema for editors (`node electron/core/registry/shape.ts > resources/registry.schema.json`).
  */
+import { editDistance } from '../nearest.ts';
 import type { Node } from './yaml.ts';
 
 /** What to write instead; a function where finding it takes time, because only problems that are shown need it. */
@@ -300,31 +301,13 @@ export function nearest(word: string, names: readonly string[]): string | null {
   let least = Math.max(1, Math.floor(folded.length / 3)) + 1;
   for (const name of names) {
     if (Math.abs(name.length - folded.length) >= least) continue;
-    const distance = editDistance(folded, name.toLowerCase());
+    const distance = editDistance(folded, name.toLowerCase(), least - 1);
     if (distance < least) {
       least = distance;
       best = name;
     }
   }
   return best;
-}
-
-/** Levenshtein distance where swapping two neighbours counts one (optimal string alignment). */
-function editDistance(a: string, b: string): number {
-  let before: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      let value = Math.min((previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (previous[j - 1] ?? 0) + cost);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) value = Math.min(value, (before[j - 2] ?? 0) + 1);
-      row.push(value);
-    }
-    before = previous;
-    previous = row;
-  }
-  return previous[b.length] ?? 0;
 }
 
 // --- the file ---------------------------------------------------------------------------------------------------------

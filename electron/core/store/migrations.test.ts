@@ -36,6 +36,23 @@ test('migration 2 adds settings, tokens and health and keeps what was there', ()
   );
 });
 
+test('migration 3 adds what principals keep, and keeps what was there', () => {
+  const db = new Database(':memory:');
+  migrate(db, migrations.slice(0, 2));
+  db.exec("INSERT INTO setting VALUES ('a', '1')");
+  migrate(db, migrations.slice(0, 3));
+  db.exec("INSERT INTO memory VALUES (1, 'm', 'o', 'default', 'text', '[]', 1); INSERT INTO memory_index (rowid, text) VALUES (1, 'text')");
+  assert.deepEqual(
+    [
+      version(db),
+      (tables(db) as string[]).filter((name) => name === 'memory' || name === 'memory_index'),
+      db.prepare('SELECT value FROM setting').pluck().all(),
+      db.prepare("SELECT rowid FROM memory_index WHERE memory_index MATCH 'text'").pluck().all(),
+    ],
+    [3, ['memory', 'memory_index'], ['1'], [1]],
+  );
+});
+
 test('every migration has a number one higher than the one before', () => {
   assert.deepEqual(
     migrations.map((step) => step.version),

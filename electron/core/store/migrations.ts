@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { Refusal, refuse } from '../../../shared/errors.ts';
+import { memorySchema } from './memory.ts';
 
 export interface Migration {
   version: number;
@@ -84,6 +85,11 @@ export const migrations: readonly Migration[] = [
         PRIMARY KEY (route, at)
       ) STRICT, WITHOUT ROWID;
     `,
+  },
+  {
+    // What principals keep.
+    version: 3,
+    sql: memorySchema,
   },
 ];
 

@@ -18,22 +18,26 @@ export const OP = {
   addToken: 5,
   /** id */
   revokeToken: 6,
+  /** id, owner, namespace, text, tags, at */
+  remember: 7,
+  /** id, owner */
+  forget: 8,
   // From here on nobody waits for an answer.
   /** job, progress, note */
-  progress: 7,
+  progress: 9,
   /** job, at */
-  cancelRequested: 8,
+  cancelRequested: 10,
   /** route, at, status, latencyMs */
-  health: 9,
+  health: 11,
   /** id, at */
-  touchToken: 10,
+  touchToken: 12,
 } as const;
 
 /** Number of fields behind each code. */
-export const ARITY: readonly number[] = [0, 12, 13, 7, 2, 5, 1, 3, 2, 4, 2];
+export const ARITY: readonly number[] = [0, 12, 13, 7, 2, 5, 1, 6, 2, 3, 2, 4, 2];
 
 /** Codes up to this one are answered, in order. */
-export const LAST_ANSWERED = OP.revokeToken;
+export const LAST_ANSWERED = OP.forget;
 
 export type Field = string | number | null;
 

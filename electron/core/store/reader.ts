@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { AuditEntry, HealthSample, Job, JobDetail, TokenInfo } from '../../../shared/model.ts';
 import { storeFailure } from './failures.ts';
+import { createMemoryReader, type MemoryReader } from './memory.ts';
 
 /** Rows in one page at most. */
 const PAGE_MAX = 500;
@@ -29,7 +30,7 @@ export interface RouteStats {
   lastCallAt: number | null;
 }
 
-export interface Reader {
+export interface Reader extends MemoryReader {
   /**
    * Jobs, newest first. `total` is exact, but for a text search: there it counts the matches among the newest 50,000 jobs.
    * Throws Refusal `input_invalid` for a cursor that is none.
@@ -138,6 +139,7 @@ function createReader(db: Database.Database): Reader {
   }
 
   return {
+    ...createMemoryReader(sql),
     jobs,
     job(id) {
       const row = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE id = ?`).get(id) as Numbered | undefined;

@@ -7,6 +7,7 @@ import { publicKeyText } from '../audit/checkpoint.ts';
 import { type DrillReport, tamperDrillInThread } from '../audit/drill.ts';
 import { verifyInThread } from '../audit/verify.ts';
 import { storeFailure } from './failures.ts';
+import type { NewMemory } from './memory.ts';
 import { refuseNewer } from './migrations.ts';
 import { type Field, type FromWriter, OP, type ToWriter, type WriterData } from './protocol.ts';
 import { openReader, type Reader } from './reader.ts';
@@ -75,6 +76,10 @@ export interface Store extends AsyncDisposable {
   addToken(token: { id: string; name: string; capabilities: readonly Capability[]; hash: string; createdAt: number }): Promise<void>;
   revokeToken(id: string): Promise<void>;
   touchToken(id: string, at: number): void;
+  /** Keeps a text of a principal. */
+  remember(memory: NewMemory): Promise<void>;
+  /** Nothing happens when this owner has no such text. */
+  forget(id: string, owner: string): Promise<void>;
   /** Jobs found accepted or running at open; they are `unknown` now. */
   readonly leftRunning: readonly { id: string; route: string | null }[];
   readonly read: Reader;
@@ -272,6 +277,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     revokeToken(id) {
       batch.push(OP.revokeToken, id);
+      return done();
+    },
+    remember({ id, owner, namespace, text, tags, at }) {
+      batch.push(OP.remember, id, owner, namespace, text, JSON.stringify(tags), at);
+      return done();
+    },
+    forget(id, owner) {
+      batch.push(OP.forget, id, owner);
       return done();
     },
     touchToken(id, at) {

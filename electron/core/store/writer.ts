@@ -9,6 +9,7 @@ import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import { createHasher, cutJson, GENESIS, sealDetail } from '../audit/chain.ts';
 import { type CheckpointWriter, openCheckpoints } from '../audit/checkpoint.ts';
 import { storeFailure } from './failures.ts';
+import { createMemoryWriter } from './memory.ts';
 import { migrate } from './migrations.ts';
 import { ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToWriter, type WriterData } from './protocol.ts';
 
@@ -96,6 +97,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const addToken = db.prepare('INSERT INTO token (id, name, capabilities, hash, created_at) VALUES (?,?,?,?,?)');
   const revokeToken = db.prepare('DELETE FROM token WHERE id = ?');
   const touchToken = db.prepare('UPDATE token SET last_used_at = ? WHERE id = ?');
+  const memory = createMemoryWriter(db);
   const addHealth = db.prepare('INSERT OR REPLACE INTO health VALUES (?,?,?,?)');
   const pruneHealth = db.prepare('DELETE FROM health WHERE route = ? AND at < ?');
 
@@ -216,6 +218,21 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
         return false;
       case OP.revokeToken:
         revokeToken.run(a);
+        return false;
+      case OP.remember:
+        memory.remember({
+          ...{
+            id: a as string,
+            owner: well(b)!,
+            namespace: c as string,
+            text: well(f[i + 4]!)!,
+            tags: well(f[i + 5]!)!,
+            at: whole(f[i + 6]!),
+          },
+        });
+        return false;
+      case OP.forget:
+        memory.forget(a as string, well(b)!);
         return false;
       case OP.progress: {
         const n = numberOf(a);

@@ -154,3 +154,27 @@ test('a hostile text ten times as long takes ten times as long, not a hundred', 
     assert.ok(long < 40 * short, `${piece}: ${short} ms of processor for 100 kB, ${long} ms for 1 MB`);
   }
 });
+
+test('text made to be looked at again and again holds the thread for less than a second a megabyte', () => {
+  const wrap = (text: string, size: number) => {
+    let out = '';
+    for (let i = 0; i < text.length; i += size - 1) out += `${text.slice(i, i + size - 1).padEnd(size - 1, 'a')}?`;
+    return Buffer.from(out).toString('base64').replace(/=+$/, '');
+  };
+  // Base64 of base64 of base64, with places to begin in every run of it.
+  const nested = [18, 240, 2400, 24_000].reduce(wrap, 'some quiet words '.repeat(20_000)).slice(0, 1_000_000);
+  for (const text of [nested, 'eyJ-'.repeat(250_000), `token ${'--'.repeat(500_000)}`]) {
+    const before = process.threadCpuUsage();
+    redactText(text);
+    const { user, system } = process.threadCpuUsage(before);
+    assert.ok((user + system) / 1000 < 900, `${text.slice(0, 20)}: ${(user + system) / 1000} ms of processor`);
+  }
+});
+
+test('A11: a web token is found behind a dash, with a header of any length, and not where there is none', () => {
+  const header = 'eyJhbGciOiJIUzI1NiJ9';
+  assert.equal(redactText(`of-${header}.eyJzdWIiOiIxIn0.c2ln and more`), 'of-[redacted] and more');
+  assert.equal(redactText(`eyJ-${header}.e30.`), '[redacted]');
+  assert.equal(redactText(`${header}${'A'.repeat(3000)}.eyJzdWIiOiIxIn0.c2ln`), '[redacted]');
+  assert.equal(redactText(`keyJ ${header}x and eyJab.c`), `keyJ ${header}x and eyJab.c`);
+});

@@ -25,7 +25,6 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   ],
   [/\b(bearer\s{1,10})[\w.~+/=-]{6,}/gi, `$1${MARK}`],
   [/\b([Bb]asic\s{1,10})(?=[a-z+/]{0,200}[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2}/g, `$1${MARK}`],
-  [/\beyJ[\w-]{5,1000}\.[\w-]{2,}(?:\.[\w-]*)?/g, MARK],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, MARK],
   [/\bsk-[\w-]{8,}/g, MARK],
   [/\b[srp]k_(?:live|test)_\w{8,}/g, MARK],
@@ -36,7 +35,7 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
     /((?:passw(?:or)?d|passphrase|passcode|pwd|secret(?!ar)|token(?!s\b|iz)|api[-_ ]?key|access[-_ ]?key|private[-_ ]?key|credentials?|session[-_]?id|connection[-_ ]?string)[\w-]{0,30}[\\"']{0,4}\s{0,4}(?:=>|[:=]|%3D)\s{0,4})(?!\[redacted\])(?:\\{0,3}"[^"]*(?:"|$)|\\{0,3}'[^']*(?:'|$)|[^\s"'&;,})\]]+)/gi,
     `$1${MARK}`,
   ],
-  [/(--?[\w-]{0,30}(?:password|passwd|token|secret|api-?key)\s{1,10})[^\s-]\S*/gi, `$1${MARK}`],
+  [/((?<![\w-])--?[\w-]{0,30}(?:password|passwd|token|secret|api-?key)\s{1,10})[^\s-]\S*/gi, `$1${MARK}`],
   [/((?:password|passphrase|passcode|token|secret|api key)\s{1,10}(?:is|was)\s{1,10})(?!\[redacted\])\S+/gi, `$1${MARK}`],
 ];
 
@@ -333,7 +332,7 @@ function clean(text: string, layer: number): string {
     const parsed = cleanJson(text, layer);
     if (parsed !== null) return parsed;
   }
-  let out = text;
+  let out = hideJwts(text);
   for (const [shape, replacement] of SHAPES) out = out.replace(shape, replacement);
   return out.length < BASE64_MIN ? out : out.replace(/[A-Za-z0-9+/_-]{16,}={0,2}/g, (run) => cleanBase64(run, layer));
 }
@@ -349,9 +348,34 @@ function cleanJson(text: string, layer: number): string | null {
   }
 }
 
+/** JSON Web Tokens replaced. Every run of their letters is read once: a pattern would read on to its end from each `eyJ` in it. */
+function hideJwts(text: string): string {
+  let out = '';
+  let kept = 0;
+  for (let at = text.indexOf('eyJ'); at >= 0; ) {
+    JWT_HEADER.lastIndex = at;
+    if ((at > 0 && /\w/.test(text[at - 1]!)) || !JWT_HEADER.test(text)) {
+      at = text.indexOf('eyJ', at + 3);
+      continue;
+    }
+    let end = JWT_HEADER.lastIndex;
+    JWT_REST.lastIndex = end;
+    if (JWT_REST.test(text)) {
+      end = JWT_REST.lastIndex;
+      out += text.slice(kept, at) + MARK;
+      kept = end;
+    }
+    at = text.indexOf('eyJ', end);
+  }
+  return out + text.slice(kept);
+}
+
+const JWT_HEADER = /[\w-]{8,}/y;
+const JWT_REST = /\.[\w-]{2,}(?:\.[\w-]*)?/y;
+
 function cleanBase64(run: string, layer: number): string {
-  // Bounded, because each try may read the whole run.
-  let tries = 8;
+  // Bounded, because each try may read the whole run, and each try of a run in a run again.
+  let tries = layer === 0 ? 8 : 2;
   for (let at = 0; run.length - at >= BASE64_MIN && tries > 0; at++) {
     if (at > 0 && CLASS[run.charCodeAt(at - 1)] !== SEPARATOR) continue;
     if (!startsAsText(run, at)) continue;

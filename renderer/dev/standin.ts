@@ -373,7 +373,6 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
       attempts: [],
       left: [],
       mock: false,
-      signal: '',
       signature: { alg: 'Ed25519', key: hex(16), value: hex(86), leaf: 0, size: 1, path: [] },
       ...more,
     });

@@ -188,7 +188,6 @@ export interface Crossing {
   attempts: Attempt[];
   left: Departure[];
   mock: boolean;
-  signal: string;
   /** Set by a runner; only the adapter that can honour one does. */
   directives?: { halt?: number; html?: string; raw?: { contentType: string; base64: string } };
   signature: Signature | null;

@@ -1,7 +1,9 @@
 /** What the command line prints: one line for each thing, and nothing that could steer a terminal. */
+
 import type { Readable, Writable } from 'node:stream';
 import { catalogue, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Health, Job, RegistryProblem, RouteSummary, VerifyReport } from '../../shared/model.ts';
+import { signalOf } from '../../shared/signal.ts';
 
 export interface Terminal {
   stdin: Readable & { isTTY?: boolean };
@@ -50,13 +52,13 @@ export function note({ stderr }: Terminal, line: string): void {
 export function printCrossing(crossing: Crossing, terminal: Terminal): number {
   const { error, result } = crossing;
   if (error) {
-    note(terminal, crossing.signal);
+    note(terminal, signalOf(crossing));
     if (crossing.why) note(terminal, `  why     ${crossing.why}`);
     return printError(error, terminal, false);
   }
   const changed = crossing.boundaries.filter((step) => step.outcome === 'rewrote').map((step) => step.boundary);
   const lines = [
-    crossing.signal,
+    signalOf(crossing),
     `  route   ${crossing.route}${crossing.confidence === null ? '' : ` (${percent(crossing.confidence)})`}${crossing.mock ? ', mock' : ''}`,
     `  why     ${crossing.why}`,
   ];

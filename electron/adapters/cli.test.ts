@@ -8,6 +8,7 @@ import type { DownFrame, UpFrame } from '../../shared/contract.ts';
 import { Refusal } from '../../shared/errors.ts';
 import type { Crossing } from '../../shared/model.ts';
 import { createClient, createPortPair } from '../../shared/port.ts';
+import { signalOf } from '../../shared/signal.ts';
 import { runCommand } from './cli.ts';
 import { inert, type Terminal } from './cli-print.ts';
 import { commands, helpText, parseCommand } from './cli-words.ts';
@@ -195,7 +196,7 @@ test('signals --follow prints until Ctrl-C', async () => {
   await using cli = await openCli();
   const stop = new AbortController();
   const following = cli.run(['signals', '--follow', '--json'], { signal: stop.signal });
-  const { signal } = JSON.parse((await cli.run(['dispatch', 'repeat', '--json'])).stdout) as Crossing;
+  const signal = signalOf(JSON.parse((await cli.run(['dispatch', 'repeat', '--json'])).stdout) as Crossing);
   await new Promise(setImmediate);
   stop.abort();
   const { exit, stdout } = await following;

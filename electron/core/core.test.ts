@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Ask, Event } from '../../shared/contract.ts';
 import type { Refusal } from '../../shared/errors.ts';
+import { signalOf } from '../../shared/signal.ts';
 import { type Core, createCore } from './core.ts';
 
 interface Seen {
@@ -90,7 +91,7 @@ test('a text finds its service; the record says why, and the audit chain has it 
     },
   );
   assert.ok(crossing.confidence! >= 0.9, `confidence ${crossing.confidence}`);
-  assert.match(crossing.signal, /^🎯 OS → FND : dispatched, service=salesforce, latency=\d+ms$/);
+  assert.match(signalOf(crossing), /^🎯 OS → FND : dispatched, service=salesforce, latency=\d+ms$/);
   const [seen] = service.ledger;
   assert.deepEqual(JSON.parse(seen!.body), { query: 'sync salesforce contacts', context: {} });
   assert.equal(seen!.headers['idempotency-key'], crossing.attempts[0]!.id);

@@ -30,7 +30,6 @@ const crossing = (id: string, result: unknown = null): Crossing => ({
   parent: null,
   result,
   route: 'OS.echo',
-  signal: '',
   signature: null,
   text: null,
   traceparent: '',

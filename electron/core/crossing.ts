@@ -1,20 +1,12 @@
 /** What makes a crossing a record: its ids, its canonical text and its signature. */
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  hash,
-  type KeyObject,
-  randomFillSync,
-  sign,
-  verify,
-} from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject, randomFillSync, sign, verify } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { Refusal, refuse } from '../../shared/errors.ts';
 import type { Crossing, Signature } from '../../shared/model.ts';
 
 const MAX_DEPTH = 200;
+/** Longest a crossing waits for others to share its signature, and only while many come, milliseconds. */
+const PATIENCE_MS = 1;
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** Ids that sort by the time they were made: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32 (as ULIDs). */
@@ -110,7 +102,8 @@ export function tooDeep(value: unknown, left = MAX_DEPTH - 20): boolean {
 
 /** Canonical text of a crossing without its signature: what is signed. */
 function signedText(crossing: Crossing): string {
-  const { signature: _, ...rest } = crossing;
+  if (!('signature' in crossing)) return canonicalJson(crossing);
+  const { signature: _, ...rest } = crossing as Crossing;
   return canonicalJson(rest);
 }
 
@@ -124,7 +117,12 @@ export function textOf(crossing: Crossing): string {
   return (crossing as { [TEXT]?: string })[TEXT] ?? JSON.stringify(crossing);
 }
 
-const node = (left: Buffer, right: Buffer) => createHash('sha256').update('\x01').update(left).update(right).digest();
+const pair = Buffer.alloc(65, 1);
+function node(left: Buffer, right: Buffer): Buffer {
+  left.copy(pair, 1);
+  right.copy(pair, 33);
+  return hash('sha256', pair, 'buffer');
+}
 
 /** Where RFC 6962 splits a tree of n leaves: the largest power of two below n. */
 function split(n: number): number {
@@ -182,10 +180,20 @@ export function createSigner(file: string): Signer {
   const raw = Buffer.from((publicKey.export({ format: 'jwk' }) as { x: string }).x, 'base64url');
   const keyId = hash('sha256', raw, 'hex').slice(0, 16);
   let waiting: { crossing: Crossing; text: string; done(crossing: Crossing): void }[] = [];
+  let patience: NodeJS.Timeout | null = null;
+  let last = 0;
 
+  // Under load one more millisecond brings the crossings of a whole commit under one signature.
+  const settle = () => {
+    if (patience !== null) return;
+    if (waiting.length * 2 < last) patience = setTimeout(flush, PATIENCE_MS);
+    else flush();
+  };
   const flush = () => {
     const batch = waiting;
+    patience = null;
     waiting = [];
+    last = batch.length;
     const { root, paths } = tree(batch.map((entry) => leafOf(entry.text)));
     const signed = sign(null, root, key).toString('base64url');
     for (let leaf = 0; leaf < batch.length; leaf++) {
@@ -206,7 +214,7 @@ export function createSigner(file: string): Signer {
       const text = signedText(crossing);
       return new Promise((done) => {
         waiting.push({ crossing, text, done });
-        if (waiting.length === 1) setImmediate(flush);
+        if (waiting.length === 1) setImmediate(settle);
       });
     },
     verify: (crossing) => verifyCrossing(crossing, publicKey, keyId),

@@ -6,7 +6,8 @@
  */
 import type { Call } from '../../shared/contract.ts';
 import { type ErrorCode, type Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
-import type { Attempt, Crossing, Job, JobState, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
+import type { Crossing, Job, JobState, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
+import { signalOf } from '../../shared/signal.ts';
 import type { CompiledRoute, Input, Runtime } from './boundaries.ts';
 import type { Breakers } from './breaker.ts';
 import { canonicalJson, createIds, type Signer, textOf, tooDeep, traceIdOf } from './crossing.ts';
@@ -221,7 +222,6 @@ export function createSeam(parts: SeamParts): Seam {
       parent: call.parent ?? null,
       result: null,
       route: null,
-      signal: '',
       text: call.text ?? null,
       traceparent: `00-${traceId}-${ids.hex(8)}-01`,
       why: '',
@@ -392,7 +392,6 @@ export function createSeam(parts: SeamParts): Seam {
       if (outcome.directives) record.directives = outcome.directives;
     } else record.error = outcome.error;
     end();
-    record.signal = signalOf(record);
     if (route.tracked) {
       stats.note(name, { at: record.at, durationMs: record.durationMs, error: record.error?.code ?? null });
       health.note(name, { ok: record.ok, durationMs: record.durationMs, error: record.error?.code ?? null });
@@ -437,7 +436,6 @@ export function createSeam(parts: SeamParts): Seam {
           `${record.route} was called, but its outcome could not be recorded: ${toWire(caught).message}`,
           { hint: 'Make the data folder writable, then look at the service before calling again.' },
         );
-        record.signal = signalOf(record);
         await signer.sign(record);
       }
     }
@@ -447,7 +445,6 @@ export function createSeam(parts: SeamParts): Seam {
   }
 
   async function finishRefused(record: Crossing, call: Call): Promise<Crossing> {
-    record.signal = signalOf(record);
     const error = record.error!;
     const detail = () => redact({ text: record.text, params: call.params ?? {}, error, parent: record.parent });
     if (store && error.code !== 'store_unavailable' && error.code !== 'shutting_down') {
@@ -575,7 +572,7 @@ export function createSeam(parts: SeamParts): Seam {
     // Reads are how fronts look at the state; telling every front of every look would tell nobody anything.
     if (record.ok && record.job === null && record.audit === null && store) return;
     const large = journal.kept && sizeOf(record.result) > EVENT_RESULT;
-    journal.publish({ type: 'crossing', crossing: large ? { ...record, result: cutResult(record.result) } : record }, record.signal);
+    journal.publish({ type: 'crossing', crossing: large ? { ...record, result: cutResult(record.result) } : record }, signalOf(record));
   }
 
   return {
@@ -676,28 +673,4 @@ function sizeOf(value: unknown, left = EVENT_RESULT + 1): number {
 function cutResult(result: unknown): { cut: true; characters: number; start: string } {
   const text = canonicalJson(result);
   return { cut: true, characters: text.length, start: text.slice(0, 4096) };
-}
-
-/** Seed 000's one-line form of what happened. */
-export function signalOf({
-  ok,
-  route,
-  durationMs,
-  error,
-  attempts,
-  mock,
-}: Pick<Crossing, 'ok' | 'route' | 'durationMs' | 'error' | 'attempts' | 'mock'>): string {
-  const [org, ...service] = (route ?? 'OS').split('.');
-  const via = usedFallback(route, attempts);
-  if (ok)
-    return `🎯 OS → ${org} : dispatched, service=${service.join('.')}, latency=${Math.round(durationMs)}ms${via ? `, fallback=${via}` : ''}${mock ? ', mock' : ''}`;
-  if (error?.code === 'limited') return `🚫 RATE LIMITED : retry_after=${((error.retryAfterMs ?? 0) / 1000).toFixed(1)}s`;
-  const why = error?.code === 'upstream_refused' ? 'connection_refused' : error?.code;
-  if (error?.code === 'cancelled') return `✋ OS → ${org} : cancelled, service=${service.join('.')}, after=${Math.round(durationMs)}ms`;
-  return `❌ OS → ${org} : dispatch_failed, ${service.length > 0 ? `service=${service.join('.')}, ` : ''}error=${why}`;
-}
-
-function usedFallback(route: string | null, attempts: Attempt[]): string | null {
-  const last = attempts.at(-1);
-  return last && last.route !== route ? last.route : null;
 }

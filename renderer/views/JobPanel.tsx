@@ -1,9 +1,11 @@
 /** One job's life: accepted, what it crossed, each attempt, what it said on the way, how it ended. */
+
 import { CircleHelp, RotateCcw, SendHorizontal, Square, X } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { useState } from 'react';
 import type { Ask } from '../../shared/contract.ts';
 import type { Job, JobDetail } from '../../shared/model.ts';
+import { signalOf } from '../../shared/signal.ts';
 import { toastError } from '../actions.ts';
 import { useChunks, useFront, useLive, useOperation, wireOf } from '../core.ts';
 import { formatClock, formatDuration, formatExact, formatMs, formatPercent } from '../format.ts';
@@ -234,7 +236,7 @@ function Timeline({ job, detail, told }: { job: Job; detail: JobDetail; told: st
           aside={job.durationMs === null ? null : <span>{formatDuration(job.durationMs)}</span>}
         >
           {job.errorMessage && <span className="foreign">{job.errorMessage}</span>}
-          {record && <span className="foreign block text-ink-3">{record.signal}</span>}
+          {record && <span className="foreign block text-ink-3">{signalOf(record)}</span>}
         </Moment>
       )}
     </ol>

@@ -37,7 +37,7 @@ import { createStats } from './stats.ts';
 import { redact } from './store/redact.ts';
 import { openStore } from './store/store.ts';
 import { compileTable, type Table } from './table.ts';
-import { createTools } from './tools/tools.ts';
+import { createToolbox, toolNames } from './tools/toolbox.ts';
 
 export { textOf } from './crossing.ts';
 export type { Accepted } from './dispatch.ts';
@@ -91,13 +91,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   // The writer's thread and the learning of the registry take their time and need nothing of each other, so both begin now.
   const opening = openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock });
   stack.defer(async () => (await opening.catch(() => null))?.[Symbol.asyncDispose]());
-  const tools = createTools();
   let table: Table;
   const registry = stack.use(
     openRegistry({
       file: registryFile,
       template: options.template,
-      tools: [...tools.keys()],
+      tools: toolNames,
       onChange: (changed) => {
         // Before the first table there is nothing to swap; it takes what is newest then.
         if (table === undefined) return;
@@ -173,6 +172,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     secret: options.secret ?? (() => null),
     resolveRoute: (name) => table.routes.get(name)?.spec ?? null,
   });
+  const tools = createToolbox({ store, egress, settings: () => table.registry.tools, clock });
   const tool = createToolRunner(tools);
   const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
 
@@ -203,7 +203,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       limits: limitsBoundary(limits),
       sovereign: sovereignBoundary((spec) => (spec.endpoint === null || mock ? null : egress.check(spec.endpoint, spec.egress))),
       operationRunner,
-      runnerOf: (spec) => (spec.kind === 'tool' ? tool : mock ? mocked : http),
+      runnerOf: (spec) => (spec.kind === 'tool' && !(mock && tools.get(spec.service)?.outward) ? tool : mock ? mocked : http),
       dangers,
     });
     old?.operator[Symbol.dispose]();

@@ -10,7 +10,10 @@ import { registrySchema } from './shape.ts';
 
 const resources = join(import.meta.dirname, '../../../resources');
 const example = readFileSync(join(resources, 'registry.yaml'), 'utf8');
-const tools = ['calc', 'time', 'system', 'hash', 'uuid', 'text', 'json', 'echo'];
+const tools = [
+  ...['calc', 'time', 'system', 'hash', 'uuid', 'text', 'json', 'echo', 'memory.write', 'memory.search', 'memory.list', 'memory.delete'],
+  ...['fs.list', 'fs.read', 'fs.head', 'fs.write', 'fetch', 'ssh.exec.peek', 'ssh.exec'],
+];
 
 /** A registry with one service, and what is added to it. */
 const withService = (more: string) => `orgs:

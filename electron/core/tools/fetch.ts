@@ -32,6 +32,7 @@ export function createFetchTool({ egress, hosts }: { egress: Egress; hosts(): To
 
   return tool({
     name: 'fetch',
+    outward: true,
     summary: 'Gets a web page or calls a web address',
     examples: ['fetch https://example.com', 'get the page https://example.com/news', 'download https://example.com/data.json'],
     input: z.strictObject({

@@ -108,6 +108,7 @@ export function createFsTools({ roots, byHandle }: { roots(): ToolSettings['root
 
   const write = tool({
     name: 'fs.write',
+    outward: true,
     summary: 'Writes a file in a folder that is declared with write: true',
     examples: ['fs.write notes/today.txt', 'write a file in the folder notes', 'save this text as a file in notes'],
     input: z.strictObject({

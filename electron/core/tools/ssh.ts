@@ -81,6 +81,7 @@ export function createSshTools({ egress, settings, client }: SshOptions): Tool[]
 
   const peek = tool({
     name: 'ssh.exec.peek',
+    outward: true,
     summary: 'Looks at another machine: disk, load, processes, files',
     examples: ['run uptime on pi over ssh', 'peek df -h on server.example.com', 'ssh.exec.peek uptime'],
     input: z.strictObject(input),
@@ -101,6 +102,7 @@ export function createSshTools({ egress, settings, client }: SshOptions): Tool[]
 
   const exec = tool({
     name: 'ssh.exec',
+    outward: true,
     summary: 'Runs a command on another machine; without confirm_dangerous it only says what it would run',
     examples: ['ssh.exec systemctl restart nginx', 'execute a command over ssh on pi', 'run apt upgrade on the server over ssh'],
     input: z.strictObject({ ...input, confirm_dangerous: z.unknown().optional() }),

@@ -14,6 +14,8 @@ export interface Tool {
   /** Texts that mean this tool, for the operator and for help. */
   examples: string[];
   input: z.ZodType;
+  /** What it does is seen outside of Dispatcher, so that in mock mode its mock answers. */
+  outward: boolean;
   /** `params` is what `input` made of them. May throw a Refusal instead of answering with the failure. */
   run(params: unknown, run: Run): Outcome | Promise<Outcome>;
 }
@@ -28,11 +30,12 @@ export function tool<Schema extends z.ZodType>(definition: {
   summary: string;
   examples: string[];
   input: Schema;
+  outward?: boolean;
   answer(params: z.output<Schema>, run: Run): unknown;
 }): Tool {
-  const { name, summary, examples, input, answer } = definition;
+  const { name, summary, examples, input, outward = false, answer } = definition;
   const run = async (params: z.output<Schema>, about: Run): Promise<Outcome> => ({ ok: true, result: await answer(params, about) });
-  return { name, summary, examples, input, run: run as Tool['run'] };
+  return { name, summary, examples, input, outward, run: run as Tool['run'] };
 }
 
 /** The refusal of one parameter. */

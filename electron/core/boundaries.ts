@@ -56,13 +56,17 @@ const refused = (...failure: Parameters<typeof refuse>): Verdict => ({ refused: 
 export const identity: Boundary = {
   name: 'identity',
   cross({ route, runtime: { principal } }) {
-    if (principal.capabilities.includes(route.needs)) return null;
-    return refused('forbidden', `${principal.name} may not use ${route.spec.name}.`, {
-      hint: `Use a token with the capability ${route.needs}; this one has ${principal.capabilities.join(', ') || 'none'}.`,
-      needed: [route.needs],
-    });
+    return principal.capabilities.includes(route.needs) ? null : { refused: lacking(principal, route) };
   },
 };
+
+/** The refusal of a principal without the capability that `route` needs. */
+export function lacking(principal: Principal, route: CompiledRoute): WireError {
+  return refuse('forbidden', `${principal.name} may not use ${route.spec.name}.`, {
+    hint: `Use a token with the capability ${route.needs}; this one has ${principal.capabilities.join(', ') || 'none'}.`,
+    needed: [route.needs],
+  });
+}
 
 export function limitsBoundary(limits: Limits): Boundary {
   return {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -224,6 +225,89 @@ test('a reload is one swap: a bad file never replaces a good one, and what it sa
   assert.deepEqual((await core.ask({ route: 'new.FRESH' })).result, { v: 2 });
   const stale = await core.ask({ route: 'OS.registry.save', params: { text, revision } });
   assert.equal(stale.error!.code, 'conflict');
+});
+
+test('registries saved faster than they are learned are learned one at a time, and the last one serves', async () => {
+  await using core = await openCore(registryOf('http://127.0.0.1:9909'));
+  let { text, revision } = (await operate(core, 'OS.registry')) as { text: string; revision: string };
+  const saves = [];
+  for (let i = 0; i < 5; i++) {
+    text = text.replace(
+      '  OS:',
+      `  N${i}:\n    name: New\n    services:\n      fresh: {endpoint: "http://127.0.0.1:9909/", egress: local}\n  OS:`,
+    );
+    saves.push(core.ask({ route: 'OS.registry.save', params: { text, revision } }));
+    revision = createHash('sha256').update(text).digest('hex');
+  }
+  assert.deepEqual(
+    (await Promise.all(saves)).map(({ error }) => error?.message ?? 'saved'),
+    Array.from({ length: 5 }, () => 'saved'),
+  );
+  const dry = (await operate(core, 'OS.resolve', { route: 'N4.fresh' })) as { route: string };
+  assert.equal(dry.route, 'N4.fresh');
+});
+
+test('sovereign turned on while turning it off is under way stays on, now and after a restart', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  {
+    await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+    await core.ask({ route: 'OS.sovereign.set', params: { on: true } });
+    await Promise.all([
+      core.ask({ route: 'OS.sovereign.set', params: { on: false }, confirm: true }),
+      core.ask({ route: 'OS.sovereign.set', params: { on: true } }),
+    ]);
+    assert.equal(((await operate(core, 'OS.sovereign')) as { on: boolean }).on, true);
+  }
+  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+  assert.equal(((await operate(core, 'OS.sovereign')) as { on: boolean }).on, true);
+});
+
+test('a call that waits for its audit entry while the core closes, or whose caller left, sends nothing', async () => {
+  await using service = await startService(() => {});
+  const core = await openCore(registryOf(service.url));
+  const gone = new AbortController();
+  const left = core.dispatch({ route: 'FND.salesforce', door: 'library', principal: core.owner.principal }, gone.signal);
+  const echo = core.dispatch({ route: 'OS.echo', door: 'library', principal: core.owner.principal }, gone.signal);
+  gone.abort();
+  const waiting = core.ask({ route: 'FND.salesforce' });
+  await Promise.all([core[Symbol.asyncDispose](), core[Symbol.asyncDispose]()]);
+  assert.deepEqual(
+    (await Promise.all([left, echo, waiting])).map(({ error, attempts }) => [error?.code, attempts.length]),
+    [
+      ['cancelled', 0],
+      ['cancelled', 0],
+      ['shutting_down', 0],
+    ],
+  );
+  assert.equal(service.ledger.length, 0);
+});
+
+test('callers in a hurry neither open the breaker of a service nor make it look ill', async () => {
+  await using service = await startService(() => {});
+  await using core = await openCore(registryOf(service.url).replace('timeout: 300ms', 'timeout: 30s'));
+  for (let i = 0; i < 6; i++) assert.equal((await core.ask({ route: 'FND.slow', deadlineMs: 20 })).error!.code, 'upstream_timeout');
+  const { health, breakers } = (await operate(core, 'OS.health', { route: 'FND.slow' })) as {
+    health: { status: string }[];
+    breakers: { endpoint: string; state: string }[];
+  };
+  assert.deepEqual([health[0]!.status, breakers.find(({ endpoint }) => endpoint === service.url)!.state], ['unknown', 'closed']);
+});
+
+test('a dry run says what a call would be refused with: the capability it lacks, the limit, the breaker', async () => {
+  await using core = await openCore(registryOf('http://127.0.0.1:9909', 'limits: {calls: {per_second: 1, burst: 1}}\n'));
+  const reader = { id: 'r', name: 'Reader', capabilities: ['read', 'dispatch'] as const };
+  const refusal = async (route: string, principal: typeof core.owner.principal) =>
+    (
+      (await core.ask({ route: 'OS.resolve', params: { route } }, { principal })).result as {
+        refusal: { code: string; retryAfterMs?: number } | null;
+      }
+    ).refusal;
+  assert.equal((await refusal('OS.settings.set', reader))!.code, 'forbidden');
+  await core.ask({ route: 'OS.echo' }, { principal: reader });
+  assert.equal((await refusal('OS.echo', reader))!.code, 'limited');
+  assert.equal(await refusal('OS.status', reader), null);
+  await core.ask({ route: 'OS.breakers.set', params: { endpoint: 'http://127.0.0.1:9909', action: 'trip' } });
+  assert.equal((await refusal('FND.salesforce', core.owner.principal))!.code, 'breaker_open');
 });
 
 test('what a person teaches is written into the registry, comments kept, and serves at once', async () => {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
-import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
+import { Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type {
   CallLimits,
   Capability,
@@ -107,7 +107,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
             ? `❌ OS → OS : registry_rejected, errors=${errors}, line=${state.problems[0]!.line}, serving=${state.serving}`
             : `📖 OS → OS : registry_loaded, services=${state.services}, rules=${state.rules}`;
         if (errors > 0 || !changed) journal.publish({ type: 'registry', registry: state }, signal);
-        else learning = learn(signal);
+        else void learn(signal).catch(() => {});
         void recordChange('registry', {
           file: registryFile,
           revision: registry.revision,
@@ -178,7 +178,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   // --- registry, operator, table: a new one is made aside and swapped in ------------------------------------------------
 
-  let wanted = 0;
   let learning: Promise<void> = Promise.resolve();
 
   function learnFrom({ routes, rules }: Registry): Promise<Operator> {
@@ -191,13 +190,26 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     return createOperator(routes.map(({ name, examples }) => ({ name, examples, rules: ruled.get(name) ?? [] })));
   }
 
-  /** The newest registry becomes the table; of several asked for at once only the last is swapped in. */
-  async function learn(signal: string | null): Promise<void> {
-    const mine = ++wanted;
+  /** The registry as it is now, or a newer one, serves once this resolves. One is learned at a time, however many are asked for. */
+  function learn(signal: string): Promise<void> {
+    learning = learning
+      .catch(() => {})
+      .then(() => swapIn())
+      .then(
+        () => journal.publish({ type: 'registry', registry: registry.state }, signal),
+        (caught: unknown) => {
+          journal.publish({ type: 'registry', registry: registry.state }, `❌ OS → OS : registry_rejected, error=${toWire(caught).code}`);
+          throw caught;
+        },
+      );
+    return learning;
+  }
+
+  async function swapIn(): Promise<void> {
     const next = registry.registry;
+    if (table?.registry === next) return;
     const operator = await (firstOperator !== null && next === learnedFirst ? firstOperator : learnFrom(next));
     firstOperator = null;
-    if (mine !== wanted) return operator[Symbol.dispose]();
     const old = table;
     table = compileTable(next, operator, {
       limits: limitsBoundary(limits),
@@ -211,7 +223,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     limits.configure(limitsNow().limits);
     health.refresh();
     if (old) journal.publish({ type: 'routes', orgs: next.orgs, routes: summaries(), rules: next.rules });
-    journal.publish({ type: 'registry', registry: registry.state }, signal);
   }
 
   function limitsNow(): Pick<Settings, 'limits' | 'limitsFrom'> {
@@ -280,25 +291,36 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       });
   }
 
+  let sovereignAsked = 0;
   async function setSovereign(on: boolean, by: string): Promise<Sovereign> {
-    if (on === sovereign.on) return sovereign;
+    const mine = ++sovereignAsked;
     const next = { on, since: clock(), by };
-    // Turning it on holds from now, whatever the disk says; turning it off holds only once it is on record.
-    if (on) sovereign = next;
-    await store.setSetting('sovereign', JSON.stringify(next));
+    // Turning it on holds from now, whatever the disk says; turning it off holds only once it is on record, and nobody turned it on meanwhile.
+    if (on) {
+      const recorded = sovereign.on ? null : switchSovereign(next);
+      await store.setSetting('sovereign', JSON.stringify(sovereign));
+      await recorded;
+    } else if (sovereign.on) {
+      await store.setSetting('sovereign', JSON.stringify(next));
+      if (mine === sovereignAsked) await switchSovereign(next);
+    }
+    return sovereign;
+  }
+
+  function switchSovereign(next: Sovereign): Promise<void> {
+    const { on, by } = next;
     sovereign = next;
     const cut = on
       ? egress.cutRemote(
           refuse('sovereign_refused', 'Sovereign was switched on while this ran.', { hint: 'Nothing leaves the machine until it is off.' }),
         )
       : 0;
-    await recordChange('sovereign', { on, cut }, by);
     journal.publish(
       { type: 'sovereign', sovereign },
       `${on ? '🔒' : '🔓'} OS → OS : sovereign=${on ? 'on' : 'off'}, by=${by}${on ? `, cut=${cut}` : ''}`,
     );
     health.refresh();
-    return sovereign;
+    return recordChange('sovereign', { on, cut }, by ?? 'core');
   }
 
   const settings = (): Settings => ({
@@ -398,9 +420,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   // Nobody looks: nobody is told. The figures are made only while somebody watches.
   let watchers = 0;
   const tick = setInterval(() => {
-    const names = stats.changed();
     if (watchers === 0) return;
-    for (const name of names.slice(0, 200)) {
+    for (const name of stats.changed(200)) {
       const spec = table.routes.get(name)?.spec;
       if (spec) journal.publish({ type: 'route', route: summary(spec) });
     }

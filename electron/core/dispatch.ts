@@ -5,10 +5,10 @@
  * goes to any service, the runner runs, and the outcome is durable before the caller has the answer.
  */
 import type { Call } from '../../shared/contract.ts';
-import { type ErrorCode, type Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Job, JobState, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
+import { type ErrorCode, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
+import type { Crossing, Job, JobState, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
 import { signalOf } from '../../shared/signal.ts';
-import type { CompiledRoute, Input, Runtime } from './boundaries.ts';
+import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
 import type { Breakers } from './breaker.ts';
 import { canonicalJson, createIds, type Signer, textOf, tooDeep, traceIdOf } from './crossing.ts';
 import type { Egress } from './egress.ts';
@@ -48,7 +48,7 @@ export type Accepted = (accepted: { job: string; route: string; audit: { seq: nu
 
 export interface Seam {
   dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing>;
-  resolve(ask: { text?: string; route?: string }, principal: string): Resolution;
+  resolve(ask: { text?: string; route?: string }, principal: Principal): Resolution;
   /** Asks a running job to stop; null when no such job runs here, else how it ended. */
   cancel(job: string, by: string): Promise<Job> | null;
   /** Jobs that run now, oldest first. */
@@ -78,7 +78,7 @@ export function createSeam(parts: SeamParts): Seam {
   const ids = createIds(clock);
   const running = new Map<string, Running>();
   let active = 0;
-  let idle: (() => void) | null = null;
+  let idle: PromiseWithResolvers<void> | null = null;
   let closing = false;
   const limitedRows = { at: 0, held: 0 };
 
@@ -143,13 +143,10 @@ export function createSeam(parts: SeamParts): Seam {
   function fallbackOf({ registry, routes }: Table): CompiledRoute | null {
     if (registry.fallbackOrg === null) return null;
     const org = registry.orgs.find(({ code }) => code === registry.fallbackOrg);
-    const first = org?.defaultService
-      ? `${org.code}.${org.defaultService}`
-      : registry.routes.find((route) => route.org === registry.fallbackOrg)?.name;
-    return first === undefined ? null : (routes.get(first) ?? null);
+    return org?.defaultService ? (routes.get(`${org.code}.${org.defaultService}`) ?? null) : null;
   }
 
-  function resolve(ask: { text?: string; route?: string }, principal: string): Resolution {
+  function resolve(ask: { text?: string; route?: string }, principal: Principal): Resolution {
     const table = parts.table();
     const decision = find(table, ask);
     const explained = ask.text === undefined ? { rules: [], ranked: decision.ranked } : table.operator.explain(ask.text);
@@ -157,11 +154,18 @@ export function createSeam(parts: SeamParts): Seam {
     const endpoint = spec?.endpoint ?? null;
     const blocked = endpoint === null || parts.mock ? null : egress.check(endpoint, spec!.egress);
     const breaker = endpoint === null ? null : breakers.state(new URL(endpoint).origin);
-    const look = limits.look(principal);
+    const needs = decision.route?.needs ?? null;
+    const denied = needs === null || principal.capabilities.includes(needs) ? null : lacking(principal, decision.route!);
+    // Built-in routes do not count.
+    const look = spec?.kind === 'operation' ? null : limits.look(principal.id);
     const waits =
       look && look.retryAfterMs > 0 ? refuse('limited', 'The limit is used up for now.', { retryAfterMs: look.retryAfterMs }) : null;
     const open =
-      breaker?.state === 'open' && spec!.fallback === null ? refuse('breaker_open', `The breaker of ${breaker.endpoint} is open.`) : null;
+      breaker?.state === 'open' && spec!.fallback === null
+        ? refuse('breaker_open', `The breaker of ${breaker.endpoint} is open.`, {
+            ...(breaker.retryAt !== null && { retryAfterMs: Math.max(0, breaker.retryAt - clock()) }),
+          })
+        : null;
     return {
       route: spec?.name ?? null,
       confidence: decision.confidence,
@@ -182,7 +186,7 @@ export function createSeam(parts: SeamParts): Seam {
               allowed: blocked === null,
               reason: blocked?.message ?? (endpoint === null ? 'runs in this process' : reasonOf[spec.egress]),
             },
-      refusal: decision.error ?? blocked ?? open ?? waits,
+      refusal: decision.error ?? denied ?? waits ?? blocked ?? open,
       expectedMs: spec === null ? null : (stats.of(spec.name)?.p50Ms ?? null),
     };
   }
@@ -196,7 +200,7 @@ export function createSeam(parts: SeamParts): Seam {
 
   function settled(): void {
     active--;
-    if (active === 0) idle?.();
+    if (active === 0) idle?.resolve();
   }
 
   async function cross(call: Call, signal: AbortSignal | undefined, accepted: Accepted | undefined): Promise<Crossing> {
@@ -352,12 +356,15 @@ export function createSeam(parts: SeamParts): Seam {
     const onCallerGone = () => stop(refuse('cancelled', 'The caller cancelled.'));
     if (signal?.aborted) onCallerGone();
     else signal?.addEventListener('abort', onCallerGone, { once: true });
+    // What waited for its audit entry while the door closed is not started any more.
+    if (closing) stop(shutDown());
 
     const tracked = record.job === null ? null : track({ record, route, stop, text: kept?.text ?? record.text });
     if (tracked && record.audit) accepted?.({ job: tracked.job.id, route: name, audit: record.audit });
 
     let outcome: Outcome;
     try {
+      if (cut !== null) throw new Refusal(cut);
       outcome = await route.run({
         route: route.spec,
         text: record.text,
@@ -394,7 +401,9 @@ export function createSeam(parts: SeamParts): Seam {
     end();
     if (route.tracked) {
       stats.note(name, { at: record.at, durationMs: record.durationMs, error: record.error?.code ?? null });
-      health.note(name, { ok: record.ok, durationMs: record.durationMs, error: record.error?.code ?? null });
+      // A caller in more of a hurry than the service says nothing of its health.
+      if (cut === null || allowed === route.spec.timeoutMs)
+        health.note(name, { ok: record.ok, durationMs: record.durationMs, error: record.error?.code ?? null });
     }
     return finish(record, { kept, tracked });
   }
@@ -431,6 +440,7 @@ export function createSeam(parts: SeamParts): Seam {
         // It ran and cannot be recorded: the caller has to know both.
         record.ok = false;
         record.result = null;
+        delete record.directives;
         record.error = refuse(
           'unknown_outcome',
           `${record.route} was called, but its outcome could not be recorded: ${toWire(caught).message}`,
@@ -587,14 +597,18 @@ export function createSeam(parts: SeamParts): Seam {
     running: () => [...running.values()].map((entry) => entry.job),
     async close() {
       closing = true;
-      for (const entry of running.values())
-        entry.abort(refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' }));
-      if (active > 0) await new Promise<void>((resolve) => (idle = resolve));
+      for (const entry of running.values()) entry.abort(shutDown());
+      if (active === 0) return;
+      idle ??= Promise.withResolvers();
+      await idle.promise;
     },
   };
 }
 
 const reasonOf = { local: 'stays on this machine', lan: 'stays in the local network', remote: 'leaves the local network' } as const;
+
+const shutDown = () =>
+  refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' });
 
 const round = (ms: number) => Math.round(ms * 1000) / 1000;
 

@@ -98,7 +98,7 @@ export function createOperationRunner(parts: OperationParts): Runner {
         throw new Refusal(
           refuse('input_invalid', 'There is neither a text nor a route.', { issues: [{ path: 'params.text', message: 'required' }] }),
         );
-      return seam().resolve(ask, by.id);
+      return seam().resolve(ask, by);
     },
     'OS.rules.test'({ text }) {
       const { ranked, abstained, rules } = table().operator.explain(text);

@@ -14,15 +14,15 @@ export interface RouteStats {
 export interface Stats {
   note(route: string, call: { at: number; durationMs: number; error: ErrorCode | null }): void;
   of(route: string): RouteStats | null;
-  /** Routes called since the last time this was asked. */
-  changed(): string[];
+  /** Routes called since they were last given here, at most `most`; the others come next time. */
+  changed(most: number): string[];
 }
 
 /** Starts from what the store remembers of each route. */
 export function createStats(remembered: (RouteStats & { route: string })[]): Stats {
   const routes = new Map<string, { before: RouteStats; calls: number; lastError: string | null; lastCallAt: number; recent: number[] }>();
   const before = new Map(remembered.map((stats) => [stats.route, stats]));
-  let changed = new Set<string>();
+  const changed = new Set<string>();
   return {
     note(route, { at, durationMs, error }) {
       let entry = routes.get(route);
@@ -56,9 +56,9 @@ export function createStats(remembered: (RouteStats & { route: string })[]): Sta
         lastCallAt: entry.lastCallAt,
       };
     },
-    changed() {
-      const names = [...changed];
-      changed = new Set();
+    changed(most) {
+      const names = [...changed].slice(0, most);
+      for (const name of names) changed.delete(name);
       return names;
     },
   };

@@ -38,7 +38,7 @@ export const chatProtocol: Protocol = (route, run) => {
     headers,
     body: JSON.stringify(chatBody(route, run)),
     onChunk: stream.push,
-    read: (answer) => stream.end() ?? readWhole(route, run, readAnswer(route, answer)),
+    read: (answer) => stream.end() ?? readWhole(route, run, { status: answer.status, outcome: readAnswer(route, answer) }),
   };
 };
 
@@ -111,13 +111,13 @@ function createCompletion(route: Route, run: Run) {
 }
 
 /** Servers that cannot stream answer whole. */
-function readWhole(route: Route, run: Run, outcome: Outcome): Outcome {
+function readWhole(route: Route, run: Run, { status, outcome }: { status: number; outcome: Outcome }): Outcome {
   if (!outcome.ok) return outcome;
   const whole = outcome.result as Completion | null;
   const choice = typeof whole === 'object' && Array.isArray(whole?.choices) ? whole.choices[0] : undefined;
   const said = choice?.message?.content;
   if (typeof said !== 'string') {
-    return { ok: false, error: failed(route, 200, whole?.error === undefined ? 'no completion in the answer' : wordsOf(whole.error)) };
+    return { ok: false, error: failed(route, status, whole?.error === undefined ? 'no completion in the answer' : wordsOf(whole.error)) };
   }
   run.chunk(said);
   const finishReason = typeof choice?.finish_reason === 'string' ? choice.finish_reason : null;

@@ -124,7 +124,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
       attempt.durationMs = clock() - startedAt;
       attempt.error = error.code;
       attempt.status = error.status ?? null;
-      permit.done(verdict(error));
+      permit.done(verdict(error, run.signal.aborted && clock() - startedAt < route.timeoutMs / 2));
       if (sent) leave(route, run, exchange);
       if (error.code === 'internal') throw caught;
       const unreached = !sent && retried.has(error.code);
@@ -183,8 +183,9 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
   };
 }
 
-/** What a failure says about the endpoint: false that it is ill, null nothing. */
-function verdict({ code }: WireError): boolean | null {
+/** What a failure says about the endpoint: false that it is ill, null nothing. `hurried`: its caller left it less than half its own time. */
+function verdict({ code }: WireError, hurried: boolean): boolean | null {
+  if (hurried && code === 'upstream_timeout') return null;
   return code.startsWith('upstream_') && code !== 'upstream_too_large' ? false : code === 'upstream_too_large' ? true : null;
 }
 

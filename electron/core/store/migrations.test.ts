@@ -53,6 +53,24 @@ test('migration 3 adds what principals keep, and keeps what was there', () => {
   );
 });
 
+test('migration 4 finds the jobs that ended otherwise than well by their route', () => {
+  const db = new Database(':memory:');
+  migrate(db, migrations.slice(0, 3));
+  const insert = db.prepare(
+    "INSERT INTO job (n, id, crossing, state, route, door, caller, created_at, why) VALUES (?, ?, 'x', ?, 'A.b', 'cli', 'a', 1, 'named')",
+  );
+  for (const [i, state] of ['succeeded', 'failed', 'running', 'cancelled', 'failed'].entries()) insert.run(i + 1, `j${i}`, state);
+  migrate(db, migrations.slice(0, 4));
+  const ended = "state <> 'succeeded' AND state <> 'running' AND state <> 'accepted'";
+  assert.deepEqual(
+    [
+      version(db),
+      db.prepare(`SELECT n FROM job INDEXED BY job_by_end WHERE route = 'A.b' AND state = 'failed' AND ${ended}`).pluck().all(),
+    ],
+    [4, [2, 5]],
+  );
+});
+
 test('every migration has a number one higher than the one before', () => {
   assert.deepEqual(
     migrations.map((step) => step.version),

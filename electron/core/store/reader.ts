@@ -7,13 +7,15 @@ import { createMemoryReader, type MemoryReader } from './memory.ts';
 
 /** Rows in one page at most. */
 const PAGE_MAX = 500;
-/** Jobs that one page of a text search looks at, newest first; the cursor goes on behind them. */
+/** Jobs that one page looks at where no index helps, newest first; the cursor goes on behind them. */
 const SEARCH_ROWS = 50_000;
+/** The same for those of one route, which lie apart in the file. */
+const ROUTE_ROWS = 10_000;
 /** Calls of one route that its statistics cover. */
 const STAT_CALLS = 200;
 
 export interface JobFilter {
-  /** Part of the text, route, id or error; a page may be short or empty and still have a cursor. */
+  /** Part of the text, route, id or error. With it, or the state succeeded, a page may be short or empty and still have a cursor. */
   q?: string;
   state?: string;
   route?: string;
@@ -57,6 +59,8 @@ const JOB_COLUMNS = `n, id, crossing, state, route, text, door, caller, created_
   audit_seq AS auditSeq, cancel_requested_at AS cancelRequestedAt, waits`;
 const MATCHES = String.raw`(text LIKE :q ESCAPE '\' OR route LIKE :q ESCAPE '\' OR id LIKE :q ESCAPE '\' OR error_message LIKE :q ESCAPE '\' OR error_code LIKE :q ESCAPE '\')`;
 
+const ENDED_OTHERWISE = "state <> 'succeeded' AND state <> 'running' AND state <> 'accepted'";
+
 type Numbered = Job & { n: number };
 
 /** Throws Refusal `store_unavailable`. */
@@ -64,7 +68,7 @@ export function openReader(file: string): Reader {
   try {
     const db = new Database(file, { readonly: true, fileMustExist: true, timeout: 1000 });
     try {
-      return createReader(db);
+      return tellFailures(createReader(db), file);
     } catch (caught) {
       db.close();
       throw caught;
@@ -72,6 +76,22 @@ export function openReader(file: string): Reader {
   } catch (caught) {
     throw new Refusal(storeFailure(caught, file));
   }
+}
+
+/** Every read throws what the database says as a Refusal `store_unavailable`: a damaged page is not a bug. */
+function tellFailures(reader: Reader, file: string): Reader {
+  const told = Object.entries(reader).map(([name, read]: [string, (...given: unknown[]) => unknown]) => [
+    name,
+    (...given: unknown[]) => {
+      try {
+        return read(...given);
+      } catch (caught) {
+        if (!(caught as { code?: string }).code?.startsWith('SQLITE_')) throw caught;
+        throw new Refusal(storeFailure(caught, file));
+      }
+    },
+  ]);
+  return { ...(Object.fromEntries(told) as Reader), [Symbol.dispose]: () => reader[Symbol.dispose]() };
 }
 
 function createReader(db: Database.Database): Reader {
@@ -96,46 +116,71 @@ function createReader(db: Database.Database): Reader {
 
   function jobs({ q, state, route, cursor, limit }: JobFilter) {
     const size = pageSize(limit);
-    const before = cursorNumber(cursor);
-    // The index knows all but the succeeded; a filter uses it when it says so in the same words.
-    const indexed = state !== undefined && state !== 'succeeded';
-    const where = [
-      ...(state === undefined ? [] : ['state = :state']),
-      ...(indexed ? ["state <> 'succeeded'"] : []),
-      ...(route === undefined ? [] : ['route = :route']),
-    ];
+    const before = Math.min(cursorNumber(cursor), edge('max', 'n', 'job') + 1);
+    const where = conditions(state, route);
     const values = { state, route, q: q ? likePattern(q) : undefined, before, size: size + 1 };
-    if (!q) {
-      const rows = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE ${[...where, 'n < :before'].join(' AND ')} ORDER BY n DESC LIMIT :size`).all(
-        values,
-      ) as Numbered[];
-      const total =
-        where.length === 0
-          ? countBetween('n', 'job')
-          : state === 'succeeded' && route === undefined
-            ? countBetween('n', 'job') -
-              (sql("SELECT count(*) AS total FROM job WHERE state <> 'succeeded'").get() as { total: number }).total
-            : (sql(`SELECT count(*) AS total FROM job WHERE ${where.join(' AND ')}`).get(values) as { total: number }).total;
-      return page(rows, size, total);
-    }
-    const newest = edge('max', 'n', 'job');
-    const from = Math.min(before, newest + 1);
-    const floor = Math.max(0, from - SEARCH_ROWS);
-    const rows = sql(
-      `SELECT ${JOB_COLUMNS} FROM job NOT INDEXED WHERE ${[...where, 'n < :before', 'n >= :floor', MATCHES].join(' AND ')} ORDER BY n DESC LIMIT :size`,
-    ).all({ ...values, before: from, floor }) as Numbered[];
-    const { total } = sql(`SELECT count(*) AS total FROM job NOT INDEXED WHERE ${[...where, 'n >= :floor', MATCHES].join(' AND ')}`).get({
+    // No index finds the words, nor the succeeded: of these a page looks at so many, and the next one goes on behind them.
+    const floor =
+      q || (state === 'succeeded' && route === undefined) ? before - SEARCH_ROWS : state === 'succeeded' ? routeFloor(values) : 0;
+    const from = q ? 'job NOT INDEXED' : source(state, route);
+    const looked = [...where, 'n < :before', 'n >= :floor', ...(q ? [MATCHES] : [])];
+    const rows = sql(`SELECT ${JOB_COLUMNS} FROM ${from} WHERE ${looked.join(' AND ')} ORDER BY n DESC LIMIT :size`).all({
       ...values,
-      floor: newest + 1 - SEARCH_ROWS,
-    }) as { total: number };
-    const found = page(rows, size, total);
-    return found.cursor === null && floor > edge('min', 'n', 'job') ? { ...found, cursor: String(floor) } : found;
-  }
-
-  function page(rows: Numbered[], size: number, total: number) {
+      floor,
+    }) as Numbered[];
     const more = rows.length > size;
     const shown = more ? rows.slice(0, size) : rows;
-    return { jobs: shown.map(({ n: _, ...job }) => job), cursor: more ? String(shown.at(-1)!.n) : null, total };
+    return {
+      jobs: shown.map(({ n: _, ...job }) => job),
+      cursor: more ? String(shown.at(-1)!.n) : floor > edge('min', 'n', 'job') ? String(floor) : null,
+      total: totalOf({ ...values, where, from }),
+    };
+  }
+
+  /** Conditions that let each filter use the index made for it: a partial index has to be asked for in its own words. */
+  function conditions(state: string | undefined, route: string | undefined): string[] {
+    const byRoute = route === undefined ? [] : ['route = :route'];
+    if (state === undefined) return byRoute;
+    if (state === 'succeeded') return ['state = :state', ...byRoute];
+    // Few are under way, so those of one route are found among them.
+    if (state === 'running' || state === 'accepted')
+      return ['state = :state', "state <> 'succeeded'", ...byRoute.map((term) => `+${term}`)];
+    return ['state = :state', ENDED_OTHERWISE, ...byRoute];
+  }
+
+  /** The planner knows nothing of how many rows a state or a route has. */
+  function source(state: string | undefined, route: string | undefined): string {
+    if (route === undefined || state === 'running' || state === 'accepted') return 'job';
+    return state === undefined || state === 'succeeded' ? 'job INDEXED BY job_by_route' : 'job INDEXED BY job_by_end';
+  }
+
+  function routeFloor({ route, before }: { route: string | undefined; before: number }): number {
+    const last = sql(`SELECT n FROM job WHERE route = ? AND n < ? ORDER BY n DESC LIMIT 1 OFFSET ${ROUTE_ROWS}`).get(route, before);
+    return (last as { n: number } | undefined)?.n ?? 0;
+  }
+
+  function totalOf({
+    where,
+    from,
+    state,
+    route,
+    q,
+  }: {
+    where: string[];
+    from: string;
+    state?: string;
+    route?: string;
+    q?: string;
+  }): number {
+    const floor = edge('max', 'n', 'job') + 1 - SEARCH_ROWS;
+    const count = (terms: string[], of = from) =>
+      (sql(`SELECT count(*) AS total FROM ${of} WHERE ${terms.join(' AND ')}`).get({ state, route, q, floor }) as { total: number }).total;
+    if (q !== undefined) return count([...where, 'n >= :floor', MATCHES]);
+    if (where.length === 0) return countBetween('n', 'job');
+    if (state !== 'succeeded') return count(where);
+    if (route === undefined) return countBetween('n', 'job') - count(["state <> 'succeeded'"]);
+    const underWay = ["state IN ('running', 'accepted')", "state <> 'succeeded'", '+route = :route'];
+    return count(['route = :route']) - count(['route = :route', ENDED_OTHERWISE], 'job INDEXED BY job_by_end') - count(underWay, 'job');
   }
 
   return {
@@ -145,13 +190,19 @@ function createReader(db: Database.Database): Reader {
       const row = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE id = ?`).get(id) as Numbered | undefined;
       if (!row) return null;
       const { n, ...job } = row;
-      const params = (sql('SELECT params FROM job_input WHERE n = ?').get(n) ??
-        sql("SELECT detail ->> '$.params' AS params FROM audit WHERE seq = ?").get(job.auditSeq)) as { params: string | null } | undefined;
+      const params = (sql('SELECT params FROM job_input WHERE n = ?').get(n) as { params: string } | undefined)?.params;
+      const intent =
+        params === undefined
+          ? (sql('SELECT detail FROM audit WHERE seq = ?').get(job.auditSeq) as { detail: string } | undefined)
+          : undefined;
       const end = sql('SELECT record FROM job_record WHERE n = ?').get(n) as { record: string } | undefined;
-      const record = end ? (JSON.parse(end.record) as JobDetail['record']) : null;
+      const record = readJson(end?.record) as JobDetail['record'];
       return {
         ...job,
-        params: params?.params ? JSON.parse(params.params) : null,
+        params:
+          params === undefined
+            ? ((readJson(intent?.detail) as { params?: JobDetail['params'] } | null)?.params ?? null)
+            : (readJson(params) as JobDetail['params']),
         attempts: record?.attempts ?? [],
         record,
       };
@@ -218,6 +269,15 @@ function createReader(db: Database.Database): Reader {
     },
     [Symbol.dispose]: () => db.close(),
   };
+}
+
+/** Null for text that somebody broke: verify names the row, and what is left of it can still be read. */
+function readJson(text: string | undefined): unknown {
+  try {
+    return text === undefined ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** Nearest rank; null without values. `sorted` ascending. */

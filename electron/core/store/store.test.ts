@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -72,6 +72,23 @@ test('parameters are read from the intent when they are whole in it', async (t) 
   );
   const job = store.read.job('j1')!;
   assert.deepEqual([job.params, job.attempts.map(({ id }) => id)], [{ a: [1, 'x'] }, ['att_1']]);
+});
+
+test('a job is read although somebody broke its intent and its record, and a damaged file is not a bug', async (t) => {
+  const { file, open, tamper } = createScratch(t);
+  const store = await open();
+  await store.begin(anIntent('j1', { detail: '{"params":{}}', jobRow: { text: null, params: null, confidence: 1, why: 'named' } }));
+  await store.finish(anOutcome('j1'));
+  tamper("UPDATE audit SET detail = 'z' || substr(detail, 2)");
+  tamper('UPDATE job_record SET record = substr(record, 3)');
+  const job = store.read.job('j1');
+  assert.deepEqual([job?.state, job?.params, job?.record], ['succeeded', null, null]);
+  assert.deepEqual((await store.verify()).fault?.seq, 1);
+  await store[Symbol.asyncDispose]();
+  const again = await open();
+  const bytes = readFileSync(file);
+  writeFileSync(file, bytes.fill(0xff, 8192));
+  assert.throws(() => again.read.routeStats(), refusedWith('store_unavailable', /damaged/));
 });
 
 test('a job that has ended stays as it ended', async (t) => {
@@ -190,6 +207,46 @@ test('jobs are found by state, route and any part of their words, page by page',
     { text: 'deploy', route: 'OPS.deploy' },
     { text: String.raw`back\slash`, route: 'OPS.deploy' },
   ]);
+});
+
+test('X07: a filter by state and route counts and pages exactly, and looks at few rows', async (t) => {
+  const { open, raw } = createScratch(t);
+  await (await open())[Symbol.asyncDispose]();
+  // All of route A.a failed but the first; A.b succeeded but for every thousandth; two of A.a are under way.
+  raw((db) =>
+    db.exec(`
+      WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 60000)
+      INSERT INTO job (n, id, crossing, state, route, door, caller, created_at, why)
+      SELECT n, 'j' || n, 'x', CASE WHEN n % 2 = 0 THEN iif(n % 1000 = 0, 'failed', 'succeeded') ELSE iif(n = 1, 'succeeded', 'failed') END,
+        iif(n % 2 = 0, 'A.b', 'A.a'), 'http', 'a', n, 'w' FROM i;`),
+  );
+  const store = await open();
+  for (const id of ['r1', 'r2']) await store.begin(anIntent(id, { route: 'A.a' }));
+  const { jobs } = store.read;
+  const totals = (route?: string) =>
+    ['succeeded', 'failed', 'running', 'cancelled'].map((state) => jobs({ limit: 1, state, ...(route && { route }) }).total);
+  assert.deepEqual(
+    [totals('A.a'), totals('A.b'), totals()],
+    [
+      [1, 29_999, 2, 0],
+      [29_940, 60, 0, 0],
+      [29_941, 30_059, 2, 0],
+    ],
+  );
+  assert.deepEqual([jobs({ limit: 1, route: 'A.a' }).total, jobs({ limit: 1 }).total], [30_002, 60_002]);
+  assert.deepEqual(
+    jobs({ limit: 5, state: 'running', route: 'A.a' }).jobs.map(({ id }) => id),
+    ['r2', 'r1'],
+  );
+  // The one that succeeded lies behind 30,000 that did not: pages are empty, but lead to it.
+  let pages = 0;
+  const found: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null; pages++) {
+    const page = jobs({ limit: 100, state: 'succeeded', route: 'A.a', cursor });
+    found.push(...page.jobs.map(({ id }) => id));
+    cursor = page.cursor;
+  }
+  assert.deepEqual([found, pages], [['j1'], 3]);
 });
 
 test('X07: pages are bounded and quick whatever is asked, beside 100,000 jobs and audit rows', async (t) => {

@@ -420,6 +420,7 @@ const ruleShape = record(
   { required: ['pattern', 'org'] },
 );
 
+const hostName = /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/;
 const toolsShape = record('What the built-in tools may reach. What is not declared here they refuse.', {
   fs: record('Files.', {
     roots: listOf(
@@ -468,10 +469,16 @@ const toolsShape = record('What the built-in tools may reach. What is not declar
         record(
           'One host.',
           {
-            name: located(text('The name calls use for it.', { max: 253 })),
-            address: text('Name or address; the name unless given.', { max: 253 }),
+            name: located(
+              text('The name calls use for it.', { max: 253, pattern: hostName, say: 'Write letters, digits, "-" and ".", such as pi.' }),
+            ),
+            address: text('Name or address; the name unless given.', {
+              max: 253,
+              pattern: /^[A-Za-z0-9:][A-Za-z0-9.:-]*$/,
+              say: 'Write one such as 10.0.0.7.',
+            }),
             port: whole('22 unless given.', { min: 1, max: 65_535 }),
-            user: text('Who logs in.', { max: 64 }),
+            user: text('Who logs in.', { max: 64, pattern: /^[A-Za-z_][A-Za-z0-9_.-]*$/, say: 'Write a user name, such as pi.' }),
             identity: located(text('File of the private key: an absolute path.', { max: 4096 })),
             egress: choice('Where it is: local, lan or remote. Missing means remote.', ['local', 'lan', 'remote']),
           },

@@ -71,6 +71,7 @@ export interface MemoryReader {
   ): { items: (Memory & { score: number })[]; matched: 'all' | 'any' } | null;
   /** Whole; null when there is none of this owner. */
   memory(owner: string, id: string): Memory | null;
+  memoryCount(owner: string): number;
   /** How many texts each namespace of an owner has, at most 1000 namespaces. */
   memoryNamespaces(owner: string): { namespace: string; count: number }[];
 }
@@ -186,6 +187,7 @@ export function createMemoryReader(sql: (text: string) => Database.Statement): M
       );
       return row === undefined ? null : shown(row as Row);
     },
+    memoryCount: (owner) => (sql('SELECT count(*) AS count FROM memory WHERE owner = ?').get(owner) as { count: number }).count,
     memoryNamespaces: (owner) =>
       sql('SELECT namespace, count(*) AS count FROM memory WHERE owner = ? GROUP BY namespace ORDER BY namespace LIMIT 1000').all(
         owner,

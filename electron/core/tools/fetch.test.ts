@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
@@ -128,6 +129,57 @@ test('T14: what is not public is not called, however it is written and whatever 
   hosts.push({ host: 'inside.test', egress: 'local' });
   assert.equal((await ask({ url: `http://inside.test:${port}/` })).result.text, '1', 'a declared host is called');
   assert.equal((await ask({ url: `http://127.0.0.1:${port}/` })).code, 'egress_refused', 'by its declared name only');
+});
+
+test('T14: in a network of its own, no spelling of a metadata service reaches the canary that a plain request does', {
+  timeout: 30_000,
+}, (t) => {
+  const script = `
+    import { once } from 'node:events';
+    import { request } from 'node:http';
+    import { createServer } from 'node:net';
+    import { createEgress } from ${JSON.stringify(new URL('../egress.ts', import.meta.url).href)};
+    import { createFetchTool } from ${JSON.stringify(new URL('./fetch.ts', import.meta.url).href)};
+    const heard = [];
+    const addresses = ['169.254.169.254', '100.100.100.200', 'fd00:ec2::254', '127.0.0.1', '10.0.0.1'];
+    for (const address of addresses) {
+      const server = createServer((socket) => { heard.push(address); socket.on('error', () => {}).end('HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\n\\r\\n'); }).listen(80, address);
+      await once(server, 'listening');
+    }
+    const lookup = (name, done) => done(null, [{ address: name === 'rebind.test' ? '169.254.169.254' : '10.0.0.1', family: 4 }]);
+    const tool = createFetchTool({ egress: createEgress({ sovereign: () => false, lookup }), hosts: () => [] });
+    const spellings = ['169.254.169.254', '2852039166', '0xa9fea9fe', '0251.0376.0251.0376', '169.254.43518', '[::ffff:169.254.169.254]',
+      '[::ffff:a9fe:a9fe]', '[fd00:ec2::254]', '100.100.100.200', '127.1', '2130706433', '0177.0.0.1', '[::ffff:127.0.0.1]',
+      '[64:ff9b::169.254.169.254]', '１６９.２５４.１６９.２５４', '169。254。169。254', '10.0.0.1', 'rebind.test', 'private.test', 'localhost'];
+    const codes = new Set();
+    for (const host of spellings) {
+      const run = { text: null, left: [], deadlineAt: Date.now() + 3000, signal: new AbortController().signal, route: { maxResponseBytes: 1e6 } };
+      const params = tool.input.parse({ url: 'http://' + host + '/' });
+      codes.add(await tool.run(params, run).then(() => 'ok', (caught) => caught.wire?.code ?? String(caught)));
+    }
+    const guarded = heard.splice(0);
+    for (const host of addresses) await new Promise((done) => request({ host, port: 80, timeout: 2000 }, (answer) => answer.resume().on('end', done)).on('error', done).end());
+    console.log(JSON.stringify({ codes: [...codes], guarded, control: heard }));
+    process.exit();`;
+  const network = [
+    ...[
+      'ip link set lo up',
+      'ip addr add 169.254.169.254/32 dev lo',
+      'ip addr add 100.100.100.200/32 dev lo',
+      'ip addr add 10.0.0.1/32 dev lo',
+    ],
+    'ip -6 addr add fd00:ec2::254/128 dev lo nodad',
+  ].join(' && ');
+  if (spawnSync('unshare', ['-rn', 'sh', '-c', network], { timeout: 10_000 }).status !== 0) return t.skip('no network namespaces here');
+  const run = spawnSync('unshare', ['-rn', 'sh', '-c', `${network}; exec "$0" --input-type=module -e "$1"`, process.execPath, script], {
+    encoding: 'utf8',
+    timeout: 25_000,
+  });
+  assert.deepEqual(JSON.parse(run.stdout || JSON.stringify(run.stderr)), {
+    codes: ['egress_refused'],
+    guarded: [],
+    control: ['169.254.169.254', '100.100.100.200', 'fd00:ec2::254', '127.0.0.1', '10.0.0.1'],
+  });
 });
 
 test('T15: redirects are judged at each hop, and secrets and bodies stay where they were meant for', async (t) => {

@@ -22,7 +22,14 @@ const harmless = new Set(['accept', 'accept-language', 'user-agent', 'content-ty
 
 type Headers = [name: string, value: string][];
 
-export function createFetchTool({ egress, hosts }: { egress: Egress; hosts(): ToolSettings['fetchHosts'] }): Tool {
+export interface FetchOptions {
+  egress: Egress;
+  hosts(): ToolSettings['fetchHosts'];
+  /** The clock of `run.deadlineAt`. */
+  clock?: () => number;
+}
+
+export function createFetchTool({ egress, hosts, clock = Date.now }: FetchOptions): Tool {
   function reachOf(url: URL): Reach {
     const bare = url.hostname.replace(/^\[|\]$/g, '');
     const port = url.port || (url.protocol === 'https:' ? '443' : '80');
@@ -118,7 +125,7 @@ export function createFetchTool({ egress, hosts }: { egress: Egress; hosts(): To
     try {
       const answer = await egress.request({
         ...{ url: url.href, method, headers: headers.flat(), body, egress: reach, signal: run.signal },
-        timeoutMs: Math.max(1, run.deadlineAt - Date.now()),
+        timeoutMs: Math.max(1, run.deadlineAt - clock()),
         maxBytes: Math.min(ask.maxBytes, run.route.maxResponseBytes),
       });
       leave();

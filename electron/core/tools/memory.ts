@@ -41,8 +41,7 @@ export function createMemoryTools({ store, clock = Date.now }: MemoryOptions): T
       const text = (given !== undefined && given === run.text ? said(given, writing) : given)?.toWellFormed();
       if (text === undefined || text.trim() === '') throw misfit('text', 'There is nothing to remember.', 'Give text.');
       const owner = run.principal.id;
-      const kept = store.read.memoryNamespaces(owner).reduce((sum, { count }) => sum + count, 0);
-      if (kept >= MOST_TEXTS)
+      if (store.read.memoryCount(owner) >= MOST_TEXTS)
         throw new Refusal(refuse('conflict', `${MOST_TEXTS} texts are kept already.`, { hint: 'Delete some with OS.memory.delete.' }));
       const id = `mem_${randomUUID().replaceAll('-', '')}`;
       const unique = [...new Set(labels.map((tag) => tag.toWellFormed()))];

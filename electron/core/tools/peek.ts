@@ -125,21 +125,23 @@ export function peekFault(argv: string[]): string | null {
     }
   }
   if (operands.length < (template.operands?.min ?? 0)) return `${program} needs to be told what to look at`;
-  // Reading a device can act on it, and most have no end.
-  const device = operands.find(
-    (operand) => /^\/dev(?:\/|$)/.test(plain(operand)) || /^\/proc\/(?:kcore|kmsg|sysrq-trigger)$/.test(plain(operand)),
-  );
+  const device = readers.has(program) ? operands.find((operand) => devices.test(plain(operand))) : undefined;
   if (device !== undefined) return `${device.slice(0, 60)} is a device`;
   return template.whole?.(options, operands) ?? null;
 }
 
-/** A path without `//`, `.` and `..`, by its text. */
+/** What opens what it is told. Reading a device can act on it, and most have no end. */
+const readers = new Set(['cat', 'head', 'tail', 'grep', 'wc']);
+const devices = /^(?:\/proc\/(?:[^/]+\/)+(?:root|cwd))*\/(?:dev(?:\/|$)|proc\/(?:kcore|kmsg|sysrq-trigger)$)/;
+
+/** A path without `//`, `.` and `..`, by its text: links on the other machine are not seen, so this is a help and no wall. */
 function plain(text: string): string {
   const parts: string[] = [];
+  let absolute = text.startsWith('/');
   for (const part of text.split('/')) {
-    if (part === '..') parts.pop();
+    // Where a relative path starts is not known, so it may go up to the top.
+    if (part === '..') absolute = parts.pop() === undefined || absolute;
     else if (part !== '' && part !== '.') parts.push(part);
   }
-  // Where a relative path starts is not known, so as many `..` as one likes may lead to the top.
-  return text.startsWith('/') || text.startsWith('..') ? `/${parts.join('/')}` : parts.join('/');
+  return `${absolute ? '/' : ''}${parts.join('/')}`;
 }

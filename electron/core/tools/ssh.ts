@@ -21,6 +21,7 @@ import { misfit, type Tool, tool } from './tools.ts';
 const STDERR_BYTES = 65_536;
 /** Clients at one time, so that a flood of calls is no flood of processes. */
 const MOST_CLIENTS = 16;
+const MOST_LINE_BYTES = 100_000;
 /** Addresses of one name that are tried. */
 const MOST_ADDRESSES = 4;
 const unreached = new Set(['upstream_refused', 'upstream_timeout', 'upstream_unreachable']);
@@ -30,6 +31,8 @@ export interface SshOptions {
   settings(): ToolSettings['ssh'];
   /** Absolute, or found in the system's folders. */
   client?: string;
+  /** The clock of `run.deadlineAt`. */
+  clock?: () => number;
 }
 
 const input = {
@@ -76,7 +79,7 @@ interface Said {
   truncated: boolean;
 }
 
-export function createSshTools({ egress, settings, client }: SshOptions): Tool[] {
+export function createSshTools({ egress, settings, client, clock = Date.now }: SshOptions): Tool[] {
   let clients = 0;
 
   const peek = tool({
@@ -156,6 +159,8 @@ export function createSshTools({ egress, settings, client }: SshOptions): Tool[]
 
   async function execute(ask: Ask) {
     const { target, line, run } = ask;
+    // The longest argument that systems pass to a program.
+    if (Buffer.byteLength(line) > MOST_LINE_BYTES) throw misfit('argv', 'This command is too long.', 'Put it in a script there.');
     const addresses = await egress.locate(target.address, target.egress);
     // Again after the wait, and before anything starts.
     if (run.signal.aborted) throw new Refusal(reasonOf(run.signal));
@@ -195,7 +200,7 @@ export function createSshTools({ egress, settings, client }: SshOptions): Tool[]
   function talk({ target, line, params: { timeoutMs, maxBytes }, run }: Ask, address: string): Promise<Said> {
     const windows = platform() === 'win32';
     const program = client ?? (windows ? 'C:\\Windows\\System32\\OpenSSH\\ssh.exe' : 'ssh');
-    const bound = Math.max(1, Math.min(timeoutMs, run.deadlineAt - Date.now()));
+    const bound = Math.max(1, Math.min(timeoutMs, run.deadlineAt - clock()));
     return new Promise((done, failed) => {
       const child = spawn(program, clientArguments({ target, address, line, knownHosts: settings().knownHosts, bound }), {
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -205,7 +210,7 @@ export function createSshTools({ egress, settings, client }: SshOptions): Tool[]
         cwd: windows ? 'C:\\' : '/',
         env: windows
           ? { SystemRoot: 'C:\\Windows', PATH: 'C:\\Windows\\System32' }
-          : { PATH: '/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin', LANG: 'C' },
+          : { PATH: '/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin', LANG: 'C' },
       });
       let failure: WireError | null = null;
       let truncated = false;
@@ -233,8 +238,9 @@ export function createSshTools({ egress, settings, client }: SshOptions): Tool[]
         });
         return () => new TextDecoder().decode(Buffer.concat(chunks));
       };
-      const stdout = collect(child.stdout, maxBytes);
-      const stderr = collect(child.stderr, STDERR_BYTES);
+      // Where not even pipes can be had there are no streams, and the error below follows.
+      const stdout = child.stdout ? collect(child.stdout, maxBytes) : () => '';
+      const stderr = child.stderr ? collect(child.stderr, STDERR_BYTES) : () => '';
       const release = egress.hold(target.egress, end);
       const onAbort = () => end(reasonOf(run.signal));
       run.signal.addEventListener('abort', onAbort, { once: true });

@@ -21,8 +21,8 @@ export function createToolbox(options: { store: Store; egress: Egress; settings(
   const reaching = [
     ...createMemoryTools({ store, clock }),
     ...createFsTools({ roots: () => settings().roots }),
-    createFetchTool({ egress, hosts: () => settings().fetchHosts }),
-    ...createSshTools({ egress, settings: () => settings().ssh }),
+    createFetchTool({ egress, hosts: () => settings().fetchHosts, clock }),
+    ...createSshTools({ egress, settings: () => settings().ssh, clock }),
   ];
   return new Map([...createTools({ clock }), ...reaching.map((tool) => [tool.name, tool] as const)]);
 }

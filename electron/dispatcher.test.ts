@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -31,9 +31,32 @@ test("seed 000's library: dispatch, dispatchTo, listRoutes, health and resolve o
     dispatcher.healthCheck('FND', 'nothing'),
     (caught: { wire: { code: string } }) => caught.wire.code === 'route_unknown',
   );
-  assert.equal(typeof (await dispatcher.healthCheckAll()), 'object');
+  const all = await dispatcher.healthCheckAll();
+  assert.deepEqual(
+    [(await dispatcher.healthCheck('OS', 'calc')).status, all.OS!.calc, all.FND!.salesforce],
+    ['unknown', 'unknown', 'unknown'],
+  );
+  assert.equal((await dispatcher.dispatch('')).error!.code, 'input_invalid');
   await dispatcher.close();
   assert.ok(existsSync(join(home, 'dispatcher.sqlite')));
+});
+
+test('a registry that is not there or has errors is refused, and leaves nothing behind', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'library-'));
+  const refused = (file: string) =>
+    assert.rejects(createDispatcher({ mock: true, registry: file }), (caught: { wire: { code: string; message: string } }) => {
+      assert.match(caught.wire.message, /no registry file|line 1, column 1: /);
+      return caught.wire.code === 'registry_invalid';
+    });
+  const before = readdirSync(tmpdir()).filter((name) => name.startsWith('dispatcher-'));
+  await refused(join(folder, 'none.yaml'));
+  writeFileSync(join(folder, 'bad.yaml'), 'orgz: {}\n');
+  await refused(join(folder, 'bad.yaml'));
+  assert.equal(existsSync(join(folder, 'none.yaml')), false);
+  assert.deepEqual(
+    readdirSync(tmpdir()).filter((name) => name.startsWith('dispatcher-') && !before.includes(name)),
+    [],
+  );
 });
 
 test('without a home nothing is left behind', async () => {

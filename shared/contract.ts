@@ -80,6 +80,9 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Out = unknown> 
   output?: Out;
 }
 
+/** Names, ids and cursors: longer than any there is. */
+const word = z.string().max(500);
+
 const page = { limit: z.coerce.number().int().min(1).max(500).default(100) };
 const nothing = z.strictObject({});
 
@@ -102,7 +105,7 @@ export const operations = {
     effect: 'read',
     needs: 'read',
     http: 'GET /routes',
-    input: z.strictObject({ org: z.string().optional() }),
+    input: z.strictObject({ org: word.optional() }),
   }),
   'OS.resolve': operation<Resolution>()({
     name: 'OS.resolve',
@@ -110,7 +113,7 @@ export const operations = {
     effect: 'read',
     needs: 'read',
     http: 'POST /resolve',
-    input: z.strictObject({ text: z.string().min(1).max(100_000).optional(), route: z.string().optional() }),
+    input: z.strictObject({ text: z.string().min(1).max(100_000).optional(), route: word.optional() }),
   }),
   'OS.rules.test': operation<{ ranked: RankedRoute[]; abstained: boolean; rules: Resolution['rules'] }>()({
     name: 'OS.rules.test',
@@ -126,7 +129,7 @@ export const operations = {
     effect: 'write',
     needs: 'admin',
     http: 'POST /teach',
-    input: z.strictObject({ text: z.string().min(1).max(2000), route: z.string() }),
+    input: z.strictObject({ text: z.string().min(1).max(2000), route: word }),
   }),
   'OS.health': operation<{ health: Health[]; breakers: BreakerState[] }>()({
     name: 'OS.health',
@@ -134,7 +137,7 @@ export const operations = {
     effect: 'read',
     needs: 'read',
     http: 'GET /services/health',
-    input: z.strictObject({ org: z.string().optional(), route: z.string().optional(), probe: z.coerce.boolean().default(false) }),
+    input: z.strictObject({ org: word.optional(), route: word.optional(), probe: z.boolean().default(false) }),
   }),
   'OS.health.history': operation<{ route: string; samples: HealthSample[] }>()({
     name: 'OS.health.history',
@@ -142,7 +145,7 @@ export const operations = {
     effect: 'read',
     needs: 'read',
     http: 'GET /services/health/history',
-    input: z.strictObject({ route: z.string(), hours: z.coerce.number().min(0.1).max(24).default(3) }),
+    input: z.strictObject({ route: word, hours: z.coerce.number().min(0.1).max(24).default(3) }),
   }),
   'OS.breakers.set': operation<BreakerState>()({
     name: 'OS.breakers.set',
@@ -150,7 +153,7 @@ export const operations = {
     effect: 'write',
     needs: 'admin',
     http: 'POST /breakers',
-    input: z.strictObject({ endpoint: z.string(), action: z.enum(['trip', 'reset']) }),
+    input: z.strictObject({ endpoint: z.string().max(2048), action: z.enum(['trip', 'reset']) }),
   }),
   'OS.jobs': operation<{ jobs: Job[]; cursor: string | null; total: number }>()({
     name: 'OS.jobs',
@@ -160,9 +163,9 @@ export const operations = {
     http: 'GET /jobs',
     input: z.strictObject({
       q: z.string().max(500).optional(),
-      state: z.string().optional(),
-      route: z.string().optional(),
-      cursor: z.string().optional(),
+      state: word.optional(),
+      route: word.optional(),
+      cursor: word.optional(),
       ...page,
     }),
   }),
@@ -172,7 +175,7 @@ export const operations = {
     effect: 'read',
     needs: 'read',
     http: 'GET /jobs/{id}',
-    input: z.strictObject({ id: z.string() }),
+    input: z.strictObject({ id: word }),
   }),
   'OS.jobs.cancel': operation<{ id: string; state: Job['state']; outcome: string }>()({
     name: 'OS.jobs.cancel',
@@ -180,7 +183,7 @@ export const operations = {
     effect: 'write',
     needs: 'dispatch',
     http: 'POST /jobs/{id}/cancel',
-    input: z.strictObject({ id: z.string() }),
+    input: z.strictObject({ id: word }),
   }),
   'OS.audit': operation<{ entries: AuditEntry[]; cursor: string | null; total: number }>()({
     name: 'OS.audit',
@@ -188,7 +191,7 @@ export const operations = {
     effect: 'read',
     needs: 'read',
     http: 'GET /audit',
-    input: z.strictObject({ cursor: z.string().optional(), job: z.string().optional(), ...page }),
+    input: z.strictObject({ cursor: word.optional(), job: word.optional(), ...page }),
   }),
   'OS.audit.verify': operation<VerifyReport>()({
     name: 'OS.audit.verify',
@@ -232,7 +235,7 @@ export const operations = {
     effect: 'write',
     needs: 'admin',
     http: 'PUT /registry',
-    input: z.strictObject({ text: z.string().max(50_000_000), revision: z.string() }),
+    input: z.strictObject({ text: z.string().max(50_000_000), revision: word }),
   }),
   'OS.sovereign': operation<Sovereign>()({
     name: 'OS.sovereign',
@@ -311,7 +314,7 @@ export const operations = {
     effect: 'write',
     needs: 'admin',
     http: 'DELETE /tokens/{id}',
-    input: z.strictObject({ id: z.string() }),
+    input: z.strictObject({ id: word }),
   }),
   'OS.crossings.verify': operation<{ ok: boolean; reason: string }>()({
     name: 'OS.crossings.verify',

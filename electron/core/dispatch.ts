@@ -240,7 +240,7 @@ export function createSeam(parts: SeamParts): Seam {
     };
 
     if (closing) return refuseWith(refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Call again once it is back.' }));
-    if (call.route === undefined && call.text === undefined)
+    if (call.route === undefined && (call.text === undefined || call.text === ''))
       return refuseWith(
         refuse('input_invalid', 'There is neither a query nor a route.', {
           hint: 'Send {"query": "..."} or {"route": "ORG.service"}.',

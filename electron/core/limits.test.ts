@@ -30,6 +30,18 @@ test('never more than burst plus rate times time, however calls fall', () => {
   );
 });
 
+test('many principals do not give the ones that used theirs up a new one', () => {
+  let now = 0;
+  const limits = createLimits(() => now);
+  limits.configure({ perSecond: 1, burst: 1 });
+  limits.take('old');
+  now += 999;
+  assert.equal(limits.take('greedy'), 0);
+  for (let i = 0; i < 30_000; i++) limits.take(`p${i}`);
+  assert.ok(limits.take('p3') > 0);
+  assert.ok(limits.take('greedy') > 0);
+});
+
 test('no limits means none', () => {
   const limits = createLimits(() => 0);
   limits.configure(null);

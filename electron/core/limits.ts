@@ -12,12 +12,16 @@ export interface Limits {
 export function createLimits(clock: () => number): Limits {
   const buckets = new Map<string, { tokens: number; at: number }>();
   let limits: CallLimits | null = null;
+  let most = 10_000;
   const filled = (principal: string, { perSecond, burst }: CallLimits) => {
     const now = clock();
     const bucket = buckets.get(principal);
     if (!bucket) {
-      // Full buckets say nothing: forget them before the map grows with every name ever seen.
-      if (buckets.size > 10_000) buckets.clear();
+      // A bucket that is full again says nothing: forget those before the map grows with every name ever seen.
+      if (buckets.size >= most) {
+        for (const [name, { tokens, at }] of buckets) if (tokens + ((now - at) * perSecond) / 1000 >= burst) buckets.delete(name);
+        most = Math.max(10_000, 2 * buckets.size);
+      }
       const fresh = { tokens: burst, at: now };
       buckets.set(principal, fresh);
       return fresh;

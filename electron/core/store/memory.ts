@@ -27,6 +27,8 @@ const PAGE_MAX = 100;
 /** Longer texts are cut in pages; one text alone comes whole. */
 const SHOWN_CHARS = 4000;
 const WORDS_MAX = 32;
+/** Where more texts match, the words say little, and the newest come first instead of the best. */
+const RANKED_MAX = 2000;
 
 export interface Memory {
   id: string;
@@ -63,12 +65,12 @@ export interface MemoryReader {
   /** Newest first. Throws Refusal `input_invalid` for a cursor that is none. */
   memories(filter: MemoryFilter): { items: Memory[]; cursor: string | null };
   /**
-   * Best first (BM25). All words have to be there, as beginnings of words; where nothing has them all, any of them will do.
+   * Best first (BM25); newest first, and without a score, where more than 2000 match. All words have to be there, as beginnings of words; where nothing has them all, any of them will do.
    * Null when the text has no word in it.
    */
   searchMemories(
     filter: Omit<MemoryFilter, 'cursor'> & { q: string },
-  ): { items: (Memory & { score: number })[]; matched: 'all' | 'any' } | null;
+  ): { items: (Memory & { score: number | null })[]; matched: 'all' | 'any' } | null;
   /** Whole; null when there is none of this owner. */
   memory(owner: string, id: string): Memory | null;
   memoryCount(owner: string): number;
@@ -128,6 +130,11 @@ function wordsOf(text: string): string[] {
   return [...new Set(words.map((word) => word.slice(0, 64)))].slice(0, WORDS_MAX);
 }
 
+/** One word of a query. A short one is meant whole, unless its script has no spaces between words. */
+function termOf(word: string): string {
+  return word.length < 3 && /^[\p{Script=Latin}\p{N}]+$/u.test(word) ? `"${word}"` : `"${word}" *`;
+}
+
 /** The reader's half, over statements that are made once. */
 export function createMemoryReader(sql: (text: string) => Database.Statement): MemoryReader {
   const columns = `m.n, m.id, m.namespace, substr(m.text, 1, ${SHOWN_CHARS}) AS text, length(m.text) AS length, m.tags, m.at`;
@@ -164,19 +171,21 @@ export function createMemoryReader(sql: (text: string) => Database.Statement): M
     searchMemories({ q, limit, ...filter }) {
       const words = wordsOf(q);
       if (words.length === 0) return null;
-      const find = (joint: 'AND' | 'OR') =>
-        sql(
-          `SELECT ${columns}, bm25(memory_index, 1.0, 2.0, 0.0) AS rank FROM memory_index JOIN memory m ON m.n = memory_index.rowid
-           WHERE memory_index MATCH :match AND m.owner = :owner ORDER BY rank LIMIT :size`,
-        ).all({
-          match: `${keysOf(filter)} AND {text tags} : (${words.map((word) => `"${word}" *`).join(` ${joint} `)})`,
-          owner: filter.owner,
-          size: size(limit),
-        }) as (Row & { rank: number })[];
+      const wanted = size(limit);
+      const find = (joint: 'AND' | 'OR') => {
+        const match = `${keysOf(filter)} AND {text tags} : (${words.map(termOf).join(` ${joint} `)})`;
+        const found = sql('SELECT rowid FROM memory_index WHERE memory_index MATCH ? ORDER BY rowid DESC LIMIT ?');
+        const many = found.all(match, RANKED_MAX + 1).length > RANKED_MAX;
+        const rank = many ? 'NULL' : 'bm25(memory_index, 1.0, 2.0, 0.0)';
+        return sql(
+          `SELECT ${columns}, ${rank} AS rank FROM memory_index JOIN memory m ON m.n = memory_index.rowid
+           WHERE memory_index MATCH :match AND m.owner = :owner ORDER BY ${many ? 'memory_index.rowid DESC' : 'rank'} LIMIT :size`,
+        ).all({ match, owner: filter.owner, size: wanted }) as (Row & { rank: number | null })[];
+      };
       const all = find('AND');
       const rows = all.length > 0 || words.length === 1 ? all : find('OR');
       return {
-        items: rows.map((row) => ({ ...shown(row), score: Math.round(-row.rank * 1000) / 1000 })),
+        items: rows.map((row) => ({ ...shown(row), score: row.rank === null ? null : Math.round(-row.rank * 1000) / 1000 })),
         matched: all.length > 0 || words.length === 1 ? 'all' : 'any',
       };
     },

@@ -165,3 +165,34 @@ test('whatever was written comes back as it was', async (t) => {
   assert.deepEqual([found.text.length, found.textLength], [4000, 99_007]);
   assert.equal((await ask('memory.list', { id: result.item_id })).result.items[0].text.length, 99_007);
 });
+
+test('a word that thousands of texts have finds the newest; one that few have, the best', async (t) => {
+  const { store, ask } = await setup(t);
+  await Promise.all(
+    Array.from({ length: 2500 }, (_, n) =>
+      store.remember({
+        id: `m${n}`,
+        owner: 'ana',
+        namespace: 'default',
+        text: n === 7 ? 'same rare rare' : `same ${n === 9 ? 'rare' : n}`,
+        tags: [],
+        at: n,
+      }),
+    ),
+  );
+  const common = (await ask('memory.search', { query: 'same', limit: 2 })).result.items;
+  assert.deepEqual(
+    common.map(({ id, score }: { id: string; score: number | null }) => [id, score]),
+    [
+      ['m2499', null],
+      ['m2498', null],
+    ],
+  );
+  const rare = (await ask('memory.search', { query: 'rare same' })).result.items;
+  assert.deepEqual(
+    rare.map(({ id }: { id: string }) => id),
+    ['m7', 'm9'],
+  );
+  assert.ok(rare[0].score > rare[1].score);
+  assert.equal((await ask('memory.search', { query: 'ra' })).result.items.length, 0, 'a short word is meant whole');
+});

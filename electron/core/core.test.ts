@@ -348,6 +348,31 @@ test('A08: with no place to record it nothing is sent', async () => {
   assert.deepEqual([after.ok, service.ledger.length], [true, 1]);
 });
 
+test('A08: an outcome that could not be recorded is told as unknown, and recorded as that once it can be', {
+  timeout: 20_000,
+}, async () => {
+  const { default: Database } = await import('better-sqlite3');
+  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  const held = Promise.withResolvers<() => void>();
+  await using service = await startService((seen, response) => {
+    // After the intent, before the outcome.
+    const other = new Database(join(home, 'dispatcher.sqlite'));
+    other.exec('BEGIN IMMEDIATE');
+    held.resolve(() => other.exec('ROLLBACK'));
+    json({})(seen, response);
+  });
+  await using core = await openCore(registryOf(service.url), { home });
+  const crossing = await core.ask({ route: 'FND.salesforce' });
+  assert.deepEqual([crossing.error!.code, crossing.result], ['unknown_outcome', null]);
+  (await held.promise)();
+  let state = 'running';
+  while (state === 'running') ({ state } = (await operate(core, 'OS.jobs.get', { id: crossing.job })) as { state: string });
+  assert.equal(state, 'unknown');
+  const { entries } = (await operate(core, 'OS.audit', { job: crossing.job })) as { entries: { outcome: string }[] };
+  assert.deepEqual([entries.length, entries[0]!.outcome], [2, 'unknown_outcome']);
+  assert.equal(((await operate(core, 'OS.audit.verify')) as { ok: boolean }).ok, true);
+});
+
 test('A13: a thousand at once leave one gapless chain that verifies', async () => {
   await using core = await openCore(registryOf('http://127.0.0.1:9909', 'limits: off\n'));
   const crossings = await Promise.all(Array.from({ length: 1000 }, (_, i) => core.ask({ route: 'OS.echo', params: { text: String(i) } })));

@@ -25,6 +25,9 @@ import { findRoute, nearestNames, type Table } from './table.ts';
 const EVENT_RESULT = 16_384;
 /** An intent's detail of fewer characters is not cut, so the parameters in it are whole. */
 const DETAIL_WHOLE = 2000;
+/** Outcomes kept that could not be recorded, and how long until they are tried again. */
+const OWED_MAX = 10_000;
+const OWED_RETRY_MS = 1000;
 /** Longest a job keeps of its record. */
 const RECORD_MAX = 262_144;
 
@@ -81,6 +84,8 @@ export function createSeam(parts: SeamParts): Seam {
   let idle: PromiseWithResolvers<void> | null = null;
   let closing = false;
   const limitedRows = { at: 0, held: 0 };
+  let owed: OutcomeRow[] = [];
+  let paying: Promise<void> | null = null;
 
   // --- resolve -------------------------------------------------------------------------------------------------------
 
@@ -414,28 +419,8 @@ export function createSeam(parts: SeamParts): Seam {
   ): Promise<Crossing> {
     await signer.sign(record);
     if (kept && store) {
-      const { detail, text } = outcomeTexts(record, kept);
       try {
-        await store.finish({
-          at: record.at + record.durationMs,
-          crossing: record.id,
-          job: record.job,
-          caller: record.caller,
-          door: record.door,
-          route: record.route,
-          outcome: record.ok ? 'ok' : record.error!.code,
-          detail,
-          jobEnd:
-            record.job === null
-              ? null
-              : {
-                  state: stateOf(record),
-                  durationMs: record.durationMs,
-                  errorCode: record.error?.code ?? null,
-                  errorMessage: record.error === null ? null : redactText(record.error.message),
-                  record: text,
-                },
-        });
+        await store.finish(outcomeRow(record, kept));
       } catch (caught) {
         // It ran and cannot be recorded: the caller has to know both.
         record.ok = false;
@@ -447,11 +432,33 @@ export function createSeam(parts: SeamParts): Seam {
           { hint: 'Make the data folder writable, then look at the service before calling again.' },
         );
         await signer.sign(record);
+        owe(outcomeRow(record, kept));
       }
     }
     tracked?.end(stateOf(record), record);
     publishCrossing(record);
     return record;
+  }
+
+  /** Keeps an outcome that could not be recorded and records it once that can be done. What is still owed at the end is `unknown` at the next start. */
+  function owe(outcome: OutcomeRow): void {
+    if (owed.length >= OWED_MAX) return;
+    owed.push(outcome);
+    if (owed.length === 1) setTimeout(pay, OWED_RETRY_MS).unref();
+  }
+
+  function pay(): Promise<void> {
+    paying ??= tryOwed().finally(() => {
+      paying = null;
+    });
+    return paying;
+  }
+
+  async function tryOwed(): Promise<void> {
+    const tried = owed.slice();
+    const paid = await Promise.allSettled(tried.map((outcome) => store!.finish(outcome)));
+    owed = owed.filter((outcome) => paid[tried.indexOf(outcome)]?.status !== 'fulfilled');
+    if (owed.length > 0 && !closing) setTimeout(pay, OWED_RETRY_MS).unref();
   }
 
   async function finishRefused(record: Crossing, call: Call): Promise<Crossing> {
@@ -598,9 +605,11 @@ export function createSeam(parts: SeamParts): Seam {
     async close() {
       closing = true;
       for (const entry of running.values()) entry.abort(shutDown());
-      if (active === 0) return;
-      idle ??= Promise.withResolvers();
-      await idle.promise;
+      if (active > 0) {
+        idle ??= Promise.withResolvers();
+        await idle.promise;
+      }
+      if (owed.length > 0) await pay();
     },
   };
 }
@@ -644,6 +653,32 @@ function keep({ text, confidence, why, parent, traceparent }: Crossing, given: R
     params,
     intent: `{"confidence":${confidence},"params":${params},"parent":${JSON.stringify(parent)},"text":${said},"traceparent":"${traceparent}","why":${reason}}`,
     clean,
+  };
+}
+
+type OutcomeRow = Parameters<Store['finish']>[0];
+
+function outcomeRow(record: Crossing, kept: Kept): OutcomeRow {
+  const { detail, text } = outcomeTexts(record, kept);
+  return {
+    at: record.at + record.durationMs,
+    crossing: record.id,
+    job: record.job,
+    caller: record.caller,
+    door: record.door,
+    route: record.route,
+    outcome: record.ok ? 'ok' : record.error!.code,
+    detail,
+    jobEnd:
+      record.job === null
+        ? null
+        : {
+            state: stateOf(record),
+            durationMs: record.durationMs,
+            errorCode: record.error?.code ?? null,
+            errorMessage: record.error === null ? null : redactText(record.error.message),
+            record: text,
+          },
   };
 }
 

@@ -169,6 +169,31 @@ test('the events of one turn come in one frame, in order; unwatch ends them', as
   assert.deepEqual([at.watchers.size, at.frames.filter(({ t }) => t === 'events').length], [0, 1]);
 });
 
+test('a snapshot that cannot be made is a fault, at the start and after a lag', async () => {
+  let slow = false;
+  const at = open({ congested: () => slow });
+  const { watch } = at.core;
+  const broken = () => {
+    throw new Refusal(refuse('store_unavailable', 'The database is damaged.'));
+  };
+  at.core.watch = broken;
+  at.send({ t: 'watch', since: 0 });
+  const first = await at.next('fault');
+  at.core.watch = watch;
+  at.send({ t: 'watch', since: 0 });
+  await at.next('snapshot');
+  slow = true;
+  for (const watcher of at.watchers) watcher.events([event(1)]);
+  await turn();
+  at.core.watch = broken;
+  slow = false;
+  const second = await at.next('fault');
+  assert.deepEqual(
+    [first, second].map((frame) => frame.t === 'fault' && [frame.id, frame.error.code]),
+    Array(2).fill([null, 'store_unavailable']),
+  );
+});
+
 test('W07: watching needs the capability read', async () => {
   const at = open({ principal: { id: 'hand', name: 'hand', capabilities: ['dispatch'] } });
   at.send({ t: 'watch', since: 0 });

@@ -69,7 +69,7 @@ export function serve(core: Pick<Core, 'dispatch' | 'watch'>, port: Port<DownFra
         null,
         refuse('forbidden', 'Watching needs the capability read.', { hint: 'Use a token that has it.', needed: ['read'] }),
       );
-    stopWatching = startWatch(core, since, { send, congested });
+    stopWatching = startWatch(core, since, { send, congested, failed: (caught) => fault(null, toWire(caught)) });
   };
 
   port.onFrame((raw) => {
@@ -101,11 +101,11 @@ function idOf(raw: unknown, open: Map<number, unknown>): number | null {
   return Number.isSafeInteger(id) && !open.has(id as number) ? (id as number) : null;
 }
 
-/** Watches the core and sends every tick's events as one frame; returns the way to stop. */
+/** Watches the core and sends every tick's events as one frame; returns the way to stop. A snapshot that cannot be made is `failed`, and the end. */
 function startWatch(
   core: Pick<Core, 'watch'>,
   since: number,
-  { send, congested }: { send(frame: DownFrame): void; congested: () => boolean },
+  { send, congested, failed }: { send(frame: DownFrame): void; congested: () => boolean; failed(caught: unknown): void },
 ): () => void {
   let waiting: Event[] | null = null;
   let timer: NodeJS.Timeout | null = null;
@@ -128,19 +128,23 @@ function startWatch(
     }, congestionCheckMs).unref();
   };
   const start = (from: number) => {
-    unwatch = core.watch(from, {
-      snapshot(snapshot) {
-        waiting = null;
-        send({ t: 'snapshot', snapshot });
-      },
-      events(batch) {
-        if (waiting === null) {
-          // The batch itself when it stays the only one of its tick: fronts that share it encode it once.
-          waiting = batch;
-          setImmediate(flush);
-        } else waiting = waiting.concat(batch);
-      },
-    });
+    try {
+      unwatch = core.watch(from, {
+        snapshot(snapshot) {
+          waiting = null;
+          send({ t: 'snapshot', snapshot });
+        },
+        events(batch) {
+          if (waiting === null) {
+            // The batch itself when it stays the only one of its tick: fronts that share it encode it once.
+            waiting = batch;
+            setImmediate(flush);
+          } else waiting = waiting.concat(batch);
+        },
+      });
+    } catch (caught) {
+      failed(caught);
+    }
   };
   start(since);
   return () => {

@@ -195,6 +195,54 @@ test('a revoked token ends the socket at its next word', async () => {
   assert.equal(at.calls.length, 0);
 });
 
+test('a revoked token ends a socket that only listens, within a second or so', async () => {
+  await using at = await openDoor();
+  const token = await at.issue('guest', ['read']);
+  const peer = await dial(at, { authorization: `Bearer ${token.secret}` });
+  peer.send({ t: 'watch', since: 0 });
+  await peer.next();
+  await at.revoke(token.id);
+  const start = performance.now();
+  assert.deepEqual(await peer.closed, [1008, 'The token was revoked.']);
+  assert.ok(performance.now() - start < 3000);
+});
+
+test('a registry of thousands of services fits into a message, and nothing else of that size', async () => {
+  await using at = await openDoor();
+  const peer = await dial(at);
+  const text = `#${'x'.repeat(2_000_000)}`;
+  peer.send({ t: 'call', id: 1, ask: { route: 'T.echo', params: { text } } });
+  const fault = await peer.next();
+  assert.deepEqual(fault.t === 'fault' && [fault.id, fault.error.code], [1, 'input_too_large']);
+  peer.send({ t: 'call', id: 2, ask: { route: 'OS.registry.check', params: { text } } });
+  const answer = await peer.next();
+  assert.deepEqual([answer.t, at.calls.map(({ route }) => route)], ['answer', ['OS.registry.check']]);
+  const stranger = await dial(at, {});
+  stranger.send({ t: 'auth', token: text });
+  assert.equal((await stranger.closed)[0], 1009);
+});
+
+test('W03: a peer that asks for more than it reads is cut off', async () => {
+  await using at = await openDoor();
+  const pad = 'x'.repeat(7000);
+  for (let i = 0; i < 80; i++)
+    await at.core.dispatch({ route: 'T.echo', params: { pad }, door: 'library', principal: at.core.owner.principal });
+  const peer = await dial(at);
+  let answers = 0;
+  const all = new Promise<string>((resolve) => peer.socket.on('message', () => ++answers === 400 && resolve('all answered')));
+  peer.socket.pause();
+  for (let id = 1; id <= 400; id++) peer.send({ t: 'call', id, ask: { route: 'OS.audit', params: { limit: 500 } } });
+  // Until no more of them are read.
+  for (let quiet = 0, seen = 0; quiet < 200 || seen === 80; quiet++) {
+    await new Promise(setImmediate);
+    if (at.calls.length !== seen) quiet = 0;
+    seen = at.calls.length;
+  }
+  peer.socket.resume();
+  assert.deepEqual(await Promise.race([peer.closed, all]), [1006, '']);
+  assert.ok(answers < 200, `${answers} answers`);
+});
+
 test('a peer that does not answer pings is cut, one that does stays', async () => {
   await using at = await openDoor({ beatMs: 50 });
   const alive = await dial(at);

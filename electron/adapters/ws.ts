@@ -26,12 +26,16 @@ export interface WsOptions {
 }
 
 const maxMessageBytes = 1_048_576;
+/** The registry of thousands of services is longer; only a call that carries one may be. */
+const maxRegistryBytes = 8 * 1_048_576;
 const maxFragments = 1024;
 const maxSockets = 256;
 const maxSocketsPerPrincipal = 64;
 /** Sockets that have not shown a token yet, so that they cannot use up the places of those that have. */
 const maxStrangers = 64;
 const maxPingsPerBeat = 200;
+/** Time in which a revoked token has lost its sockets, in ms. */
+const revokedMs = 1000;
 /** Unsent bytes at which a watcher gets no more events, at which we stop reading, and at which we give up. */
 const slowBytes = 256 * 1024;
 const pauseBytes = 1_048_576;
@@ -45,14 +49,10 @@ interface Peer {
 }
 
 export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsOptions): WsDoor {
-  const server = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    maxPayload: maxMessageBytes,
-    maxFragments,
-    perMessageDeflate: false,
-    autoPong: false,
-  });
+  const createServer = (maxPayload: number) =>
+    new WebSocketServer({ noServer: true, clientTracking: false, maxPayload, maxFragments, perMessageDeflate: false, autoPong: false });
+  const forStrangers = createServer(maxMessageBytes);
+  const forKnown = createServer(maxRegistryBytes);
   const peers = new Set<Peer>();
   const encode = createEncoder();
 
@@ -64,13 +64,17 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
 
   const beat = setInterval(() => {
     for (const peer of peers) {
-      if (!peer.alive || peer.socket.bufferedAmount > hopelessBytes) peer.socket.terminate();
-      else if (peer.credential && !core.authenticate(peer.credential.secret)) peer.socket.close(1008, 'The token was revoked.');
+      if (!peer.alive) peer.socket.terminate();
       else peer.socket.ping();
       peer.alive = false;
       peer.pings = 0;
     }
   }, beatMs).unref();
+  // One that only listens says no word at which it could be found out.
+  const roll = setInterval(() => {
+    for (const { credential, socket } of peers)
+      if (credential && !core.authenticate(credential.secret)) socket.close(1008, 'The token was revoked.');
+  }, revokedMs).unref();
 
   const attach = (socket: WebSocket, credential: Credential | null) => {
     const peer: Peer = { socket, credential, alive: true, pings: 0 };
@@ -78,7 +82,9 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
     let listener: ((frame: UpFrame) => void) | null = null;
     const port: Port<DownFrame, UpFrame> = {
       send: (frame) => {
-        if (socket.readyState === socket.OPEN) socket.send(encode(frame));
+        if (socket.readyState !== socket.OPEN) return;
+        if (socket.bufferedAmount > hopelessBytes) socket.terminate();
+        else socket.send(encode(frame));
       },
       onFrame: (next) => {
         listener = next;
@@ -116,6 +122,8 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
       if (frame === null)
         port.send({ t: 'fault', id: null, error: refuse('input_invalid', 'Binary messages are not read.', { hint: 'Send JSON text.' }) });
       else if ('error' in frame) port.send({ t: 'fault', id: null, error: frame.error });
+      else if ((data as Buffer).length > maxMessageBytes && !carriesRegistry(frame.value))
+        port.send({ t: 'fault', id: idOf(frame.value), error: refuse('input_too_large', 'The message is too large.', tooLarge) });
       else listener?.(frame.value as UpFrame);
       holdBack(socket);
     });
@@ -135,13 +143,14 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
     });
   };
 
-  server.on(
-    'wsClientError',
-    (_error, socket, request) =>
-      turnedAway.get(request)?.(
-        refuse('input_invalid', 'This is not a WebSocket handshake.', { hint: 'Use a WebSocket client of version 13.' }),
-      ) ?? socket.destroy(),
-  );
+  for (const server of [forStrangers, forKnown])
+    server.on(
+      'wsClientError',
+      (_error, socket, request) =>
+        turnedAway.get(request)?.(
+          refuse('input_invalid', 'This is not a WebSocket handshake.', { hint: 'Use a WebSocket client of version 13.' }),
+        ) ?? socket.destroy(),
+    );
   const turnedAway = new WeakMap<IncomingMessage, (error: WireError) => unknown>();
 
   return {
@@ -154,10 +163,12 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
       const full = crowded(admission.credential?.principal.id ?? null);
       if (full) return turnAway(full);
       turnedAway.set(request, turnAway);
+      const server = admission.credential ? forKnown : forStrangers;
       server.handleUpgrade(request, socket, head, (accepted) => attach(accepted, admission.credential));
     },
     close() {
       clearInterval(beat);
+      clearInterval(roll);
       for (const { socket } of peers) {
         socket.close(1001, 'Dispatcher is shutting down.');
         setTimeout(() => socket.terminate(), 500).unref();
@@ -172,6 +183,18 @@ function read(text: string): { value: unknown } | { error: WireError } {
   } catch (error) {
     return { error: toWire(error) };
   }
+}
+
+const tooLarge = { hint: 'Send at most 1 MiB (8 MiB for the registry).' };
+
+function carriesRegistry(value: unknown): boolean {
+  const { ask } = (value ?? {}) as { ask?: { route?: unknown } | null };
+  return typeof ask?.route === 'string' && ask.route.startsWith('OS.registry.');
+}
+
+function idOf(value: unknown): number | null {
+  const { id } = (value ?? {}) as { id?: unknown };
+  return Number.isSafeInteger(id) ? (id as number) : null;
 }
 
 function tokenOf(value: unknown): string | null {

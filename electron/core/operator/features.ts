@@ -1,12 +1,16 @@
 /**
  * A text as numbers: lightly stemmed words, pairs of words (with the ends of the text as words) and groups of four
- * characters within a word (with its ends as characters), each as a 32-bit hash. Nothing is allocated per text.
+ * characters within a word (with its ends as characters), and the kin of words that have one, each as a 32-bit hash.
+ * Nothing is allocated per text.
  */
+import { LEXICON } from './lexicon.ts';
 
 /** What a feature is; the value is its index in tables by kind. */
 export const WORD = 0;
 export const PAIR = 1;
 export const GROUP = 2;
+export const KIN = 3;
+export const KINDS = 4;
 
 /** Texts are read up to this many UTF-16 code units and words. */
 const TEXT_LIMIT = 2_000;
@@ -40,6 +44,7 @@ export function createReader(): Reader {
   const hashes = new Int32Array(FEATURE_LIMIT);
   const kinds = new Uint8Array(FEATURE_LIMIT);
   const words = new Uint8Array(FEATURE_LIMIT);
+  const kins = readLexicon();
 
   const reader: Reader = {
     count: 0,
@@ -101,7 +106,7 @@ export function createReader(): Reader {
         const start = starts[word] as number;
         const end = ends[word] as number;
         const hash = hashWord(units, start, end);
-        if (count + 2 + end - start > FEATURE_LIMIT) break;
+        if (count + 3 + end - start > FEATURE_LIMIT) break;
         hashes[count] = mix(hash, 0x3c6ef372);
         kinds[count] = WORD;
         words[count++] = word;
@@ -109,6 +114,13 @@ export function createReader(): Reader {
         kinds[count] = PAIR;
         words[count++] = word === 0 ? 0 : word - 1;
         before = hash;
+        const lead = units[start] as number;
+        const kin = lead >= 48 && lead <= 57 ? NUMBERS : kins.get(hash);
+        if (kin !== undefined) {
+          hashes[count] = mix(kin, 0x2545f491);
+          kinds[count] = KIN;
+          words[count++] = word;
+        }
         if (end - start < 3) continue;
         let a = 32;
         let b = units[start] as number;
@@ -132,6 +144,25 @@ export function createReader(): Reader {
     },
   };
   return reader;
+}
+
+/** The kin of what begins with a digit. */
+const NUMBERS = 1;
+
+/** Kin, from 1, by the hash of a word. */
+function readLexicon(): Map<number, number> {
+  const kins = new Map<number, number>();
+  for (const [line, words] of LEXICON.split('\n').entries()) {
+    for (const word of words.split(' ')) {
+      const hash = hashWord(
+        Uint16Array.from(word, (letter) => letter.charCodeAt(0)),
+        0,
+        word.length,
+      );
+      if (!kins.has(hash)) kins.set(hash, NUMBERS + line);
+    }
+  }
+  return kins;
 }
 
 const LETTER = /[\p{L}\p{M}\p{N}\p{So}\p{Cs}]/u;

@@ -1,5 +1,5 @@
 /** The learned model as data, and the classifier that reads it. */
-import { createReader, GROUP, PAIR, type Reader, WORD } from './features.ts';
+import { createReader, GROUP, KINDS, PAIR, type Reader, WORD } from './features.ts';
 import { createKernel } from './kernel.ts';
 
 /** Everything training hands over: numbers and typed arrays, so that it can move between threads. */
@@ -35,25 +35,25 @@ export interface Model {
 }
 
 /** What speaks for a text belonging to some route, in this order; the same in training and in use. */
-export const EVIDENCE = ['best', 'lead', 'odds', 'knownWords', 'knownPairs', 'knownGroups', 'nearest'] as const;
+export const EVIDENCE = ['best', 'odds', 'knownWords', 'knownPairs', 'knownGroups', 'nearest', 'support'] as const;
 export type Evidence = Float64Array;
 /** Place of the log-odds of the first route against all others. */
-export const ODDS = 2;
+export const ODDS = 1;
 
 /** What the head usually comes to; used, or leant towards, where there is too little to learn it from. */
-export const STANDARD_HEAD = Float64Array.of(0.1, 0.05, 0.25, 0.7, 1.5, 1.2, 2.5, -2.8);
+export const STANDARD_HEAD = Float64Array.of(0.1, 0.25, 0.7, 1.5, 1.2, 2.5, 0.1, -2.8);
 
 export function evidenceOf(
   into: Evidence,
-  scores: { first: number; second: number; rest: number; words: number; pairs: number; groups: number; near: number },
+  scores: { first: number; rest: number; words: number; pairs: number; groups: number; near: number; support: number },
 ): void {
   into[0] = Math.min(scores.first, 12);
-  into[1] = Math.min(scores.first - scores.second, 10);
-  into[2] = Math.min(scores.first - scores.rest, 10);
-  into[3] = scores.words;
-  into[4] = scores.pairs;
-  into[5] = scores.groups;
-  into[6] = scores.near;
+  into[1] = Math.min(scores.first - scores.rest, 10);
+  into[2] = scores.words;
+  into[3] = scores.pairs;
+  into[4] = scores.groups;
+  into[5] = scores.near;
+  into[6] = scores.support;
 }
 
 export function dot(head: Float64Array, evidence: Evidence): number {
@@ -110,13 +110,14 @@ export function createClassifier(model: Model): Classifier {
   const times = new Float64Array(features);
   const query = new Float64Array(features);
   const distinct = new Int32Array(LIMIT);
+  const places = new Int32Array(LIMIT);
   const mask = keys.length - 1;
   const evidence = new Float64Array(EVIDENCE.length);
   const top = new Int32Array(TOP);
   const probability = new Float64Array(TOP);
   const answer: Classified = { top, probability, count: Math.min(TOP, routes), outlook: 0, example: -1, near: 0 };
-  const known = new Float64Array(3);
-  const unknown = new Float64Array(3);
+  const known = new Float64Array(KINDS);
+  const unknown = new Float64Array(KINDS);
 
   const find = (hash: number): number => {
     let at = hash & mask;
@@ -140,6 +141,7 @@ export function createClassifier(model: Model): Classifier {
       let count = 0;
       for (let i = 0; i < reader.count; i++) {
         const id = find(reader.hashes[i] as number);
+        places[i] = id;
         const kind = reader.kinds[i] as number;
         if (id === 0) {
           unknown[kind] = (unknown[kind] as number) + model.idfUnknown;
@@ -202,7 +204,6 @@ export function createClassifier(model: Model): Classifier {
         top[place] = k;
       }
       const first = probability[0] as number;
-      const second = kept > 1 ? (probability[1] as number) : -10;
       let rest = model.rival * Math.exp(-first);
       for (let k = 0; k < routes; k++) {
         const difference = (sums[k] as number) - first;
@@ -227,14 +228,19 @@ export function createClassifier(model: Model): Classifier {
       }
       for (let i = 0; i < count; i++) query[distinct[i] as number] = 0;
 
+      let support = 0;
+      for (let i = 0; i < reader.count; i++) {
+        const id = places[i] as number;
+        if (id !== 0 && reader.kinds[i] === WORD && cell(id, route) > 0) support += idf[id] as number;
+      }
       evidenceOf(evidence, {
         first,
-        second,
         rest: first - odds,
         words: share(known, unknown, WORD),
         pairs: share(known, unknown, PAIR),
         groups: share(known, unknown, GROUP),
         near: answer.near,
+        support: support / ((known[WORD] as number) + (unknown[WORD] as number) + 1e-9),
       });
       answer.outlook = count === 0 ? -10 : dot(model.head, evidence) - model.threshold;
 

@@ -1,0 +1,130 @@
+/**
+ * Words that mean much the same or name things of one sort, one kin a line. A text shows the kin of its words besides the
+ * words, so that few examples teach more: "in italian" is half known from "in french". Written by hand from everyday
+ * English; words whose sort hangs on what stands around them (order, book, second) are left out. The first line is numbers.
+ */
+export const LEXICON = `
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million couple dozen half quarter
+monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun weekend weekday
+today tonight tomorrow yesterday tmrw tomorow
+january february april june july august september october november december jan feb mar apr jun jul aug sept oct nov dec
+morning afternoon evening noon midnight night oclock am pm
+minute hour min sec
+day week month year daily weekly monthly yearly
+christmas easter thanksgiving birthday anniversary halloween holiday wedding
+money cash funds dollar buck usd cent grand
+euro pound yen peso rupee franc won yuan baht krona ruble real shekel gbp eur cad lira dinar dirham currency bitcoin
+checking savings chequing account acct
+bank chase citibank wells fargo hsbc barclays
+visa mastercard amex debit plastic
+paypal venmo zelle
+pay paid payment paying repay settle
+buy bought purchase purchased shop shopping
+spend spent spending expense expenses expenditure
+cost price fee charge charged surcharge expensive rate commission penalty
+cheap cheapest affordable inexpensive budget
+earn salary paycheck wage income payroll payday
+transfer wire
+refund reimburse reimbursement moneyback
+owe debt loan mortgage borrow lend financing
+lost lose misplaced missing disappeared vanished stolen stole robbed snatched gone theft
+declined decline rejected reject refused denied deny bounced unsuccessful
+block blocked freeze frozen lock locked deactivate disable suspend hold
+pin passcode password
+france germany italy spain portugal japan china korea india mexico brazil canada england britain uk ireland russia turkey greece egypt thailand vietnam australia peru cuba kenya nigeria poland sweden norway finland denmark switzerland austria netherlands belgium iceland israel jordan dubai indonesia philippines argentina colombia chile morocco usa america europe asia africa
+london paris rome berlin madrid tokyo beijing moscow sydney toronto boston chicago denver seattle dallas houston austin miami orlando atlanta detroit phoenix portland oakland philadelphia philly vegas york angeles francisco diego antonio nashville tampa cancun dublin amsterdam vienna athens istanbul cairo mumbai delhi bangkok singapore barcelona milan zurich munich frankfurt la nyc dc hawaii texas florida california alaska colorado vermont
+french german italian spanish portuguese japanese chinese mandarin cantonese korean hindi arabic russian turkish greek hebrew polish swedish norwegian finnish danish dutch czech thai vietnamese hungarian latin hawaiian swahili tagalog
+mom mother dad father brother sister wife husband son daughter grandma grandpa grandmother grandfather aunt uncle cousin friend boyfriend girlfriend roommate kid kids parents family landlord neighbor coworker colleague
+john mike david dave james tom bob rob jim sam joe paul mark steve kevin brian jake alex ben dan matt chris tim greg kyle eric ryan mary lisa sarah anna emma kate jenny jen amy linda karen laura susan nancy emily rachel maria julia lily nina priya
+united delta southwest jetblue lufthansa ryanair emirates klm airline
+amazon walmart target costco ebay ikea starbucks mcdonalds walgreens safeway
+flight fly plane flying airplane airfare jet
+ticket seat
+airport gate terminal boarding runway
+hotel motel hostel inn lodging accommodation airbnb marriott hilton hyatt sheraton room suite
+luggage baggage suitcase bag bags backpack duffel carryon
+vacation trip travel travelling traveling journey getaway honeymoon
+car vehicle auto truck suv van minivan sedan jeep
+uber lyft taxi cab
+road highway freeway street interstate route bridge exit
+traffic congestion jam jammed congested
+tire tires wheel
+gas fuel petrol diesel gasoline
+restaurant diner bistro cafe steakhouse pizzeria eatery
+pizza sushi taco burger pasta steak ramen burrito noodles sandwich curry lasagna soup salad stew chili
+chicken beef pork ham bacon fish salmon shrimp meat tuna lobster sausage
+milk cheese butter yogurt cream egg eggs mayo
+apple banana orange lemon grape strawberry avocado tomato potato onion carrot broccoli lettuce bean corn pepper vegetable fruit mushroom
+bread rice flour sugar salt cereal oatmeal spice
+cake cookie pie muffin brownie pancake chocolate dessert waffle
+coffee tea beer wine juice soda water drink
+breakfast lunch dinner brunch supper meal
+cook bake boil fry roast grill steam simmer microwave oven
+recipe ingredient
+spoiled expired expire expiration rotten stale mold
+kitchen bedroom bathroom hallway basement garage attic porch office den nursery upstairs downstairs
+light lamp bulb brightness
+hot warm warmer cold colder cool cooler chilly freezing heat heating temperature thermostat degrees
+rain snow sunny cloudy windy storm forecast umbrella weather humid humidity hail
+song track tune music album artist band singer playlist
+jazz pop rap classical blues reggae
+movie film show episode tv television
+loud louder quiet quieter volume mute
+alarm wake wakeup
+meeting appointment event conference
+calendar schedule agenda
+message text sms email mail
+call phone dial
+doctor dentist hospital clinic physician vet nurse
+medicine pill medication prescription drug vitamin
+insurance policy coverage deductible copay premium
+boss manager supervisor hr
+job work career employer company
+dog cat pet puppy kitten
+red blue green yellow purple pink black white brown color
+inch foot feet yard mile meter metre kilometer centimeter km cm mm
+ounce gram kilogram kilo ton kg lb lbs oz
+cup tablespoon teaspoon pint quart gallon liter litre ml
+celsius fahrenheit
+plus minus times divided multiply multiplied subtract add sum divide
+translate translation translated
+spell spelling spelled
+mean meaning define definition means defined
+big large huge giant
+small little tiny
+good great best nice excellent top
+fast quick quickest fastest
+near nearby nearest closest close around
+new another different replacement
+arrive arrival delivered delivery
+ship shipped shipping mailed package parcel shipment
+list display view see
+tell say explain
+find search locate look
+start begin initiate launch run commence
+stop end quit halt kill terminate cease
+cancel delete remove erase
+change alter modify switch update edit swap
+make create prepare
+fix repair broken broke busted damaged
+need want gotta wanna wish
+help assist assistance
+can could would
+please plz pls kindly
+thanks thank thx ty appreciate grateful thankful
+hello hey greetings howdy
+bye goodbye
+what whats wat wut
+who whos
+where wheres
+when whens
+how hows
+why reason
+recent recently latest newest
+total overall altogether
+left remaining leftover
+deploy release rollout
+server host machine instance vm cluster node
+error bug crash failure exception
+database db sql table query
+`.trim();

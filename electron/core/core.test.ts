@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -348,7 +348,7 @@ test('A08: with no place to record it nothing is sent', async () => {
   assert.deepEqual([after.ok, service.ledger.length], [true, 1]);
 });
 
-test('A08: an outcome that could not be recorded is told as unknown, and recorded as that once it can be', {
+test('A08: an outcome that cannot be recorded at once is recorded once it can be', {
   timeout: 20_000,
 }, async () => {
   const { default: Database } = await import('better-sqlite3');
@@ -363,14 +363,40 @@ test('A08: an outcome that could not be recorded is told as unknown, and recorde
   });
   await using core = await openCore(registryOf(service.url), { home });
   const crossing = await core.ask({ route: 'FND.salesforce' });
-  assert.deepEqual([crossing.error!.code, crossing.result], ['unknown_outcome', null]);
+  assert.equal(crossing.ok, true);
   (await held.promise)();
   let state = 'running';
   while (state === 'running') ({ state } = (await operate(core, 'OS.jobs.get', { id: crossing.job })) as { state: string });
-  assert.equal(state, 'unknown');
+  assert.equal(state, 'succeeded');
   const { entries } = (await operate(core, 'OS.audit', { job: crossing.job })) as { entries: { outcome: string }[] };
-  assert.deepEqual([entries.length, entries[0]!.outcome], [2, 'unknown_outcome']);
+  assert.deepEqual([entries.length, entries[0]!.outcome], [2, 'ok']);
   assert.equal(((await operate(core, 'OS.audit.verify')) as { ok: boolean }).ok, true);
+});
+
+test('a database damaged under a running core: calls are refused, watchers see the state, nothing ends', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  {
+    await using core = await openCore(registryOf('http://127.0.0.1:9909', 'limits: off\n'), { home });
+    await Promise.all(Array.from({ length: 500 }, () => core.ask({ route: 'OS.echo', params: { text: 'x'.repeat(300) } })));
+  }
+  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+  const file = openSync(core.databaseFile, 'r+');
+  for (let at = 4096 * 3; at < statSync(core.databaseFile).size; at += 4096) writeSync(file, Buffer.alloc(64, 0xff), 0, 64, at);
+  closeSync(file);
+  const { promise: told, resolve: tell } = Promise.withResolvers<Event>();
+  let jobs: unknown = null;
+  core.watch(0, {
+    snapshot: (snapshot) => {
+      ({ jobs } = snapshot);
+    },
+    events: (batch) => {
+      const self = batch.find((event) => event.type === 'self');
+      if (self) tell(self);
+    },
+  });
+  assert.deepEqual(jobs, []);
+  assert.equal((await core.ask({ route: 'OS.jobs' })).error!.code, 'store_unavailable');
+  assert.equal((await told).type, 'self');
 });
 
 test('A13: a thousand at once leave one gapless chain that verifies', async () => {

@@ -4,9 +4,9 @@
  * Finding the route and crossing its boundaries is one synchronous piece. Then the intent is durable before the first byte
  * goes to any service, the runner runs, and the outcome is durable before the caller has the answer.
  */
-import type { Call } from '../../shared/contract.ts';
+import type { Ask, Call } from '../../shared/contract.ts';
 import { type ErrorCode, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Job, JobState, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
+import type { Crossing, Job, JobState, Principal, RankedRoute, Resolution, Route, Sovereign } from '../../shared/model.ts';
 import { signalOf } from '../../shared/signal.ts';
 import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
 import type { Breakers } from './breaker.ts';
@@ -56,6 +56,8 @@ export interface Seam {
   cancel(job: string, by: string): Promise<Job> | null;
   /** Jobs that run now, oldest first. */
   running(): Job[];
+  /** Resolves when every outcome answered so far is on record, or owed to it. */
+  recorded(): Promise<void>;
   /** Refuses what comes from now on, cuts what runs off, and waits until all of it is on record. */
   close(): Promise<void>;
 }
@@ -70,10 +72,91 @@ interface Found {
   ranked: RankedRoute[];
 }
 
-interface Running {
-  job: Job;
-  abort(error: WireError): void;
-  ended: Promise<void>;
+/** A call that runs. What fronts see of it, its job, is made when somebody looks. */
+class Running {
+  readonly id: string;
+  readonly route: Route;
+  readonly stop: (error: WireError) => void;
+  state: JobState = 'running';
+  progress: number | null = null;
+  progressNote: string | null = null;
+  cancelRequestedAt: number | null = null;
+  /** Of who cancelled it and wants to know what became of it. */
+  waiter: PromiseWithResolvers<Job> | null = null;
+  readonly #record: Crossing;
+  readonly #startedAt: number;
+  readonly #text: string | null;
+
+  /** `text` with its secrets redacted. */
+  constructor(
+    record: Crossing,
+    { route, stop, startedAt, text }: { route: Route; stop(error: WireError): void; startedAt: number; text: string | null },
+  ) {
+    this.id = record.job!;
+    this.route = route;
+    this.stop = stop;
+    this.#record = record;
+    this.#startedAt = startedAt;
+    this.#text = text;
+  }
+
+  get job(): Job {
+    const { id, route, door, caller, at, confidence, why, audit, durationMs, error } = this.#record;
+    const over = this.state !== 'running';
+    return {
+      id: this.id,
+      crossing: id,
+      state: this.state,
+      route,
+      text: this.#text,
+      door,
+      caller,
+      createdAt: at,
+      startedAt: this.#startedAt,
+      finishedAt: over ? at + durationMs : null,
+      durationMs: over ? durationMs : null,
+      progress: this.progress,
+      progressNote: this.progressNote,
+      confidence,
+      why,
+      errorCode: over ? (error?.code ?? null) : null,
+      errorMessage: over ? (error?.message ?? null) : null,
+      auditSeq: audit?.seq ?? null,
+      cancelRequestedAt: this.cancelRequestedAt,
+      waits: null,
+    };
+  }
+}
+
+/** What a call reaches besides its own words. */
+class CallRuntime implements Runtime {
+  readonly #call: Call;
+  readonly #record: Crossing;
+  readonly #dispatch: (call: Call) => Promise<Crossing>;
+
+  constructor(call: Call, record: Crossing, dispatch: (call: Call) => Promise<Crossing>) {
+    this.#call = call;
+    this.#record = record;
+    this.#dispatch = dispatch;
+  }
+
+  get principal() {
+    return this.#call.principal;
+  }
+  get door() {
+    return this.#call.door;
+  }
+  get text() {
+    return this.#call.text ?? null;
+  }
+  get confirmed() {
+    return this.#call.confirm === true;
+  }
+
+  dispatch(ask: Ask): Promise<Crossing> {
+    const { id, traceparent } = this.#record;
+    return this.#dispatch({ ...ask, door: this.door, principal: this.principal, parent: id, traceparent });
+  }
 }
 
 export function createSeam(parts: SeamParts): Seam {
@@ -81,6 +164,7 @@ export function createSeam(parts: SeamParts): Seam {
   const ids = createIds(clock);
   const running = new Map<string, Running>();
   let active = 0;
+  let newest: Promise<void> = Promise.resolve();
   let idle: PromiseWithResolvers<void> | null = null;
   let closing = false;
   const limitedRows = { at: 0, held: 0 };
@@ -200,12 +284,16 @@ export function createSeam(parts: SeamParts): Seam {
 
   function dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing> {
     active++;
-    return cross(call, signal, accepted).finally(settled);
+    return cross(call, signal, accepted).then(settled, (bug) => {
+      settled(null);
+      throw bug;
+    });
   }
 
-  function settled(): void {
+  function settled<Ended>(ended: Ended): Ended {
     active--;
     if (active === 0) idle?.resolve();
+    return ended;
   }
 
   async function cross(call: Call, signal: AbortSignal | undefined, accepted: Accepted | undefined): Promise<Crossing> {
@@ -267,7 +355,7 @@ export function createSeam(parts: SeamParts): Seam {
       headers: call.headers ?? {},
       config: { fallbackOrg: table.registry.fallbackOrg, limits: table.registry.limits, sovereign: parts.sovereign() },
       route,
-      runtime: runtimeOf(call, record, signal),
+      runtime: new CallRuntime(call, record, (child) => dispatch(child, signal)),
     };
     let mark = started;
     for (const boundary of route.chain) {
@@ -364,8 +452,15 @@ export function createSeam(parts: SeamParts): Seam {
     // What waited for its audit entry while the door closed is not started any more.
     if (closing) stop(shutDown());
 
-    const tracked = record.job === null ? null : track({ record, route, stop, text: kept?.text ?? record.text });
-    if (tracked && record.audit) accepted?.({ job: tracked.job.id, route: name, audit: record.audit });
+    const tracked =
+      record.job === null
+        ? null
+        : new Running(record, { route: route.spec, stop, startedAt: clock(), text: kept ? kept.text : record.text });
+    if (tracked) {
+      running.set(tracked.id, tracked);
+      if (journal.kept) journal.publish({ type: 'job', job: tracked.job });
+      if (record.audit) accepted?.({ job: tracked.id, route: name, audit: record.audit });
+    }
 
     let outcome: Outcome;
     try {
@@ -383,7 +478,7 @@ export function createSeam(parts: SeamParts): Seam {
         attempts: record.attempts,
         left: record.left,
         newAttemptId: () => ids.next('att_'),
-        progress: (progress, note) => tracked?.progress(progress, note),
+        progress: (progress, note) => tracked && noteProgress(tracked, progress, note),
         chunk: (text) => record.job !== null && journal.publish({ type: 'chunk', job: record.job, text }),
       });
     } catch (caught) {
@@ -413,30 +508,29 @@ export function createSeam(parts: SeamParts): Seam {
     return finish(record, { kept, tracked });
   }
 
-  async function finish(
-    record: Crossing,
-    { kept, tracked }: { kept: Kept | null; tracked: ReturnType<typeof track> | null },
-  ): Promise<Crossing> {
+  async function finish(record: Crossing, { kept, tracked }: { kept: Kept | null; tracked: Running | null }): Promise<Crossing> {
     await signer.sign(record);
-    if (kept && store) {
-      try {
-        await store.finish(outcomeRow(record, kept));
-      } catch (caught) {
-        // It ran and cannot be recorded: the caller has to know both.
-        record.ok = false;
-        record.result = null;
-        delete record.directives;
-        record.error = refuse(
-          'unknown_outcome',
-          `${record.route} was called, but its outcome could not be recorded: ${toWire(caught).message}`,
-          { hint: 'Make the data folder writable, then look at the service before calling again.' },
-        );
-        await signer.sign(record);
-        owe(outcomeRow(record, kept));
-      }
+    if (!kept || !store) {
+      conclude(record, tracked);
+      return record;
     }
-    tracked?.end(stateOf(record), record);
-    publishCrossing(record);
+    // The answer leaves while its outcome is on the way to the disk: a crash in between leaves the job unknown, which is true.
+    // Whoever reads the record waits for it (`recorded`); so do watchers and `close`.
+    const row = outcomeRow(record, kept);
+    active++;
+    newest = store.finish(row).then(
+      () => settled(conclude(record, tracked)),
+      (caught: unknown) => {
+        const error = toWire(caught);
+        if (!isRefusal(caught)) reportBug(caught);
+        owe(row);
+        journal.publish(
+          { type: 'rejected', door: record.door, error },
+          `❌ OS → OS : outcome_owed, crossing=${record.id}, error=${error.code}`,
+        );
+        settled(conclude(record, tracked));
+      },
+    );
     return record;
   }
 
@@ -492,97 +586,35 @@ export function createSeam(parts: SeamParts): Seam {
     return record;
   }
 
-  function track({
-    record,
-    route,
-    stop,
-    text,
-  }: {
-    record: Crossing;
-    route: CompiledRoute;
-    stop(error: WireError): void;
-    /** With its secrets redacted. */
-    text: string | null;
-  }) {
-    const job: Job = {
-      id: record.job!,
-      crossing: record.id,
-      state: 'running',
-      route: record.route,
-      text,
-      door: record.door,
-      caller: record.caller,
-      createdAt: record.at,
-      startedAt: clock(),
-      finishedAt: null,
-      durationMs: null,
-      progress: null,
-      progressNote: null,
-      confidence: record.confidence,
-      why: record.why,
-      errorCode: null,
-      errorMessage: null,
-      auditSeq: record.audit?.seq ?? null,
-      cancelRequestedAt: null,
-      waits: null,
-    };
-    const { promise: ended, resolve: setEnded } = Promise.withResolvers<void>();
-    const { org, service } = route.spec;
-    let current = job;
-    const change = (changes: Partial<Job>, signal: string | null) => {
-      // A copy, since events keep what it was before.
-      current = { ...current, ...changes };
-      entry.job = current;
-      journal.publish({ type: 'job', job: current }, signal);
-    };
-    const entry: Running = {
-      job,
-      abort: (error) => {
-        if (current.cancelRequestedAt === null && error.code === 'cancelled') {
-          store?.cancelRequested(current.id, clock());
-          change({ cancelRequestedAt: clock() }, `✋ OS → ${org} : cancel_requested, service=${service}, job=${current.id}`);
-        }
-        stop(error);
-      },
-      ended,
-    };
-    running.set(job.id, entry);
-    journal.publish({ type: 'job', job }, null);
-    return {
-      job,
-      progress(progress: number | null, note: string | null) {
-        store?.progress(job.id, progress, note);
-        change(
-          { progress, progressNote: note },
-          `⏳ OS → ${org} : progress, service=${service}${progress === null ? '' : `, done=${Math.round(progress * 100)}%`}${note === null ? '' : `, note=${note.slice(0, 80)}`}`,
-        );
-      },
-      end(state: JobState, finished: Crossing) {
-        running.delete(job.id);
-        change(
-          {
-            state,
-            finishedAt: finished.at + finished.durationMs,
-            durationMs: finished.durationMs,
-            errorCode: finished.error?.code ?? null,
-            errorMessage: finished.error?.message ?? null,
-          },
-          null,
-        );
-        setEnded();
-      },
-    };
+  function noteProgress(tracked: Running, progress: number | null, note: string | null): void {
+    tracked.progress = progress;
+    tracked.progressNote = note;
+    store?.progress(tracked.id, progress, note);
+    const { org, service } = tracked.route;
+    const done = progress === null ? '' : `, done=${Math.round(progress * 100)}%`;
+    const words = note === null ? '' : `, note=${note.slice(0, 80)}`;
+    journal.publish({ type: 'job', job: tracked.job }, `⏳ OS → ${org} : progress, service=${service}${done}${words}`);
   }
 
-  function runtimeOf(call: Call, record: Crossing, signal: AbortSignal | undefined): Runtime {
-    return {
-      principal: call.principal,
-      door: call.door,
-      text: call.text ?? null,
-      confirmed: call.confirm === true,
-      dispatch: (ask) =>
-        dispatch({ ...ask, door: call.door, principal: call.principal, parent: record.id, traceparent: record.traceparent }, signal),
-    };
+  function abort(tracked: Running, error: WireError): void {
+    if (tracked.cancelRequestedAt === null && error.code === 'cancelled') {
+      tracked.cancelRequestedAt = clock();
+      store?.cancelRequested(tracked.id, tracked.cancelRequestedAt);
+      const { org, service } = tracked.route;
+      journal.publish({ type: 'job', job: tracked.job }, `✋ OS → ${org} : cancel_requested, service=${service}, job=${tracked.id}`);
+    }
+    tracked.stop(error);
+  }
+
+  /** The call is over, and on record or owed to it. */
+  function conclude(record: Crossing, tracked: Running | null): void {
+    if (tracked) {
+      running.delete(tracked.id);
+      tracked.state = stateOf(record);
+      if (journal.kept) journal.publish({ type: 'job', job: tracked.job });
+      tracked.waiter?.resolve(tracked.job);
+    }
+    publishCrossing(record);
   }
 
   function publishCrossing(record: Crossing): void {
@@ -598,13 +630,15 @@ export function createSeam(parts: SeamParts): Seam {
     cancel(job, by) {
       const entry = running.get(job);
       if (!entry) return null;
-      entry.abort(refuse('cancelled', `Cancelled by ${by}.`, { hint: 'The service may have done part of it.' }));
-      return entry.ended.then(() => entry.job);
+      entry.waiter ??= Promise.withResolvers();
+      abort(entry, refuse('cancelled', `Cancelled by ${by}.`, { hint: 'The service may have done part of it.' }));
+      return entry.waiter.promise;
     },
     running: () => [...running.values()].map((entry) => entry.job),
+    recorded: () => newest,
     async close() {
       closing = true;
-      for (const entry of running.values()) entry.abort(shutDown());
+      for (const entry of running.values()) abort(entry, shutDown());
       if (active > 0) {
         idle ??= Promise.withResolvers();
         await idle.promise;

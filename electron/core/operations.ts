@@ -227,6 +227,8 @@ export function createOperationRunner(parts: OperationParts): Runner {
   };
 
   return async ({ route, params, principal }) => {
+    // Whoever was answered finds the answer on record.
+    await seam().recorded();
     const run = implementation[route.name as OperationName] as (input: unknown, by: Principal) => unknown;
     return { ok: true, result: await run(params, principal) };
   };

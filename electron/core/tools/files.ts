@@ -5,8 +5,8 @@
  *
  * "Inside the handle" is `/proc/self/fd/N/name`, which is what openat(2) does. Where there is no /proc (macOS, Windows) the walk
  * goes by path: each component is looked at before it is opened, and what is open is compared with what the path names then.
- * There, somebody who may change folders inside the root can win a race against a read; what was read is still refused when
- * the paths no longer agree.
+ * There, somebody who may change folders inside the root can win a race as far as having a file opened, or an empty one made,
+ * outside; nothing is read from it or written to it, because the paths no longer agree.
  */
 import { constants, existsSync, type Stats } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, opendir, realpath, rename, unlink } from 'node:fs/promises';

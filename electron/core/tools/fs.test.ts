@@ -6,6 +6,7 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -17,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import type { Route } from '../../../shared/model.ts';
 import type { Run } from '../runners/runner.ts';
 import { createToolRunner } from '../runners/tool.ts';
@@ -159,6 +161,72 @@ for (const byHandle of [true, false]) {
         (entry: { name: string; kind: string }) => `${entry.name} ${entry.kind}`,
       );
       assert.ok(kinds.includes('link.txt link') && kinds.includes('up link'));
+    });
+
+    test('T11, T12: no path of any spelling gives what is outside', async (t) => {
+      const { ask, data, home } = setup(t, byHandle);
+      symlinkSync(home, join(data, 'up'));
+      symlinkSync('/', join(data, 'sub/top'));
+      const parts = [
+        '..',
+        '.',
+        '',
+        '/',
+        'sub',
+        'a.txt',
+        'up',
+        'top',
+        'deep',
+        '~',
+        '\\',
+        '..\\',
+        '%2e%2e',
+        '\0',
+        'data',
+        home.slice(1),
+        'secret.txt',
+        'data-evil',
+        'data:',
+        'fixed:',
+        '．．',
+        'A.TXT',
+      ];
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.constantFrom(...parts), { minLength: 1, maxLength: 7 }),
+          fc.constantFrom('data', 'fixed', undefined),
+          async (path, root) => {
+            const { code, result } = await ask('fs.read', { path: path.join('/'), ...(root && { root }) });
+            assert.ok(['ok', 'input_invalid', 'not_found', 'forbidden'].includes(code), code);
+            assert.ok(code !== 'ok' || !result.text.includes('SECRET'));
+            const listed = await ask('fs.list', { path: path.join('/'), ...(root && { root }) });
+            assert.ok(listed.code !== 'ok' || !JSON.stringify(listed.result).includes('data-evil'));
+          },
+        ),
+        { numRuns: 300 },
+      );
+    });
+
+    test('T12: what is written while a folder is swapped for a link never lands outside', async (t) => {
+      const { ask, data, home } = setup(t, byHandle);
+      mkdirSync(join(home, 'outside'));
+      mkdirSync(join(data, 'x'));
+      symlinkSync(join(home, 'outside'), join(data, 'y'));
+      for (let round = 0; round < 200; round++) {
+        const write = ask('fs.write', { path: `data/x/${round}`, content: 'CONTENT' });
+        const swap = () => {
+          renameSync(join(data, 'x'), join(data, 't'));
+          renameSync(join(data, 'y'), join(data, 'x'));
+          renameSync(join(data, 't'), join(data, 'y'));
+        };
+        if (round % 2 === 0) setImmediate(swap);
+        else swap();
+        await write;
+        await new Promise(setImmediate);
+      }
+      const outside = readdirSync(join(home, 'outside'));
+      if (byHandle) assert.deepEqual(outside, []);
+      for (const name of outside) assert.equal(readFileSync(join(home, 'outside', name), 'utf8'), '');
     });
 
     test('T12: a folder that is swapped for a link while it is read never gives what is outside', async (t) => {

@@ -108,7 +108,10 @@ export function createSshTools({ egress, settings, client, clock = Date.now }: S
     outward: true,
     summary: 'Runs a command on another machine; without confirm_dangerous it only says what it would run',
     examples: ['ssh.exec systemctl restart nginx', 'execute a command over ssh on pi', 'run apt upgrade on the server over ssh'],
-    input: z.strictObject({ ...input, confirm_dangerous: z.unknown().optional() }),
+    input: z.strictObject({
+      ...input,
+      confirm_dangerous: z.unknown().describe('Only the boolean true runs the command; anything else is a dry run.').optional(),
+    }),
     async answer({ confirm_dangerous, ...params }, run) {
       const { host, command, argv } = asked(params, run);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.

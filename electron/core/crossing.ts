@@ -131,15 +131,17 @@ function split(n: number): number {
   return k;
 }
 
-/** Root of RFC 6962's tree over the leaves, and each leaf's audit path, bottom up. */
-function tree(leaves: Buffer[]): { root: Buffer; paths: Buffer[][] } {
+/** Root of RFC 6962's tree over the leaves, and each leaf's audit path, bottom up, in base64url. */
+function tree(leaves: Buffer[]): { root: Buffer; paths: string[][] } {
   if (leaves.length === 1) return { root: leaves[0]!, paths: [[]] };
   const k = split(leaves.length);
   const left = tree(leaves.slice(0, k));
   const right = tree(leaves.slice(k));
-  for (const path of left.paths) path.push(right.root);
-  for (const path of right.paths) path.push(left.root);
-  return { root: node(left.root, right.root), paths: [...left.paths, ...right.paths] };
+  const ofLeft = left.root.toString('base64url');
+  const ofRight = right.root.toString('base64url');
+  for (const path of left.paths) path.push(ofRight);
+  for (const path of right.paths) path.push(ofLeft);
+  return { root: node(left.root, right.root), paths: left.paths.concat(right.paths) };
 }
 
 /** Root that a leaf and its path lead to (RFC 9162, section 2.1.3.2); null when the path does not fit the place. */
@@ -198,9 +200,11 @@ export function createSigner(file: string): Signer {
     const signed = sign(null, root, key).toString('base64url');
     for (let leaf = 0; leaf < batch.length; leaf++) {
       const { crossing, text, done } = batch[leaf]!;
-      const path = paths[leaf]!.map((hashed) => hashed.toString('base64url'));
+      const path = paths[leaf]!;
       crossing.signature = { alg: 'Ed25519', key: keyId, leaf, path, size: batch.length, value: signed };
-      const value = `${text.slice(0, -1)},"signature":${JSON.stringify(crossing.signature)}}`;
+      // None of it needs escaping.
+      const listed = path.length === 0 ? '' : `"${path.join('","')}"`;
+      const value = `${text.slice(0, -1)},"signature":{"alg":"Ed25519","key":"${keyId}","leaf":${leaf},"path":[${listed}],"size":${batch.length},"value":"${signed}"}}`;
       Object.defineProperty(crossing, TEXT, { value, configurable: true });
       done(crossing);
     }

@@ -1,5 +1,5 @@
 /** What the built-in routes of org OS do. Each takes its parsed input and answers its result, or throws a Refusal. */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import type { InputOf, OperationName, OutputOf, Settings } from '../../shared/contract.ts';
 import { Refusal, refuse } from '../../shared/errors.ts';
@@ -236,5 +236,5 @@ export function createOperationRunner(parts: OperationParts): Runner {
 
 /** How a token is kept: SHA-256 suffices, since 256 random bits cannot be guessed. */
 export function hashToken(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret, 'hex');
 }

@@ -273,7 +273,7 @@ export function createSeam(parts: SeamParts): Seam {
               egress: spec.egress,
               host: endpoint === null ? null : new URL(endpoint).host,
               allowed: blocked === null,
-              reason: blocked?.message ?? (endpoint === null ? 'runs in this process' : reasonOf[spec.egress]),
+              reason: blocked?.message ?? (endpoint === null ? inProcess[spec.egress] : reasonOf[spec.egress]),
             },
       refusal: decision.error ?? denied ?? waits ?? blocked ?? open,
       expectedMs: spec === null ? null : (stats.of(spec.name)?.p50Ms ?? null),
@@ -648,6 +648,11 @@ export function createSeam(parts: SeamParts): Seam {
   };
 }
 
+const inProcess = {
+  local: 'runs in this process',
+  lan: 'runs in this process; each address it calls is judged then',
+  remote: 'runs in this process; each address it calls is judged then, and sovereign lets only local and lan ones through',
+} as const;
 const reasonOf = { local: 'stays on this machine', lan: 'stays in the local network', remote: 'leaves the local network' } as const;
 
 const shutDown = () =>

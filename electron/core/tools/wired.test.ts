@@ -43,6 +43,8 @@ test('the manual registry routes words to the tools, and everything else where i
   assert.deepEqual([found, (items as { items: { text: string }[] }).items[0]?.text], ['OS.memory.search', 'the Eiffel Tower is in Paris']);
   assert.deepEqual(await answer('fetch http://169.254.169.254/latest/meta-data'), ['OS.fetch', 'egress_refused']);
   assert.deepEqual(await answer('read the file notes/today.txt'), ['OS.fs.read', 'forbidden']);
+  const { result: resolution } = await ask({ route: 'OS.resolve', params: { text: 'fetch https://example.com' } });
+  assert.match((resolution as { egress: { reason: string } }).egress.reason, /each address it calls is judged/);
   const dry = await ask({ route: 'OS.ssh.exec', params: { host: 'server.example.com', command: 'rm -rf /' } });
   assert.deepEqual([dry.ok, (dry.result as { dry_run: boolean }).dry_run], [true, true]);
   const bad = await ask({ route: 'OS.ssh.exec.peek', params: { host: '127.0.0.1', command: 'cat /etc/hosts; id' } });

@@ -32,14 +32,17 @@ export const httpProtocol: Protocol = (route, run) => {
   const empty = isEmpty(run.params);
   const words = text === null ? run.params : empty ? { query: text, context: {} } : { query: text, ...run.params };
   const inQuery = route.method === 'GET' || route.method === 'DELETE';
-  const stream = createStream(route, run);
+  let stream: ReturnType<typeof createStream> | null = null;
   return {
     url: inQuery ? withQuery(route.endpoint!, text !== null && empty ? { query: text } : words) : route.endpoint!,
     method: route.method,
     headers: inQuery ? getHeaders : postHeaders,
     body: inQuery ? null : JSON.stringify(words),
-    onChunk: stream.push,
-    read: (answer) => stream.end() ?? readAnswer(route, answer),
+    onChunk(piece, contentType) {
+      stream ??= createStream(route, run);
+      stream.push(piece, contentType);
+    },
+    read: (answer) => stream?.end() ?? readAnswer(route, answer),
   };
 };
 

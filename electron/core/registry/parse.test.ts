@@ -236,6 +236,19 @@ rules:
     assert.match(told(withService('tools: { fs: { roots: [{ name: a b, path: /x }] } }\n'))[0]!, /letters, digits/);
   });
 
+  test('a fallback with a dot is a service of the same org where there is one, else ORG.service', () => {
+    const service = (name: string, fallback: string) =>
+      `      ${name}: { endpoint: "http://127.0.0.1:9/x", egress: local, fallback: ${fallback} }\n`;
+    const { registry, problems } = parseRegistry(
+      `orgs:\n  A:\n    services:\n${service('one', 'two.half')}${service('two.half', 'B.three')}  B:\n    services:\n      three: { endpoint: "http://127.0.0.1:9/x", egress: local }\n`,
+    );
+    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      registry?.routes.map(({ name, fallback }) => `${name} ${fallback}`),
+      ['A.one A.two.half', 'A.two.half B.three', 'B.three null'],
+    );
+  });
+
   test('sections of later versions are warnings', () => {
     const { registry, problems } = parseRegistry(withService('providers: {}\nmcp: {}\nmodels: []\nflows: {}\n'));
     assert.ok(registry);

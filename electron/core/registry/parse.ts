@@ -116,6 +116,8 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
       );
     }
     const services = given.services ?? [];
+    // A service name may have dots in it, so that only these tell `memory.search` from ORG.service.
+    const own = new Set(services.map((entry) => entry.name));
     for (const { name: service, at, value } of services) {
       const name = `${code}.${service}`;
       const kind = value.kind?.value ?? 'http';
@@ -194,7 +196,11 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
         concurrency: value.concurrency ?? null,
         lane: value.lane ?? null,
         idempotent: value.idempotent ?? false,
-        fallback: value.fallback ? (value.fallback.value.includes('.') ? value.fallback.value : `${code}.${value.fallback.value}`) : null,
+        fallback: value.fallback
+          ? value.fallback.value.includes('.') && !own.has(value.fallback.value)
+            ? value.fallback.value
+            : `${code}.${value.fallback.value}`
+          : null,
         provider: value.provider ?? null,
         model: value.model ?? null,
         nodes: value.nodes ?? [],

@@ -4,7 +4,7 @@
  * `dispatcher checkpoint v1\n<seq>\n<hash>\n<at>\n`, both base64url. `at` is the time of the row sealed.
  */
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 
 export interface Checkpoint {
   seq: number;
@@ -29,7 +29,7 @@ export function publicKeyText(key: KeyObject): string {
 }
 
 export function openCheckpoints(file: string, key: KeyObject): CheckpointWriter {
-  const fd = openSync(file, 'a+', 0o600);
+  let fd = openSync(file, 'a+', 0o600);
   const keyText = publicKeyText(key);
   let lastSeq = 0;
   try {
@@ -41,6 +41,13 @@ export function openCheckpoints(file: string, key: KeyObject): CheckpointWriter 
   }
   return {
     write: ({ seq, hash, at }) => {
+      // Of a file that was moved or deleted nobody would ever read the rest.
+      if (statSync(file, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) {
+        const next = openSync(file, 'a+', 0o600);
+        closeSync(fd);
+        fd = next;
+      }
+      dropTornLine(fd);
       const signature = sign(null, message(seq, hash, at), key).toString('base64url');
       const line = Buffer.from(`${JSON.stringify({ seq, hash, at, key: keyText, signature } satisfies Checkpoint)}\n`);
       const before = fstatSync(fd).size;

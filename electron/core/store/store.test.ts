@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
@@ -378,6 +378,39 @@ test('A08: when the file is deleted or replaced under a running core, nothing mo
   await assert.rejects(store.append(anEntry(2)), refusedWith('store_unavailable', /moved, deleted or replaced/));
   renameSync(`${file}.away`, file);
   assert.equal((await store.append(anEntry(2))).seq, 2);
+});
+
+test('A08: when the log beside the file is deleted under a running core, nothing more is accepted', async (t) => {
+  const { file, open } = createScratch(t);
+  const store = await open();
+  await store.append(anEntry(1));
+  renameSync(`${file}-wal`, `${file}-away`);
+  await assert.rejects(store.append(anEntry(2)), refusedWith('store_unavailable', /moved, deleted or replaced/));
+  renameSync(`${file}-away`, `${file}-wal`);
+  assert.equal((await store.append(anEntry(2))).seq, 2);
+});
+
+test('checkpoints go on in a new file when theirs is deleted, and on a line of their own when it is cut', async (t) => {
+  const { checkpointFile, open } = createScratch(t);
+  const store = await open({ checkpointRows: 1 });
+  const lines = () =>
+    readFileSync(checkpointFile, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => (JSON.parse(line) as { seq: number }).seq);
+  // A checkpoint is written behind the answer, and before the next operation.
+  const written = () => store.setSetting('a', '1');
+  await store.append(anEntry(1));
+  await store.append(anEntry(2));
+  await written();
+  truncateSync(checkpointFile, statSync(checkpointFile).size - 20);
+  await store.append(anEntry(3));
+  await written();
+  assert.deepEqual(lines(), [1, 3]);
+  rmSync(checkpointFile);
+  await store.append(anEntry(4));
+  await store[Symbol.asyncDispose]();
+  assert.deepEqual(lines(), [4]);
 });
 
 test('what was handed over before closing is written, and the files are for their owner only', async (t) => {

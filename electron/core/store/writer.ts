@@ -111,10 +111,12 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     return json.length <= BODY_MAX_CHARS ? json : cutJson(json, Buffer.byteLength(json), 65_536);
   };
 
-  const { ino } = statSync(data.file);
-  /** A file that was deleted or replaced can still be written, and everything written is lost. */
+  const inodeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.ino;
+  const inode = inodeOf(data.file);
+  const logInode = inodeOf(`${data.file}-wal`);
+  /** A file that was deleted or replaced can still be written, and everything written is lost; so it is with the log beside it. */
   function beStillThere(): void {
-    if (statSync(data.file, { throwIfNoEntry: false })?.ino === ino) return;
+    if (inodeOf(data.file) === inode && inodeOf(`${data.file}-wal`) === logInode) return;
     throw new Refusal(
       refuse('store_unavailable', `The database was moved, deleted or replaced while it was open (${data.file}).`, {
         hint: 'Put it back or start Dispatcher again.',

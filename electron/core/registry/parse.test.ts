@@ -238,9 +238,9 @@ rules:
 
   test('a fallback with a dot is a service of the same org where there is one, else ORG.service', () => {
     const service = (name: string, fallback: string) =>
-      `      ${name}: { endpoint: "http://127.0.0.1:9/x", egress: local, fallback: ${fallback} }\n`;
+      `      ${name}: { endpoint: "http://127.0.0.1:8091/x", egress: local, fallback: ${fallback} }\n`;
     const { registry, problems } = parseRegistry(
-      `orgs:\n  A:\n    services:\n${service('one', 'two.half')}${service('two.half', 'B.three')}  B:\n    services:\n      three: { endpoint: "http://127.0.0.1:9/x", egress: local }\n`,
+      `orgs:\n  A:\n    services:\n${service('one', 'two.half')}${service('two.half', 'B.three')}  B:\n    services:\n      three: { endpoint: "http://127.0.0.1:8091/x", egress: local }\n`,
     );
     assert.deepEqual(problems, []);
     assert.deepEqual(

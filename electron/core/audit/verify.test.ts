@@ -214,7 +214,7 @@ test('A01: whatever byte of the file is flipped, verify finds it or no row has c
     try {
       report = verifyDatabase(scratch.file, { checkpointFile: scratch.checkpointFile });
     } catch (caught) {
-      assert.ok(caught instanceof Refusal);
+      assert.ok(caught instanceof Refusal, `byte ${at}: ${caught}`);
     }
     if (report?.ok) assert.equal(rowsOf(), rows, `byte ${at}`);
     else found++;

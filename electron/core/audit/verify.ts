@@ -181,11 +181,20 @@ function conclude(begin: ReturnType<typeof prepare>, parts: RangeReport[]): Veri
     rows,
     firstSeq: edges?.first ?? null,
     lastSeq: edges?.last ?? null,
-    head: last > 0 ? (chain.links(last)?.hash ?? null) : null,
+    head: last > 0 ? hashOf(chain, last) : null,
     checkpoints: checkpoints.length,
     durationMs: performance.now() - begin.startedAt,
     fault,
   };
+}
+
+/** Null for a row that is not there or that cannot be read, which is what its part of the chain has reported. */
+function hashOf(chain: ChainReader, seq: number): string | null {
+  try {
+    return chain.links(seq)?.hash ?? null;
+  } catch {
+    return null;
+  }
 }
 
 function checkSigned({ chain, checkpoints, key, fault }: ReturnType<typeof prepare>, last: number): Fault | null {
@@ -209,7 +218,7 @@ function checkOne(
   const { seq } = checkpoint;
   if (how.key !== undefined && checkpoint.key !== how.key)
     return { seq, message: `The checkpoint of row ${seq} was signed with another key.` };
-  const holds = seq > how.last || chain.links(seq)?.hash === checkpoint.hash;
+  const holds = seq > how.last || hashOf(chain, seq) === checkpoint.hash;
   if ((how.signature || !holds || seq > how.last) && !signatureHolds(checkpoint))
     return { seq, message: `The signature of the checkpoint of row ${seq} is invalid.` };
   if (seq > how.last)

@@ -64,6 +64,25 @@ test('a job that starts and ends leaves one row and counts once', () => {
   assert.deepEqual(ended.signals, [{ seq: 13, at: 13, signal: 'done' }]);
 });
 
+test('jobs are counted at once, also when they begin running or end within one batch, and never twice', () => {
+  const self = snapshot().self;
+  const live = liveFrom(snapshot({ jobs: [job('old', 4)], counts: { running: 1, jobs: 7, audit: 13 } }), null);
+  const begun = applyEvents(live, [event(11, { type: 'job', job: job('a', 5) })]);
+  assert.deepEqual(begun.counts, { running: 2, jobs: 8, audit: 14 });
+  const ended = applyEvents(begun, [
+    event(12, { type: 'job', job: job('old', 4, { state: 'failed' }) }),
+    event(13, { type: 'job', job: job('b', 6) }),
+    event(14, { type: 'job', job: job('b', 6, { state: 'succeeded' }) }),
+  ]);
+  assert.deepEqual(ended.counts, { running: 1, jobs: 9, audit: 17 });
+  const told = applyEvents(ended, [
+    event(15, { type: 'job', job: job('c', 7) }),
+    event(16, { type: 'self', self, counts: { running: 2, jobs: 10, audit: 18 } }),
+    event(17, { type: 'job', job: job('c', 7, { state: 'succeeded' }) }),
+  ]);
+  assert.deepEqual(told.counts, { running: 1, jobs: 10, audit: 19 });
+});
+
 test('events already seen change nothing, and untouched slices keep their identity', () => {
   const live = liveFrom(snapshot(), null);
   assert.equal(applyEvents(live, [event(10, { type: 'job', job: job('a', 5) })]), live);

@@ -64,6 +64,9 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
   const routes = new Map<string, RouteSummary>();
   const crossings: Crossing[] = [];
   const signals: Live['signals'] = [];
+  // Jobs that changed after the core last counted.
+  const uncounted = new Map<string, Job>();
+  let counted = live.jobs;
 
   for (const event of fresh) {
     if (event.signal !== null) signals.push({ seq: event.seq, at: event.at, signal: event.signal });
@@ -73,6 +76,7 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
         break;
       case 'job':
         jobs.set(event.job.id, event.job);
+        uncounted.set(event.job.id, event.job);
         break;
       case 'chunk':
         if (next.chunks === live.chunks) next.chunks = { ...live.chunks };
@@ -105,6 +109,8 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
       case 'self':
         next.self = event.self;
         next.counts = event.counts;
+        counted = merge(live.jobs, jobs, (job) => job.id).sort(newestFirst);
+        uncounted.clear();
         next.selfHistory = [
           ...next.selfHistory,
           { at: event.at, cpuPercent: event.self.cpuPercent, memoryBytes: event.self.memoryBytes },
@@ -120,7 +126,7 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
   if (signals.length > 0) next.signals = [...live.signals, ...signals].slice(-KEEP.signals);
   if (crossings.length > 0) next.crossings = [...crossings, ...live.crossings].slice(0, KEEP.crossings);
   if (jobs.size > 0) {
-    next.counts = countJobs(next.counts, live.jobs, jobs);
+    next.counts = countJobs(next.counts, counted, uncounted);
     next.jobs = merge(live.jobs, jobs, (job) => job.id)
       .sort(newestFirst)
       .slice(0, KEEP.jobs);
@@ -133,16 +139,23 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
   return next;
 }
 
-/** The counts between two `self` events: new jobs are counted at once, the next `self` event has the last word. */
+/** The counts between two `self` events: what begins and ends is counted at once, the next `self` event has the last word. */
 function countJobs(counts: Live['counts'], before: readonly Job[], changed: ReadonlyMap<string, Job>): Live['counts'] {
   const known = new Map(before.map((job) => [job.id, job]));
-  let { running, jobs } = counts;
+  const newest = before[0]?.createdAt ?? 0;
+  let { running, jobs, audit } = counts;
   for (const job of changed.values()) {
     const old = known.get(job.id);
-    if (!old && job.state === 'accepted') jobs++;
-    running += Number(isOpen(job)) - Number(old ? isOpen(old) : !isOpen(job));
+    // Older than all that are kept: it was counted when it began.
+    const begun = !old && job.createdAt >= newest;
+    const ended = !isOpen(job) && (old ? isOpen(old) : true);
+    if (begun) jobs++;
+    if (begun && isOpen(job)) running++;
+    if (!begun && ended) running--;
+    // One row when it begins, one when it ends.
+    audit += Number(begun) + Number(ended);
   }
-  return { ...counts, running: Math.max(0, running), jobs };
+  return { running: Math.max(0, running), jobs, audit };
 }
 
 export function isOpen(job: Pick<Job, 'state'>): boolean {

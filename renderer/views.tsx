@@ -40,12 +40,11 @@ export const entries: readonly Entry[] = [
     icon: Waypoints,
     also: 'services registry rules orgs',
     ...later(() => import('./views/Routes.tsx'), 'Routes'),
-    count: ({ routes, registry }) =>
-      registry?.problems.some((problem) => problem.severity === 'error')
-        ? { value: registry.problems.length, tone: 'bad', label: 'the registry has errors' }
-        : routes
-          ? { value: routes.length, tone: 'quiet', label: `${routes.length} routes` }
-          : null,
+    count({ routes, registry }) {
+      const errors = registry?.problems.filter((problem) => problem.severity === 'error').length ?? 0;
+      if (errors > 0) return { value: errors, tone: 'bad', label: `${errors} ${errors === 1 ? 'error' : 'errors'} in the registry` };
+      return routes ? { value: routes.length, tone: 'quiet', label: `${routes.length} routes` } : null;
+    },
   },
   {
     id: 'health',

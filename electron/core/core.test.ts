@@ -216,6 +216,15 @@ test('a reload is one swap: a bad file never replaces a good one, and what it sa
     problems: unknown[];
   };
   assert.deepEqual(check.problems, []);
+  await core.ask({ text: 'sync salesforce contacts' });
+  const moved = { text: text.replace(/^rules:\n/m, 'rules:\n  - {pattern: contacts, org: FND, service: slow, priority: 999}\n') };
+  assert.notEqual(moved.text, text);
+  assert.deepEqual(await operate(core, 'OS.registry.check', moved), {
+    problems: [],
+    differs: [{ text: 'sync salesforce contacts', before: 'FND.salesforce', after: 'FND.slow' }],
+    considered: 1,
+  });
+  assert.deepEqual(await operate(core, 'OS.registry.check', { ...moved, compare: false }), { problems: [], differs: [], considered: 0 });
   const next = text.replace(
     '  OS:',
     `  NEW:\n    name: New\n    services:\n      fresh: {endpoint: "${service.url}/fresh", egress: local}\n  OS:`,

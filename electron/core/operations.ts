@@ -173,9 +173,10 @@ export function createOperationRunner(parts: OperationParts): Runner {
     'OS.audit.verify': () => store.verify(),
     'OS.audit.drill': () => store.drill(),
     'OS.registry': () => ({ text: parts.registry.text(), revision: parts.registry.revision(), state: parts.registry.state() }),
-    async 'OS.registry.check'({ text }) {
+    async 'OS.registry.check'({ text, compare }) {
       const problems = parts.registry.check(text);
-      using operator = problems.some((problem) => problem.severity === 'error') ? null : await parts.registry.operatorOf(text);
+      const comparable = compare && !problems.some((problem) => problem.severity === 'error');
+      using operator = comparable ? await parts.registry.operatorOf(text) : null;
       if (!operator) return { problems, differs: [], considered: 0 };
       const choice = (of: Operator, asked: string) => {
         const { ranked, abstained } = of.classify(asked);

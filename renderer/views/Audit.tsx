@@ -37,7 +37,15 @@ export function Audit() {
   const entries = [...first, ...(older?.entries.filter((entry) => entry.seq < oldest) ?? [])];
   const total = newest.data?.total ?? entries.length;
   const cursor = older ? older.cursor : (newest.data?.cursor ?? null);
-  const selected = entries.find((entry) => String(entry.seq) === item) ?? null;
+  const listed = entries.find((entry) => String(entry.seq) === item);
+  // A row that is named by its number may be far down: it is read by itself.
+  const wanted = item !== null && /^\d{1,15}$/.test(item) ? Number(item) : null;
+  const lone = useOperation(
+    'OS.audit',
+    { limit: 1, cursor: String((wanted ?? 0) + 1) },
+    { enabled: wanted !== null && !listed && newest.data !== undefined, staleMs: Number.POSITIVE_INFINITY },
+  );
+  const selected = listed ?? lone.data?.entries.find((entry) => entry.seq === wanted) ?? null;
 
   const work = async (what: NonNullable<typeof busy>, run: () => Promise<void>) => {
     setBusy(what);

@@ -240,7 +240,7 @@ function Proof({ crossing }: { crossing: Crossing }) {
       <Facts>
         <Fact name="Audit">
           {audit ? (
-            <button type="button" className="text-accent-ink hover:underline" onClick={() => go('audit', crossing.job)}>
+            <button type="button" className="text-accent-ink hover:underline" onClick={() => go('audit', String(audit.seq))}>
               #{audit.seq}
             </button>
           ) : (

@@ -171,7 +171,7 @@ function Timeline({ job, detail, told }: { job: Job; detail: JobDetail; told: st
     <ol className="relative space-y-4 before:absolute before:top-2 before:bottom-2 before:left-[3.5px] before:w-px before:bg-line-strong">
       <Moment at={job.createdAt} tone="quiet" title="Accepted">
         {job.auditSeq !== null && (
-          <button type="button" className="text-accent-ink hover:underline" onClick={() => go('audit', job.id)}>
+          <button type="button" className="text-accent-ink hover:underline" onClick={() => go('audit', String(job.auditSeq))}>
             Audit #{job.auditSeq}
           </button>
         )}

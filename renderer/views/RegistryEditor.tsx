@@ -10,6 +10,7 @@ import { useEffect, useRef, useState } from 'react';
 import type { OutputOf } from '../../shared/contract.ts';
 import type { WireError } from '../../shared/errors.ts';
 import type { RegistryProblem } from '../../shared/model.ts';
+import { type Checked, type Checks, createChecks } from '../checks.ts';
 import { useFront, useLive, useOperation, wireOf } from '../core.ts';
 import { Button } from '../parts/Button.tsx';
 import { ErrorState, LoadingState } from '../parts/States.tsx';
@@ -39,17 +40,19 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
   const routes = useLive('routes');
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
-  // What this edit started from: a file changed meanwhile is a conflict, shown, never overwritten.
-  const [base, setBase] = useState({ text: onDisk, revision });
+  // What this edit started from: a file changed meanwhile is a conflict, shown, never overwritten. `replaced` is the revision
+  // that was saved over and may still be the newest this window has heard of.
+  const [base, setBase] = useState<{ text: string; revision: string; replaced: string | null }>({ text: onDisk, revision, replaced: null });
   const [text, setText] = useState(onDisk);
-  const [check, setCheck] = useState<Check | null>(null);
+  const [checked, setChecked] = useState<Checked<Check> | null>(null);
+  const checks = useRef<Checks<Check> | null>(null);
   const [saving, setSaving] = useState(false);
   const [failure, setFailure] = useState<WireError | null>(null);
   const changed = text !== base.text;
-  const changedOnDisk = revision !== base.revision;
+  const changedOnDisk = revision !== base.revision && revision !== base.replaced;
 
   const load = (next: { text: string; revision: string }) => {
-    setBase(next);
+    setBase({ ...next, replaced: null });
     setText(next.text);
     setFailure(null);
     const editor = view.current;
@@ -108,55 +111,44 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
   });
 
   useEffect(() => {
-    let current = true;
-    const timer = setTimeout(() => {
-      front.operate('OS.registry.check', { text }).then(
-        (found) => {
-          if (!current) return;
-          setCheck(found);
-          if (view.current)
-            view.current.dispatch(
-              setDiagnostics(
-                view.current.state,
-                found.problems.map((problem) => diagnostic(view.current!.state, problem)),
-              ),
-            );
-        },
-        (caught) => current && setFailure(wireOf(caught)),
-      );
-    }, 250);
-    return () => {
-      current = false;
-      clearTimeout(timer);
-    };
-  }, [text, front]);
+    const made = createChecks<Check>({
+      check: (asked, compare) => front.operate('OS.registry.check', { text: asked, compare }),
+      onChecked(next) {
+        setChecked(next);
+        const editor = view.current;
+        if (editor)
+          editor.dispatch(
+            setDiagnostics(
+              editor.state,
+              next.found.problems.map((problem) => diagnostic(editor.state, problem)),
+            ),
+          );
+      },
+      onFailed: (caught) => setFailure(wireOf(caught)),
+    });
+    checks.current = made;
+    return () => made[Symbol.dispose]();
+  }, [front]);
 
-  const problems = check?.problems ?? served?.problems ?? [];
-  const errors = problems.filter((problem) => problem.severity === 'error');
-  const differs = changed ? (check?.differs ?? []) : [];
+  useEffect(() => checks.current?.changed(text), [text]);
+
+  const problems = checked?.found.problems ?? served?.problems ?? [];
+  const errors = problems.filter(isError);
+  const compared = changed && checked?.compared && checked.text === text ? checked.found : null;
 
   const save = async () => {
-    if (differs.length > 0) {
-      const sure = await ask({
-        title: `${differs.length} of ${check!.considered} past requests would go elsewhere`,
-        body: `${differs
-          .slice(0, 5)
-          .map((one) => `“${one.text.slice(0, 60)}”: ${one.before ?? 'nobody'} → ${one.after ?? 'nobody'}`)
-          .join('; ')}${differs.length > 5 ? `; and ${differs.length - 5} more` : ''}.`,
-        action: 'Save anyway',
-        tone: 'primary',
-      });
-      if (!sure) return;
-    }
     setSaving(true);
     setFailure(null);
-    await front.operate('OS.registry.save', { text, revision: base.revision }).then(
-      (saved) => {
-        setBase({ text, revision: saved.revision });
+    try {
+      const { text: wanted, found } = await checks.current!.compare();
+      if (!found.problems.some(isError) && (await agreed(found))) {
+        const saved = await front.operate('OS.registry.save', { text: wanted, revision: base.revision });
+        setBase({ text: wanted, revision: saved.revision, replaced: revision });
         toast('ok', 'Registry saved', `${saved.state.services} services and ${saved.state.rules} rules serve now.`);
-      },
-      (caught) => setFailure(wireOf(caught)),
-    );
+      }
+    } catch (caught) {
+      setFailure(wireOf(caught));
+    }
     setSaving(false);
   };
 
@@ -165,9 +157,9 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
       <div className="flex flex-wrap items-center gap-3 border-b px-4 py-2">
         <code className="foreign min-w-0 flex-1 truncate font-mono text-2xs text-ink-3">{served?.file}</code>
         {changed && <Badge tone="accent">not saved</Badge>}
-        {differs.length > 0 && (
-          <Badge tone="warn" title={differs.map((one) => `${one.text}: ${one.before ?? 'nobody'} → ${one.after ?? 'nobody'}`).join('\n')}>
-            {differs.length} of {check!.considered} past requests would go elsewhere
+        {compared && compared.differs.length > 0 && (
+          <Badge tone="warn" title={compared.differs.map(otherWay).join('\n')}>
+            {compared.differs.length} of {compared.considered} past requests would go elsewhere
           </Badge>
         )}
         {changed && (
@@ -226,6 +218,22 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
       )}
     </div>
   );
+}
+
+const isError = (problem: RegistryProblem) => problem.severity === 'error';
+
+const otherWay = ({ text, before, after }: Check['differs'][number]) =>
+  `${text.length > 60 ? `${text.slice(0, 60)}…` : text}: ${before ?? 'nobody'} → ${after ?? 'nobody'}`;
+
+/** Whether to save, asked only where past requests would go elsewhere. */
+async function agreed({ differs, considered }: Check): Promise<boolean> {
+  if (differs.length === 0) return true;
+  return ask({
+    title: `${differs.length} of ${considered} past requests would go elsewhere`,
+    body: `${differs.slice(0, 5).map(otherWay).join('; ')}${differs.length > 5 ? `; and ${differs.length - 5} more` : ''}.`,
+    action: 'Save anyway',
+    tone: 'primary',
+  });
 }
 
 function goToLine(editor: EditorView, line: number, column = 1): void {

@@ -155,7 +155,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       clock,
       random: Math.random,
       intervalMs: () => chosenInterval ?? table?.registry.healthIntervalMs ?? 30_000,
-      history: (route, since) => store.read.healthHistory(route, since),
+      history: (route, since) => readOr([], () => store.read.healthHistory(route, since)),
       save: (route, sample) => store.saveHealth(route, sample),
       onChange: (state, changed) =>
         journal.publish(
@@ -238,6 +238,27 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   });
   const summaries = () => table.registry.routes.map(summary);
   const counts = () => ({ ...store.read.counts(), running: seam.running().length });
+  let known = { jobs: 0, audit: 0 };
+  /** The counts, or the last ones known. */
+  const countsShown = () => {
+    known = readOr(known, () => store.read.counts());
+    return { ...known, running: seam.running().length };
+  };
+
+  let unreadable = false;
+  /** For what goes on while the database cannot be read; a call that asks for it is told so. */
+  function readOr<T>(otherwise: T, read: () => T): T {
+    try {
+      const value = read();
+      unreadable = false;
+      return value;
+    } catch (caught) {
+      if (!(caught instanceof Refusal)) throw caught;
+      if (!unreadable) journal.publish({ type: 'rejected', door: 'core', error: caught.wire }, `❌ OS → OS : ${caught.wire.code}, reading`);
+      unreadable = true;
+      return otherwise;
+    }
+  }
 
   function self(): CoreSelf {
     const now = performance.now();
@@ -260,7 +281,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   function snapshot(): Snapshot {
     const running = seam.running();
-    const listed = store.read.jobs({ limit: 200 }).jobs.filter((job) => !running.some((live) => live.id === job.id));
+    const newest = readOr([], () => store.read.jobs({ limit: 200 }).jobs);
+    const listed = newest.filter((job) => !running.some((live) => live.id === job.id));
     return {
       seq: journal.seq,
       self: self(),
@@ -273,7 +295,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       breakers: breakers.all(),
       gpu: gpu.state(),
       jobs: [...running.reverse(), ...listed],
-      counts: counts(),
+      counts: countsShown(),
       signals: journal.signals(200),
     };
   }
@@ -425,7 +447,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       const spec = table.routes.get(name)?.spec;
       if (spec) journal.publish({ type: 'route', route: summary(spec) });
     }
-    journal.publish({ type: 'self', self: self(), counts: counts() });
+    journal.publish({ type: 'self', self: self(), counts: countsShown() });
   }, TICK_MS);
   tick.unref();
   stack.defer(() => clearInterval(tick));

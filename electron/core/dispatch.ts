@@ -502,7 +502,7 @@ export function createSeam(parts: SeamParts): Seam {
     if (route.tracked) {
       stats.note(name, { at: record.at, durationMs: record.durationMs, error: record.error?.code ?? null });
       // A caller in more of a hurry than the service says nothing of its health.
-      if (cut === null || allowed === route.spec.timeoutMs)
+      if (allowed === route.spec.timeoutMs || record.error?.code !== 'upstream_timeout')
         health.note(name, { ok: record.ok, durationMs: record.durationMs, error: record.error?.code ?? null });
     }
     return finish(record, { kept, tracked });

@@ -37,6 +37,16 @@ test('events are given again from where a watcher was, or it is told that they a
   assert.deepEqual([journal.after(10_000), journal.after(10), journal.after(10_001)], [[], null, null]);
 });
 
+test('a watcher gets every event, however many come in one turn', async () => {
+  const journal = createJournal(() => 0);
+  const seen: number[] = [];
+  journal.watch((batch) => seen.push(...batch.map((event) => event.seq)));
+  for (let i = 0; i < 20_000; i++) journal.publish(sovereign);
+  await turn();
+  assert.deepEqual([seen.length, seen[0], seen.at(-1)], [20_000, 1, 20_000]);
+  assert.equal(journal.after(10_000), null);
+});
+
 test('what nobody watches is counted and its signal kept, but not the event', () => {
   const journal = createJournal(() => 0);
   journal.publish(sovereign, 'one');

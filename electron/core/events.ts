@@ -33,11 +33,15 @@ export function createJournal(clock: () => number): Journal {
     events = [];
   };
   const since = (from: number) => (from >= seq ? [] : events.slice(Math.max(0, from + 1 - events[0]!.seq)));
+  const trim = () => {
+    if (events.length > 2 * KEPT) events = events.slice(-KEPT);
+  };
   const flush = () => {
     scheduled = false;
     if (sent === seq) return;
     const batch = since(sent);
     sent = seq;
+    trim();
     for (const watcher of watchers) watcher(batch);
   };
 
@@ -57,11 +61,12 @@ export function createJournal(clock: () => number): Journal {
       }
       if (!keeping()) return;
       events.push({ ...body, seq, at, signal });
-      if (events.length > 2 * KEPT) events = events.slice(-KEPT);
       if (watchers.size > 0 && !scheduled) {
         scheduled = true;
         setImmediate(flush);
       }
+      // Not before those who watch have had them: a gap would look like a whole.
+      if (!scheduled) trim();
     },
     after: (from) => (from > seq || (from < seq && (events.length === 0 || from + 1 < events[0]!.seq)) ? null : since(from)),
     watch(listener) {
@@ -73,7 +78,10 @@ export function createJournal(clock: () => number): Journal {
       watchers.add(listener);
       return () => {
         const watched = watchers.delete(listener);
-        if (watched && watchers.size === 0) patience = setTimeout(forget, PATIENCE_MS).unref();
+        if (watched && watchers.size === 0) {
+          trim();
+          patience = setTimeout(forget, PATIENCE_MS).unref();
+        }
         return watched;
       };
     },

@@ -124,7 +124,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
       attempt.durationMs = clock() - startedAt;
       attempt.error = error.code;
       attempt.status = error.status ?? null;
-      permit.done(verdict(error, run.signal.aborted && clock() - startedAt < route.timeoutMs / 2));
+      permit.done(verdict(error, (run.signal.aborted || clock() >= run.deadlineAt) && clock() - startedAt < route.timeoutMs / 2));
       if (sent) leave(route, run, exchange);
       if (error.code === 'internal') throw caught;
       const unreached = !sent && retried.has(error.code);

@@ -41,7 +41,7 @@ export type Evidence = Float64Array;
 export const ODDS = 1;
 
 /** What the head usually comes to; used, or leant towards, where there is too little to learn it from. */
-export const STANDARD_HEAD = Float64Array.of(0.1, 0.25, 0.7, 1.5, 1.2, 2.5, 0.1, -2.8);
+export const STANDARD_HEAD = Float64Array.of(0.3, 0.3, 0, 0, 2.9, 0, 0, -0.7);
 
 export function evidenceOf(
   into: Evidence,
@@ -247,7 +247,7 @@ export function createClassifier(model: Model): Classifier {
       let sure = logistic((model.trust[0] as number) * Math.min(odds, 10) + (model.trust[1] as number));
       // Odds that no trial has checked are worth no more than the evidence for there being a route at all.
       if (model.rival > 0) {
-        sure = Math.min(sure, logistic(answer.outlook));
+        sure = Math.min(sure, logistic(answer.outlook + 1));
         if (sure < UNCHECKED_LEAST) answer.outlook = Math.min(answer.outlook, -1e-9);
       }
       // What the first route leaves is shared in proportion.

@@ -416,19 +416,20 @@ interface Judgement {
   threshold: number;
 }
 
-const STANDARD: Judgement = { scale: [5, 0.45], trust: Float64Array.of(1, 0), rival: 0.04, head: STANDARD_HEAD, threshold: 0 };
+const STANDARD: Judgement = { scale: [5, 0.45], trust: Float64Array.of(1, 0.5), rival: 0.04, head: STANDARD_HEAD, threshold: 0 };
 /** Factors where there is no softmax. */
 const ALONE: [number, number] = [8, 0];
 /** With fewer trial texts inside or outside nothing is concluded from them. */
 const TRIALS_LEAST = 150;
 /** With fewer examples there are no trials: the standard judgement is better than what so few can teach, and at once. */
 const CORPUS_LEAST = 300;
-/** Scores kept of each trial text: the others never matter. */
-const KEPT = 24;
+/** Routes of each trial text that come first, for which nearness and support are kept. */
+const FOREMOST = 3;
 
 interface Trial {
-  /** Place of the true route among those kept; -1 when it is not there, -2 when the text belongs to no route of the trial. */
+  /** Place of the true route among the scores; -1 when the text belongs to no route of the trial. */
   truth: number;
+  /** By route, the foremost first. */
   svm: Float32Array;
   softmax: Float32Array;
   near: Float32Array;
@@ -452,13 +453,13 @@ function judge(task: Task): Judgement {
   const trials = work > 1_500_000 ? 1 : work > 500_000 ? 2 : 10;
   const perTrial = Math.floor(routes / 6);
   const part = trials === 1 ? 4 : trials === 2 ? 5 : 10;
-  const best = new Float64Array(KEPT);
-  const bestAt = new Int32Array(KEPT);
+  const best = new Float64Array(FOREMOST);
+  const bestAt = new Int32Array(FOREMOST);
   const inside: Trial[] = [];
   const outside: Trial[] = [];
   for (let t = 0; t < trials; t++) {
     const absent = new Set(Array.from({ length: perTrial }, (_, i) => routeOrder[(t * perTrial + i) % routes] as number));
-    const away = Uint8Array.from({ length: routes }, (_, r) => (absent.has(r) ? 1 : 0));
+    const here = Array.from({ length: routes }, (_, r) => r).filter((r) => !absent.has(r));
     const members: number[] = [];
     const left: number[] = [];
     for (const [route, examples] of byRoute.entries()) {
@@ -472,11 +473,10 @@ function judge(task: Task): Judgement {
       const route = corpus.routeOf[example] as number;
       const seen = model.look(example);
       let filled = 0;
-      for (let k = 0; k < routes; k++) {
-        if (away[k] === 1) continue;
+      for (const k of here) {
         const sum = STANDARD.scale[0] * (seen.svm[k] as number) + STANDARD.scale[1] * (seen.softmax?.[k] ?? 0);
-        if (filled === KEPT && sum <= (best[KEPT - 1] as number)) continue;
-        let place = filled < KEPT ? filled++ : KEPT - 1;
+        if (filled === FOREMOST && sum <= (best[FOREMOST - 1] as number)) continue;
+        let place = filled < FOREMOST ? filled++ : FOREMOST - 1;
         for (; place > 0 && sum > (best[place - 1] as number); place--) {
           best[place] = best[place - 1] as number;
           bestAt[place] = bestAt[place - 1] as number;
@@ -484,20 +484,21 @@ function judge(task: Task): Judgement {
         best[place] = sum;
         bestAt[place] = k;
       }
-      const kept = Array.from(bestAt.subarray(0, filled));
+      const foremost = Array.from(bestAt.subarray(0, filled));
+      const scored = foremost.concat(here.filter((k) => !foremost.includes(k)));
       (absent.has(route) ? outside : inside).push({
-        truth: absent.has(route) ? -2 : kept.indexOf(route),
-        svm: Float32Array.from(kept, (k) => seen.svm[k] as number),
-        softmax: Float32Array.from(kept, (k) => seen.softmax?.[k] ?? 0),
-        near: Float32Array.from(kept.slice(0, 2), (k) => seen.near(k)),
-        support: Float32Array.from(kept.slice(0, 2), (k) => seen.support(k)),
+        truth: absent.has(route) ? -1 : scored.indexOf(route),
+        svm: Float32Array.from(scored, (k) => seen.svm[k] as number),
+        softmax: Float32Array.from(scored, (k) => seen.softmax?.[k] ?? 0),
+        near: Float32Array.from(foremost, (k) => seen.near(k)),
+        support: Float32Array.from(foremost, (k) => seen.support(k)),
         shares: [share(seen.known, seen.unknown, WORD), share(seen.known, seen.unknown, PAIR), share(seen.known, seen.unknown, GROUP)],
       });
     }
   }
   if (inside.length < TRIALS_LEAST) return standard;
   const scale = fitScale(inside, standard.scale);
-  const trust = fitTrust(inside, scale, 1 - 1 / part);
+  const trust = fitTrust(inside, scale);
   if (outside.length < TRIALS_LEAST) return { ...standard, scale, trust, rival: 0 };
   const rows: Evidence[] = [];
   const labels: number[] = [];
@@ -505,7 +506,7 @@ function judge(task: Task): Judgement {
   for (const trial of [...inside, ...outside]) {
     const { evidence, first } = evidenceOfTrial(trial, scale);
     rows.push(evidence);
-    labels.push(trial.truth === -2 ? 0 : 1);
+    labels.push(trial.truth === -1 ? 0 : 1);
     right.push(first === trial.truth);
   }
   const head = fitHead(rows, labels);
@@ -520,13 +521,14 @@ function judge(task: Task): Judgement {
 
 function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Evidence; first: number } {
   let first = 0;
-  const sums = Array.from(trial.svm, (svm, i) => a * svm + b * (trial.softmax[i] as number));
-  for (let i = 1; i < sums.length; i++) if ((sums[i] as number) > (sums[first] as number)) first = i;
-  const top = sums[first] as number;
+  const { svm, softmax } = trial;
+  const sumOf = (i: number) => a * (svm[i] as number) + b * (softmax[i] as number);
+  for (let i = 1; i < svm.length; i++) if (sumOf(i) > sumOf(first)) first = i;
+  const top = sumOf(first);
   let rest = 0;
-  for (const [i, sum] of sums.entries()) {
-    if (i === first) continue;
-    rest += Math.exp(sum - top);
+  for (let i = 0; i < svm.length; i++) {
+    const difference = sumOf(i) - top;
+    if (i !== first && difference > -12) rest += Math.exp(difference);
   }
   const evidence = new Float64Array(EVIDENCE.length);
   const [words, pairs, groups] = trial.shares;
@@ -567,7 +569,9 @@ function fitScale(trials: Trial[], start: [number, number]): [number, number] {
       for (let i = 0; i < svm.length; i++) {
         const s = svm[i] as number;
         const m = softmax[i] as number;
-        const p = Math.exp(a * s + b * m - top);
+        const difference = a * s + b * m - top;
+        if (difference < -12) continue;
+        const p = Math.exp(difference);
         mass += p;
         ma += p * s;
         mb += p * m;
@@ -594,8 +598,9 @@ function fitScale(trials: Trial[], start: [number, number]): [number, number] {
   return [a, b];
 }
 
-/** How far the odds can be taken at their word: logistic regression of being right on them, drawn to slope 1 and constant 0. */
-function fitTrust(trials: Trial[], scale: [number, number], seen: number): Float64Array {
+/** How far the odds can be taken at their word: logistic regression of being right on them, drawn to slope 1 and constant 0.
+ * Trials lack some examples, which makes them err more, and some routes, which makes them err less. */
+function fitTrust(trials: Trial[], scale: [number, number]): Float64Array {
   const points = trials.map((trial) => {
     const { evidence, first } = evidenceOfTrial(trial, scale);
     return { odds: evidence[ODDS] as number, right: first === trial.truth ? 1 : 0 };
@@ -621,15 +626,8 @@ function fitTrust(trials: Trial[], scale: [number, number], seen: number): Float
     slope = Math.max(0.1, slope - (hcc * gs - hsc * gc) / determinant);
     constant -= (hss * gc - hsc * gs) / determinant;
   }
-  // Trials saw `seen` of the examples; the final model sees all and errs less.
-  const errors = () => points.reduce((sum, { odds }) => sum + 1 / (1 + Math.exp(slope * odds + constant)), 0);
-  const goal = errors() * seen ** LEARNING;
-  for (let round = 0; round < 20 && errors() > goal; round++) constant += 0.05;
   return Float64Array.of(slope, constant);
 }
-
-/** Error falls with about this power of the number of examples. */
-const LEARNING = 0.4;
 
 /**
  * Where the weights of standardised evidence lean. Routes held out are near to others, so trials alone make too little of

@@ -89,18 +89,28 @@ export function toWire(caught: unknown): WireError {
   });
 }
 
-/** RFC 9457 problem body of a failure. */
-export function toProblem(error: WireError): Record<string, unknown> & { status: number } {
-  const { code, message, ...rest } = error;
+/**
+ * RFC 9457 problem body of a failure, with the failure itself as `ok` and `error`, where a crossing has it: one way to read
+ * what went wrong, whether there was a call or not.
+ */
+export function toProblem(error: WireError): {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ErrorCode;
+  ok: false;
+  error: WireError;
+} {
+  const { code, message } = error;
   return {
-    ...rest,
     type: `urn:dispatcher:error:${code}`,
     title: catalogue[code].title,
-    // Not the status of the service, which `rest` may hold: a service's 500 is our 502.
     status: httpStatus(error),
     detail: message,
     code,
-    message,
+    ok: false,
+    error,
   };
 }
 

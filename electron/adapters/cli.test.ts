@@ -197,6 +197,8 @@ test('signals --follow prints until Ctrl-C', async () => {
   const stop = new AbortController();
   const following = cli.run(['signals', '--follow', '--json'], { signal: stop.signal });
   const signal = signalOf(JSON.parse((await cli.run(['dispatch', 'repeat', '--json'])).stdout) as Crossing);
+  // Whoever reads the record waits for it, and what is on record has been told.
+  await cli.run(['jobs']);
   await new Promise(setImmediate);
   stop.abort();
   const { exit, stdout } = await following;

@@ -461,7 +461,7 @@ test('F25: the security headers are on every answer, and the page has a policy o
     ({ status, headers }) => status >= 400 && !headers['content-type']?.startsWith('text/html'),
   )) {
     assert.equal(problem.headers['content-type'], 'application/problem+json; charset=utf-8');
-    assert.ok(typeof problem.json.hint === 'string' && problem.json.hint.endsWith('.'), JSON.stringify(problem.json));
+    assert.match(String((problem.json.error as { hint: string }).hint), /\.$/, JSON.stringify(problem.json));
     assert.equal(/node_modules|\.ts:|Error:|\\n/.test(problem.text), false, problem.text);
   }
   assert.equal((await ask(port, 'GET /../package.json', { cookie })).status, 404);
@@ -531,7 +531,7 @@ test('unreadable input names the field and says what to write', async () => {
   await using at = await openDoor();
   const send = async (body: string, more: Record<string, string> = json) => {
     const { status, json } = await ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...more }, body);
-    return [status, json.code, (json.issues as { path: string }[] | undefined)?.[0]?.path];
+    return [status, json.code, (json.error as { issues?: { path: string }[] }).issues?.[0]?.path];
   };
   assert.deepEqual(await send('{"query":1}'), [400, 'input_invalid', 'query']);
   assert.deepEqual(await send('{"query":"a","params":[]}'), [400, 'input_invalid', 'params']);
@@ -540,7 +540,7 @@ test('unreadable input names the field and says what to write', async () => {
   assert.deepEqual(await send('[]'), [400, 'input_invalid', '']);
   assert.deepEqual(await send('{}', { 'content-type': 'application/jsonp' }), [415, 'media_refused', undefined]);
   const flag = await ask(at.door.port, 'GET /services/health?probe=banana', at.bearer);
-  assert.deepEqual([flag.status, flag.json.hint], [400, 'Write probe=true or probe=false.']);
+  assert.deepEqual([flag.status, (flag.json.error as { hint: string }).hint], [400, 'Write probe=true or probe=false.']);
   assert.equal(at.calls.length, 0);
 });
 

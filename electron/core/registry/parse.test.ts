@@ -124,7 +124,14 @@ orgs:
 rules:
   - {pattern: "one", org: A}
 `);
-    assert.deepEqual(problems, []);
+    // Not silently: this version reads both and holds no call back for them.
+    assert.deepEqual(
+      problems.map(({ severity, message }) => [severity, /for (\w+)\.$/.exec(message)?.[1]]),
+      [
+        ['warning', 'concurrency'],
+        ['warning', 'lane'],
+      ],
+    );
     assert.deepEqual(registry?.orgs[0], {
       code: 'A',
       name: 'Alpha',

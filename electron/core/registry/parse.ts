@@ -165,6 +165,8 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
           }
         }
       }
+      for (const key of ['concurrency', 'lane'] as const)
+        if (value[key] !== undefined) report.warning(at, `This version does not hold calls back for ${key}.`, 'Calls run as they come.');
       if (value.auth?.kind === 'header' && !value.auth.header) {
         report.error(at, 'auth of kind header does not name the header.', 'Add header: X-Api-Key.');
       }

@@ -459,7 +459,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   };
   tokens.set(hashToken(owner.secret), { principal: owner.principal, id: 'owner', usedAt: 0 });
 
-  const rejected = { at: 0, rows: 0, held: 0 };
+  /** `at` is monotonic: a clock set back must not end the recording. */
+  const rejected = { at: Number.NEGATIVE_INFINITY, rows: 0, held: 0 };
   const owned = stack.move();
   return {
     home,
@@ -468,10 +469,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     dispatch: seam.dispatch,
     watch(since, listener) {
       const kept = since > 0 ? journal.after(since) : null;
+      // Before it watches: a snapshot that cannot be made leaves no watcher behind.
+      const state = kept ? null : snapshot();
       const stop = journal.watch(listener.events);
       watchers++;
       if (kept) listener.events(kept);
-      else listener.snapshot(snapshot());
+      else if (state) listener.snapshot(state);
       return () => {
         if (stop()) watchers--;
       };
@@ -488,7 +491,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     },
     reject({ door, error, detail }) {
       const now = clock();
-      if (now - rejected.at >= 1000) Object.assign(rejected, { at: now, rows: 0 });
+      const turn = performance.now();
+      if (turn - rejected.at >= 1000) Object.assign(rejected, { at: turn, rows: 0 });
       // A flood of refused requests must fill neither the disk nor the journal; the next row says how many it stands for.
       if (++rejected.rows > 20) {
         rejected.held++;

@@ -167,7 +167,8 @@ export function createSeam(parts: SeamParts): Seam {
   let newest: Promise<void> = Promise.resolve();
   let idle: PromiseWithResolvers<void> | null = null;
   let closing = false;
-  const limitedRows = { at: 0, held: 0 };
+  /** `at` is monotonic: a clock set back must not end the recording. */
+  const limitedRows = { at: Number.NEGATIVE_INFINITY, held: 0 };
   let owed: OutcomeRow[] = [];
   let paying: Promise<void> | null = null;
 
@@ -560,11 +561,11 @@ export function createSeam(parts: SeamParts): Seam {
     const detail = () => redact({ text: record.text, params: call.params ?? {}, error, parent: record.parent });
     if (store && error.code !== 'store_unavailable' && error.code !== 'shutting_down') {
       // A flood of limited calls must not become a flood of rows: one a second, saying how many it stands for.
-      const held = error.code === 'limited' && record.at - limitedRows.at < 1000;
+      const held = error.code === 'limited' && performance.now() - limitedRows.at < 1000;
       if (held) limitedRows.held++;
       else {
         const text = error.code === 'limited' ? redact({ error, unrecorded: limitedRows.held }) : detail();
-        if (error.code === 'limited') Object.assign(limitedRows, { at: record.at, held: 0 });
+        if (error.code === 'limited') Object.assign(limitedRows, { at: performance.now(), held: 0 });
         try {
           record.audit = await store.append({
             at: record.at,

@@ -127,4 +127,56 @@ deploy release rollout
 server host machine instance vm cluster node
 error bug crash failure exception
 database db sql table query
+robot bot human ai person computer program
+joke funny laugh humor pun hilarious silly
+door window curtain blinds
+unlock unlocked secure
+clean vacuum mop sweep hoover wash dust scrub laundry dishes
+calorie calories nutrition carbs protein fat vitamins
+vaccine vaccination shot immunization
+tip gratuity
+directions navigate navigation map gps
+stock share shares invest investment bond dow nasdaq
+login username signin
+photo picture image video camera
+wifi internet network broadband bluetooth
+battery charger
+app application software website
+passport license id identity
+tax taxes irs w2
+pto leave
+oil engine brake brakes transmission
+sick ill flu fever headache cough
+sleep nap asleep
+game games sport sports football soccer basketball baseball tennis
+reserve reservation reserved booking
+remind reminder remember forget
+timer countdown stopwatch
+balance balances
+statement statements receipt
+credit score rating
+points rewards miles cashback
+limit maximum minimum max
+fraud fraudulent scam suspicious unauthorized unrecognized
+approve approved approval authorize
+verify confirm check
+open opened closed
+turn flip
+increase raise boost higher
+decrease lower reduce
+north south east west
+question answer
+understand know idea
+hear listen
+eat eating ate
+child baby toddler
+sad happy angry upset bored tired lonely
+poem story essay
+president senator governor minister politics election
+customer client lead contact
+report dashboard chart graph
+student teacher course class lesson homework exam grade
+school university college
+file folder document pdf spreadsheet
+todo task
 `.trim();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { LEXICON } from './lexicon.ts';
 import { createOperator, type Operator, type OperatorRoute } from './operator.ts';
 
 const routes: OperatorRoute[] = [
@@ -137,6 +138,26 @@ describe('an operator of a small registry', () => {
     ])
       assert.equal(typeof operator.classify(text).abstained, 'boolean');
   });
+});
+
+test('a word never seen counts as its kin does', async () => {
+  using operator = await createOperator([
+    {
+      name: 'A.translate',
+      examples: ['how do they say it in french', 'put that into spanish', 'the german for it', 'turn it into russian'],
+    },
+    { name: 'A.weather', examples: ['how is it in boston', 'will it pour in chicago', 'what it is like in denver', 'is it nice in miami'] },
+  ]);
+  const firsts = ['and in italian', 'and in seattle'].map((text) => operator.classify(text).ranked[0]?.route);
+  assert.deepEqual(firsts, ['A.translate', 'A.weather']);
+});
+
+test('no word of the lexicon is in two kins', () => {
+  const words = LEXICON.split(/\s/);
+  assert.deepEqual(
+    words.filter((word, index) => words.indexOf(word) !== index || !/^[a-z]+$/.test(word)),
+    [],
+  );
 });
 
 test('same routes and same seed, same answers; another seed may differ in numbers only a little', async () => {

@@ -173,7 +173,7 @@ interface Look {
 }
 
 /** The groups of a word overlap and say the same thing more than once, so each counts for less. */
-const KIND_WEIGHT = [1, 1, 0.8, 1];
+const KIND_WEIGHT = [1, 1, 0.8, 1.2];
 
 function vocabularyOf(corpus: Corpus, members: number[]): Vocabulary {
   const total = corpus.hashes.length;

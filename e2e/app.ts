@@ -122,7 +122,7 @@ export async function openView(page: Page, name: ViewName): Promise<void> {
     .getByRole('navigation', { name: 'Views' })
     .getByRole('button', { name: new RegExp(`^${name}(,|$)`) })
     .click();
-  await page.getByRole('main', { name }).waitFor();
+  await page.getByRole('main', { name }).getByRole('heading', { level: 1, name }).waitFor();
 }
 
 /** Keeps a picture in the results folder and in the report. */

@@ -10,7 +10,7 @@ import { Button, Hint, IconButton } from './parts/Button.tsx';
 import { Dialog, QuestionDialog } from './parts/Dialog.tsx';
 import { KeyHint } from './parts/KeyHint.tsx';
 import { Sparkline } from './parts/Sparkline.tsx';
-import { LoadingState } from './parts/States.tsx';
+import { LoadingView } from './parts/States.tsx';
 import { StatusDot } from './parts/Status.tsx';
 import { Toasts } from './parts/Toasts.tsx';
 import { useNow } from './parts/Values.tsx';
@@ -48,7 +48,7 @@ export function Frame() {
         className="relative flex min-h-0 min-w-0 flex-col overflow-hidden border-t border-l bg-canvas md:rounded-tl-lg"
       >
         <ConnectionBar />
-        <Suspense fallback={<LoadingState what={`Opening ${entry.label}`} />}>
+        <Suspense fallback={<LoadingView title={entry.label} what={`Opening ${entry.label}`} />}>
           <View key={entry.id} />
         </Suspense>
       </main>

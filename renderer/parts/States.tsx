@@ -5,6 +5,7 @@ import { Children, useEffect, useState } from 'react';
 import type { WireError } from '../../shared/errors.ts';
 import { catalogue } from '../../shared/errors.ts';
 import { Button } from './Button.tsx';
+import { ViewHead } from './Panel.tsx';
 
 /** Nothing here yet, why, and what to do about it. */
 export function EmptyState({
@@ -96,6 +97,16 @@ export function LoadingState({ what }: { what: string }) {
         </>
       )}
     </div>
+  );
+}
+
+/** A whole view that is not there yet, under its title. */
+export function LoadingView({ title, what }: { title: string; what: string }) {
+  return (
+    <>
+      <ViewHead title={title} />
+      <LoadingState what={what} />
+    </>
   );
 }
 

@@ -7,7 +7,7 @@ import { Button, IconButton } from '../parts/Button.tsx';
 import { CodeBlock, CopyButton } from '../parts/CodeBlock.tsx';
 import { JsonTree } from '../parts/JsonTree.tsx';
 import { Fact, Facts, ViewHead } from '../parts/Panel.tsx';
-import { EmptyState, ErrorState, LoadingState } from '../parts/States.tsx';
+import { EmptyState, ErrorState, LoadingView } from '../parts/States.tsx';
 import { Badge, type Tone } from '../parts/Status.tsx';
 import { type Column, Table } from '../parts/Table.tsx';
 import { Time } from '../parts/Values.tsx';
@@ -86,12 +86,15 @@ export function Audit() {
 
   if (newest.error && !newest.data) {
     return (
-      <div className="p-6">
-        <ErrorState error={wireOf(newest.error)} retry={() => void newest.refetch()} />
-      </div>
+      <>
+        <ViewHead title="Audit" />
+        <div className="p-6">
+          <ErrorState error={wireOf(newest.error)} retry={() => void newest.refetch()} />
+        </div>
+      </>
     );
   }
-  if (!newest.data) return <LoadingState what="Reading the chain" />;
+  if (!newest.data) return <LoadingView title="Audit" what="Reading the chain" />;
 
   return (
     <div className="flex h-full min-h-0 flex-col">
@@ -132,7 +135,7 @@ export function Audit() {
             selected={item}
             onSelect={(row) => go('audit', String(row.seq))}
             onNeed={more}
-            minWidth={selected ? 460 : 760}
+            minWidth={selected ? 340 : 640}
             empty={
               <EmptyState icon={ScrollText} title="Nothing is on record yet">
                 Every dispatch leaves two rows here: what was meant, before it happens, and what came of it.
@@ -212,6 +215,7 @@ const columns: Column<AuditEntry>[] = [
     id: 'outcome',
     label: 'Outcome',
     width: 'minmax(0,1fr)',
+    hideBelow: 440,
     cell: (row) =>
       row.kind === 'intent' ? (
         <span className="text-ink-3">about to call</span>
@@ -246,6 +250,7 @@ const columns: Column<AuditEntry>[] = [
     id: 'hash',
     label: 'Hash',
     width: '84px',
+    hideBelow: 760,
     cell: (row) => <code className="font-mono text-2xs text-ink-3">{row.hash.slice(0, 10)}</code>,
   },
 ];

@@ -5,7 +5,7 @@ import type { GpuDevice } from '../../shared/model.ts';
 import { useLive } from '../core.ts';
 import { formatBytes, formatPercent } from '../format.ts';
 import { Panel, ViewHead } from '../parts/Panel.tsx';
-import { EmptyState, LoadingState } from '../parts/States.tsx';
+import { EmptyState, LoadingView } from '../parts/States.tsx';
 import { Badge, StatusDot } from '../parts/Status.tsx';
 import { Bytes, Time, Unknown } from '../parts/Values.tsx';
 
@@ -39,7 +39,7 @@ export function Gpu() {
     });
   }, [gpu]);
 
-  if (!gpu) return <LoadingState what="Asking the GPU" />;
+  if (!gpu) return <LoadingView title="GPU" what="Asking the GPU" />;
   return (
     <div className="flex h-full min-h-0 flex-col">
       <ViewHead title="GPU">
@@ -53,7 +53,7 @@ export function Gpu() {
       </ViewHead>
       <div className="min-h-0 flex-1 space-y-4 overflow-auto border-t px-4 py-4 lg:px-6">
         {gpu.devices.length === 0 && (
-          <div className="h-60 max-w-3xl">
+          <div className="mx-auto h-60 max-w-3xl">
             <EmptyState
               icon={Cpu}
               title={gpu.probedAt === null ? 'The first probe is on its way' : 'This machine has no GPU that can be read'}
@@ -65,7 +65,7 @@ export function Gpu() {
         {gpu.devices.map((device) => (
           <Device key={device.id} device={device} samples={history[device.id] ?? []} />
         ))}
-        <Panel title="Probes" className="max-w-3xl" flush>
+        <Panel title="Probes" className={`max-w-3xl ${gpu.devices.length === 0 ? 'mx-auto' : ''}`} flush>
           <ul className="divide-y">
             {gpu.probes.map((probe) => (
               <li key={probe.name} className="flex items-center gap-3 px-3 py-2 text-xs">

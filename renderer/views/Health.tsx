@@ -7,7 +7,7 @@ import { Button } from '../parts/Button.tsx';
 import { Chips, SearchField } from '../parts/Field.tsx';
 import { ViewHead } from '../parts/Panel.tsx';
 import { Sparkline } from '../parts/Sparkline.tsx';
-import { EmptyState, LoadingState } from '../parts/States.tsx';
+import { EmptyState, LoadingView } from '../parts/States.tsx';
 import { Badge, HealthDot, healthTone } from '../parts/Status.tsx';
 import { Duration, Time, useNow } from '../parts/Values.tsx';
 import { toast, useUi } from '../ui.ts';
@@ -55,7 +55,7 @@ export function Health() {
   );
   const trouble = breakers.filter((breaker) => breaker.state !== 'closed');
 
-  if (!health || !routes) return <LoadingState what="Loading health" />;
+  if (!health || !routes) return <LoadingView title="Health" what="Loading health" />;
   const probeAll = async () => {
     setProbing(true);
     await front.operate('OS.health', { probe: true }).catch((caught: unknown) => toast('bad', 'The probe failed', wireOf(caught).message));
@@ -170,7 +170,11 @@ function BreakerRow({ breaker }: { breaker: BreakerState }) {
       <code className="min-w-0 truncate font-mono">{breaker.endpoint}</code>
       <span className="min-w-0 flex-1 truncate text-ink-3">
         takes down {breaker.routes.join(', ') || 'nothing'}
-        {breaker.forced ? ', tripped by hand' : left !== null && breaker.state === 'open' ? `, tries again in ${left} s` : ''}
+        {breaker.forced && ', tripped by hand'}
+        {!breaker.forced &&
+          breaker.state === 'open' &&
+          left !== null &&
+          (left > 0 ? `, tries again in ${left} s` : ', tries again with the next call')}
       </span>
       <BreakerActions breaker={breaker} />
     </li>

@@ -173,7 +173,7 @@ const columns: readonly Column<Job>[] = [
   {
     id: 'route',
     label: 'Route',
-    width: 'minmax(0,1fr)',
+    width: 'minmax(7.5rem,1fr)',
     hideBelow: 480,
     cell: (job) => <span className="text-ink-2">{job.route ?? <Unknown what="no route" />}</span>,
   },

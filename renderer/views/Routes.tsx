@@ -6,7 +6,7 @@ import { formatCount } from '../format.ts';
 import { Button } from '../parts/Button.tsx';
 import { Chips, SearchField } from '../parts/Field.tsx';
 import { ViewHead } from '../parts/Panel.tsx';
-import { EmptyState, LoadingState } from '../parts/States.tsx';
+import { EmptyState, LoadingState, LoadingView } from '../parts/States.tsx';
 import { Badge, EgressBadge, HealthDot } from '../parts/Status.tsx';
 import { type Column, Table } from '../parts/Table.tsx';
 import { type Tab, Tabs } from '../parts/Tabs.tsx';
@@ -38,7 +38,7 @@ export function Routes() {
   const [filter, setFilter] = useRoutesFilter();
   const routes = useLive('routes');
   const registry = useLive('registry');
-  if (!routes || !registry) return <LoadingState what="Loading the routes" />;
+  if (!routes || !registry) return <LoadingView title="Routes" what="Loading the routes" />;
   const errors = registry.problems.filter((problem) => problem.severity === 'error').length;
   const tabs: Tab<TabName>[] = [
     { id: 'services', label: 'Services', content: <Services routes={routes} filter={filter} onFilter={setFilter} /> },
@@ -101,7 +101,7 @@ function Services({
 
   return (
     <div className="flex min-h-0 flex-1">
-      <nav aria-label="Orgs" className="hidden w-56 shrink-0 flex-col overflow-auto border-r p-2 lg:flex">
+      <nav aria-label="Orgs" className={`hidden w-56 shrink-0 flex-col overflow-auto border-r p-2 ${route ? 'xl:flex' : 'lg:flex'}`}>
         <OrgButton name="All orgs" count={routes.length} active={filter.org === null} onClick={() => onFilter({ org: null })} />
         {orgs
           .filter((org) => counts.has(org.code))
@@ -124,7 +124,7 @@ function Services({
             {shown.length === routes.length ? '' : `${formatCount(shown.length)} of ${formatCount(routes.length)}`}
           </span>
           {filter.org !== null && (
-            <span className="ml-auto lg:hidden">
+            <span className={`ml-auto ${route ? 'xl:hidden' : 'lg:hidden'}`}>
               <Chips
                 label="Org"
                 value={null}
@@ -142,7 +142,7 @@ function Services({
             rowKey={(row) => row.name}
             selected={selected}
             onSelect={(row) => go('routes', row.name)}
-            minWidth={route ? 320 : 720}
+            minWidth={route ? 200 : 520}
             empty={
               routes.length === 0 ? (
                 <EmptyState
@@ -232,7 +232,7 @@ function columns(health: Map<string, Health>, open: Map<string, BreakerState>): 
         </span>
       ),
     },
-    { id: 'kind', label: 'Kind', width: '72px', cell: (row) => <span className="text-ink-2">{row.kind}</span> },
+    { id: 'kind', label: 'Kind', width: '72px', hideBelow: 720, cell: (row) => <span className="text-ink-2">{row.kind}</span> },
     { id: 'egress', label: 'Egress', width: '72px', cell: (row) => <EgressBadge egress={row.egress} /> },
     {
       id: 'calls',
@@ -241,8 +241,8 @@ function columns(health: Map<string, Health>, open: Map<string, BreakerState>): 
       align: 'right',
       cell: (row) => (row.calls === 0 ? <span className="text-ink-3">0</span> : formatCount(row.calls)),
     },
-    { id: 'p50', label: 'p50', width: '72px', align: 'right', cell: (row) => <Duration ms={row.p50Ms} /> },
-    { id: 'p95', label: 'p95', width: '72px', align: 'right', cell: (row) => <Duration ms={row.p95Ms} /> },
+    { id: 'p50', label: 'p50', width: '72px', align: 'right', hideBelow: 300, cell: (row) => <Duration ms={row.p50Ms} /> },
+    { id: 'p95', label: 'p95', width: '72px', align: 'right', hideBelow: 660, cell: (row) => <Duration ms={row.p95Ms} /> },
     {
       id: 'error',
       label: 'Last outcome',

@@ -9,7 +9,7 @@ import { Button, IconButton } from '../parts/Button.tsx';
 import { CodeBlock, CopyButton } from '../parts/CodeBlock.tsx';
 import { Chips } from '../parts/Field.tsx';
 import { Panel, ViewHead } from '../parts/Panel.tsx';
-import { EmptyState, ErrorState, LoadingState } from '../parts/States.tsx';
+import { EmptyState, ErrorState, LoadingView } from '../parts/States.tsx';
 import { Badge } from '../parts/Status.tsx';
 import { Bytes, Time } from '../parts/Values.tsx';
 import { ask, type Theme, toast, useUi } from '../ui.ts';
@@ -26,7 +26,7 @@ export function Settings() {
         <ErrorState error={wireOf(settings.error)} retry={() => void settings.refetch()} />
       </div>
     );
-  if (!settings.data || !self) return <LoadingState what="Reading the settings" />;
+  if (!settings.data || !self) return <LoadingView title="Settings" what="Reading the settings" />;
   const { data } = settings;
   return (
     <div className="flex h-full min-h-0 flex-col">

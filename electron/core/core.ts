@@ -28,6 +28,7 @@ import { createGpu } from './gpu.ts';
 import { createHealth } from './health.ts';
 import { createLimits } from './limits.ts';
 import { createOperationRunner, dangers, hashToken } from './operations.ts';
+import { createModels } from './operator/models.ts';
 import { createOperator, type Operator } from './operator/operator.ts';
 import { addExample, openRegistry } from './registry/registry.ts';
 import { createHttpRunner } from './runners/http.ts';
@@ -119,6 +120,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     }),
   );
   const learnedFirst = registry.registry;
+  const models = createModels(join(home, 'models'));
   let firstOperator: Promise<Operator> | null = learnFrom(learnedFirst);
   stack.defer(async () => (await firstOperator?.catch(() => null))?.[Symbol.dispose]());
   const store = await opening;
@@ -187,7 +189,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       if (list) list.push(rule);
       else ruled.set(rule.route, [rule]);
     }
-    return createOperator(routes.map(({ name, examples }) => ({ name, examples, rules: ruled.get(name) ?? [] })));
+    return createOperator(
+      routes.map(({ name, examples }) => ({ name, examples, rules: ruled.get(name) ?? [] })),
+      { models },
+    );
   }
 
   /** The registry as it is now, or a newer one, serves once this resolves. One is learned at a time, however many are asked for. */

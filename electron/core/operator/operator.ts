@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { type Classified, type Classifier, createClassifier, type Model } from './model.ts';
+import type { Models } from './models.ts';
 import { compileRules, isMention } from './rules.ts';
 
 export interface OperatorRule {
@@ -27,6 +28,8 @@ export interface OperatorOptions {
   seed?: number;
   /** Ends training; `createOperator` then rejects with its reason. */
   signal?: AbortSignal;
+  /** Where models are kept from one start to the next; learned every time without it. */
+  models?: Models;
 }
 
 export interface Ranked {
@@ -86,7 +89,14 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
   const rules = compileRules(
     owned.map(({ rule }, index) => ({ pattern: rule.pattern, priority: rule.priority ?? 0, order: rule.order ?? index })),
   );
-  let classifier: Classifier | null = flat.length === 0 ? null : createClassifier(await trainApart({ examples, seed }, signal));
+  const learn = async () => {
+    const kept = options.models?.get({ examples, seed });
+    if (kept) return kept;
+    const model = await trainApart({ examples, seed }, signal);
+    options.models?.put({ examples, seed }, model);
+    return model;
+  };
+  let classifier: Classifier | null = flat.length === 0 ? null : createClassifier(await learn());
 
   let last: string | null = null;
   const classify = (text: string): Classified | null => {
@@ -100,8 +110,8 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
       const index = found.top[i] as number;
       let confidence = found.probability[i] as number;
       if (i > 1 && confidence < RANKED_LEAST) break;
-      if (i === 0 && found.near > 0.9999) confidence = Math.max(confidence, EXAMPLE_CONFIDENCE);
-      const near = i === 0 ? { example: found.example, cosine: found.near } : null;
+      if (i === 0 && found.exact) confidence = Math.max(confidence, EXAMPLE_CONFIDENCE);
+      const near = i === 0 ? { example: found.example, cosine: found.near, exact: found.exact } : null;
       ranked.push({
         route: (learned[index] as OperatorRoute).name,
         confidence,
@@ -113,7 +123,7 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
     return ranked;
   };
 
-  const reasonOf = (text: string, index: number, near: { example: number; cosine: number } | null): string => {
+  const reasonOf = (text: string, index: number, near: { example: number; cosine: number; exact: boolean } | null): string => {
     if (classifier === null) return 'learned from examples';
     // The reader still holds the text when the reason is asked for at once, as it is in a dispatch.
     if (text !== last) classify(text);
@@ -124,7 +134,7 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
     const weighed =
       words.length === 0 ? '' : `${words.map(({ word }) => `"${word}"`).join(', ')} ${words.length === 1 ? 'speaks' : 'speak'} for it`;
     if (near === null || near.example < 0) return weighed || 'no word speaks for it';
-    if (near.cosine > 0.9999) return `is its example "${flat[near.example]}"`;
+    if (near.exact) return `is its example "${flat[near.example]}"`;
     return `${near.cosine > 0.5 ? 'like' : 'a little like'} its example "${flat[near.example]}"${weighed && `; ${weighed}`}`;
   };
 
@@ -132,8 +142,7 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
     const found = classify(text);
     if (hit === null) {
       if (found === null) return { ranked: [], abstained: true };
-      const exact = found.near > 0.9999;
-      return { ranked: learnedRanking(found, text), abstained: !exact && found.outlook < 0 };
+      return { ranked: learnedRanking(found, text), abstained: !found.exact && found.outlook < 0 };
     }
     const { rule, route } = owned[hit.index] as (typeof owned)[number];
     const confidence = isMention(rule.pattern) ? MENTION_CONFIDENCE : RULE_CONFIDENCE;

@@ -31,9 +31,9 @@ lost lose misplaced missing disappeared vanished stolen stole robbed snatched go
 declined decline rejected reject refused denied deny bounced unsuccessful
 block blocked freeze frozen lock locked deactivate disable suspend hold
 pin passcode password
-france germany italy spain portugal japan china korea india mexico brazil canada england britain uk ireland russia turkey greece egypt thailand vietnam australia peru cuba kenya nigeria poland sweden norway finland denmark switzerland austria netherlands belgium iceland israel jordan dubai indonesia philippines argentina colombia chile morocco usa america europe asia africa
-london paris rome berlin madrid tokyo beijing moscow sydney toronto boston chicago denver seattle dallas houston austin miami orlando atlanta detroit phoenix portland oakland philadelphia philly vegas york angeles francisco diego antonio nashville tampa cancun dublin amsterdam vienna athens istanbul cairo mumbai delhi bangkok singapore barcelona milan zurich munich frankfurt la nyc dc hawaii texas florida california alaska colorado vermont
-french german italian spanish portuguese japanese chinese mandarin cantonese korean hindi arabic russian turkish greek hebrew polish swedish norwegian finnish danish dutch czech thai vietnamese hungarian latin hawaiian swahili tagalog
+france germany italy spain portugal japan china korea india mexico brazil canada england britain uk ireland russia turkey greece egypt thailand vietnam australia peru cuba kenya nigeria poland sweden norway finland denmark switzerland austria netherlands belgium iceland israel jordan dubai indonesia philippines argentina colombia chile morocco usa america europe asia africa ukraine scotland wales iran iraq syria lebanon pakistan bangladesh nepal lanka malaysia cambodia laos taiwan mongolia ethiopia ghana uganda tanzania zimbabwe senegal algeria tunisia libya bolivia ecuador venezuela uruguay paraguay panama guatemala honduras nicaragua haiti jamaica bahamas hungary romania bulgaria serbia croatia slovenia slovakia estonia latvia lithuania luxembourg malta cyprus zealand qatar kuwait oman saudi arabia afghanistan kazakhstan somalia fiji
+london paris rome berlin madrid tokyo beijing moscow sydney toronto boston chicago denver seattle dallas houston austin miami orlando atlanta detroit phoenix portland oakland philadelphia philly vegas york angeles francisco diego antonio nashville tampa cancun dublin amsterdam vienna athens istanbul cairo mumbai delhi bangkok singapore barcelona milan zurich munich frankfurt la nyc dc hawaii texas florida california alaska colorado vermont lisbon prague budapest warsaw oslo stockholm helsinki copenhagen brussels geneva venice florence naples lyon marseille hamburg cologne edinburgh glasgow manchester liverpool belfast montreal vancouver ottawa lagos nairobi casablanca johannesburg seoul osaka kyoto shanghai shenzhen taipei manila jakarta hanoi saigon kolkata bangalore karachi tehran baghdad riyadh doha melbourne brisbane perth auckland lima bogota santiago rio havana kingston cleveland cincinnati columbus pittsburgh baltimore memphis louisville milwaukee minneapolis omaha tulsa charlotte raleigh charleston savannah jacksonville sacramento fresno anaheim tucson albuquerque boise spokane honolulu anchorage ohio michigan georgia virginia maryland carolina tennessee kentucky alabama mississippi louisiana arkansas oklahoma kansas nebraska iowa missouri illinois indiana wisconsin minnesota utah nevada arizona oregon idaho montana wyoming dakota maine hampshire massachusetts connecticut jersey pennsylvania delaware
+french german italian spanish portuguese japanese chinese mandarin cantonese korean hindi arabic russian turkish greek hebrew polish swedish norwegian finnish danish dutch czech thai vietnamese hungarian latin hawaiian swahili tagalog romanian bulgarian serbian croatian ukrainian icelandic irish gaelic welsh persian farsi urdu bengali punjabi malay indonesian catalan zulu
 mom mother dad father brother sister wife husband son daughter grandma grandpa grandmother grandfather aunt uncle cousin friend boyfriend girlfriend roommate kid kids parents family landlord neighbor coworker colleague
 john mike david dave james tom bob rob jim sam joe paul mark steve kevin brian jake alex ben dan matt chris tim greg kyle eric ryan mary lisa sarah anna emma kate jenny jen amy linda karen laura susan nancy emily rachel maria julia lily nina priya
 united delta southwest jetblue lufthansa ryanair emirates klm airline
@@ -51,13 +51,13 @@ traffic congestion jam jammed congested
 tire tires wheel
 gas fuel petrol diesel gasoline
 restaurant diner bistro cafe steakhouse pizzeria eatery
-pizza sushi taco burger pasta steak ramen burrito noodles sandwich curry lasagna soup salad stew chili
-chicken beef pork ham bacon fish salmon shrimp meat tuna lobster sausage
-milk cheese butter yogurt cream egg eggs mayo
-apple banana orange lemon grape strawberry avocado tomato potato onion carrot broccoli lettuce bean corn pepper vegetable fruit mushroom
-bread rice flour sugar salt cereal oatmeal spice
-cake cookie pie muffin brownie pancake chocolate dessert waffle
-coffee tea beer wine juice soda water drink
+pizza sushi taco burger pasta steak ramen burrito noodles sandwich curry lasagna soup salad stew chili spaghetti macaroni enchilada quesadilla nachos falafel hummus kebab pho dumpling dumplings omelette meatloaf meatball casserole stroganoff paella risotto gnocchi ravioli
+chicken beef pork ham bacon fish salmon shrimp meat tuna lobster sausage lamb veal duck venison crab oyster clam scallop cod tilapia trout pepperoni salami hotdog meatballs
+milk cheese butter yogurt cream egg eggs mayo mozzarella parmesan feta margarine buttermilk
+apple banana orange lemon grape strawberry avocado tomato potato onion carrot broccoli lettuce bean corn pepper vegetable fruit mushroom pear peach plum cherry mango papaya pineapple kiwi melon watermelon blueberry raspberry lime garlic ginger spinach kale cabbage celery cucumber zucchini squash pumpkin eggplant asparagus cauliflower pea lentil chickpea radish beet
+bread rice flour sugar salt cereal oatmeal spice toast bagel bun tortilla oat quinoa grain honey syrup vinegar mustard ketchup sauce cinnamon cumin paprika basil oregano thyme
+cake cookie pie muffin brownie pancake chocolate dessert waffle cupcake donut doughnut croissant pudding candy pastry icecream
+coffee tea beer wine juice soda water drink espresso latte cappuccino lemonade smoothie milkshake whiskey vodka rum gin tequila champagne cocktail
 breakfast lunch dinner brunch supper meal
 cook bake boil fry roast grill steam simmer microwave oven
 recipe ingredient
@@ -65,9 +65,9 @@ spoiled expired expire expiration rotten stale mold
 kitchen bedroom bathroom hallway basement garage attic porch office den nursery upstairs downstairs
 light lamp bulb brightness
 hot warm warmer cold colder cool cooler chilly freezing heat heating temperature thermostat degrees
-rain snow sunny cloudy windy storm forecast umbrella weather humid humidity hail
+rain snow sunny cloudy windy storm forecast umbrella weather humid humidity hail thunder lightning tornado hurricane blizzard fog foggy drizzle rainy snowing raining sunshine
 song track tune music album artist band singer playlist
-jazz pop rap classical blues reggae
+jazz pop rap classical blues reggae techno folk soul funk punk indie edm opera gospel disco dance
 movie film show episode tv television
 loud louder quiet quieter volume mute
 alarm wake wakeup

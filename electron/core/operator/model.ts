@@ -32,6 +32,8 @@ export interface Model {
   exampleIds: Int32Array | Uint16Array;
   /** 1 / length of each example's vector. */
   exampleNorm: Float32Array;
+  /** Hash of the words of each example in their order. */
+  exampleText: Int32Array;
 }
 
 /** What speaks for a text belonging to some route, in this order; the same in training and in use. */
@@ -79,6 +81,8 @@ export interface Classified {
   /** The example of the first route that is nearest, and its cosine. */
   example: number;
   near: number;
+  /** The text is that example, word for word. */
+  exact: boolean;
 }
 
 export const TOP = 5;
@@ -115,7 +119,7 @@ export function createClassifier(model: Model): Classifier {
   const evidence = new Float64Array(EVIDENCE.length);
   const top = new Int32Array(TOP);
   const probability = new Float64Array(TOP);
-  const answer: Classified = { top, probability, count: Math.min(TOP, routes), outlook: 0, example: -1, near: 0 };
+  const answer: Classified = { top, probability, count: Math.min(TOP, routes), outlook: 0, example: -1, near: 0, exact: false };
   const known = new Float64Array(KINDS);
   const unknown = new Float64Array(KINDS);
 
@@ -227,6 +231,8 @@ export function createClassifier(model: Model): Classifier {
         }
       }
       for (let i = 0; i < count; i++) query[distinct[i] as number] = 0;
+      // Features never seen are not in the cosine, so it is 1 for more than the example.
+      answer.exact = answer.near > 0.9999 && textOf(reader) === model.exampleText[answer.example];
 
       let support = 0;
       for (let i = 0; i < reader.count; i++) {
@@ -268,6 +274,13 @@ export function createClassifier(model: Model): Classifier {
       return Array.from(sum, (weight, index) => ({ word: reader.word(index), weight })).sort((a, b) => b.weight - a.weight);
     },
   };
+}
+
+/** Hash of the words of the text read, in their order. */
+export function textOf(reader: Reader): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let i = 0; i < reader.count; i++) if (reader.kinds[i] === WORD) hash = Math.imul(hash ^ (reader.hashes[i] as number), 0x01000193);
+  return hash;
 }
 
 export function share(known: Float64Array, unknown: Float64Array, kind: number): number {

@@ -7,7 +7,7 @@
  */
 import { createReader, GROUP, KINDS, PAIR, WORD } from './features.ts';
 import { createKernel } from './kernel.ts';
-import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, ODDS, STANDARD_HEAD, share } from './model.ts';
+import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, ODDS, STANDARD_HEAD, share, textOf } from './model.ts';
 
 /** Chosen on the texts of bench/operator.ts and on sentences from the documentation of packages. */
 const TUNING = {
@@ -63,6 +63,8 @@ interface Corpus {
   tf: Float32Array;
   hashes: Int32Array;
   kinds: Uint8Array;
+  /** Hash of the words of each example in their order. */
+  texts: Int32Array;
 }
 
 function readCorpus(examples: readonly (readonly string[])[]): Corpus {
@@ -70,13 +72,14 @@ function readCorpus(examples: readonly (readonly string[])[]): Corpus {
   const size = examples.reduce((sum, texts) => sum + texts.length, 0);
   const routeOf = new Int32Array(size);
   const offsets = new Int32Array(size + 1);
+  const texts = new Int32Array(size);
   let ids = new Int32Array(size * 48 + 64);
   let tf = new Float32Array(ids.length);
   const numbers = createNumbers(size * 8 + 64);
   let at = 0;
   let example = 0;
-  for (const [route, texts] of examples.entries()) {
-    for (const text of texts) {
+  for (const [route, list] of examples.entries()) {
+    for (const text of list) {
       reader.read(text);
       if (at + reader.count > ids.length) {
         ids = grow(ids, new Int32Array(ids.length * 2 + reader.count));
@@ -94,11 +97,12 @@ function readCorpus(examples: readonly (readonly string[])[]): Corpus {
         }
       }
       for (let i = start; i < at; i++) if (tf[i] !== 1) tf[i] = 1 + Math.log(tf[i] as number);
+      texts[example] = textOf(reader);
       routeOf[example++] = route;
       offsets[example] = at;
     }
   }
-  return { size, routeOf, offsets, ids: ids.subarray(0, at), tf: tf.subarray(0, at), ...numbers.done() };
+  return { size, routeOf, offsets, texts, ids: ids.subarray(0, at), tf: tf.subarray(0, at), ...numbers.done() };
 }
 
 function grow<T extends Int32Array | Float32Array | Uint8Array>(from: T, to: T): T {
@@ -450,7 +454,7 @@ function judge(task: Task): Judgement {
   );
   // Much data needs few trials; with little, every example and every route is left out.
   const work = corpus.size * routes;
-  const trials = work > 1_500_000 ? 1 : work > 500_000 ? 2 : 10;
+  const trials = work > 3_000_000 ? 1 : work > 500_000 ? 2 : 10;
   const perTrial = Math.floor(routes / 6);
   const part = trials === 1 ? 4 : trials === 2 ? 5 : 10;
   const best = new Float64Array(FOREMOST);
@@ -812,6 +816,7 @@ function finish(corpus: Corpus, vocabulary: Vocabulary, rest: Omit<Judgement, 's
     exampleStart: starts,
     exampleIds: ids,
     exampleNorm: norms,
+    exampleText: corpus.texts,
   };
 }
 

@@ -78,8 +78,17 @@ function errorLines(wire: WireError): string[] {
     lines.push(`  perhaps ${choice.route}${choice.confidence === null ? '' : ` (${percent(choice.confidence)})`}: ${choice.reason}`);
   if (wire.needed?.length) lines.push(`  needs ${wire.needed.join(', ')}`);
   if (wire.code === 'limited') lines.push(`🚫 RATE LIMITED : retry_after=${((wire.retryAfterMs ?? 0) / 1000).toFixed(1)}s`);
-  if (wire.hint) lines.push(`hint: ${wire.hint}`);
+  const hint = hintOf(wire);
+  if (hint) lines.push(`hint: ${hint}`);
   return lines;
+}
+
+/** What to do about it, in the words of the command line. */
+function hintOf({ code, choices, hint }: WireError): string | null {
+  if (code === 'confirm_required') return 'Run it again with --yes.';
+  // The nearest names stand above it already.
+  if (code === 'route_unknown' && choices?.length) return '`dispatcher routes` lists them all.';
+  return hint?.replace(/\bList them with OS\.(jobs|routes)\b/, 'List them with `dispatcher $1`') ?? null;
 }
 
 export function jobLine(job: Job): string {
@@ -109,6 +118,7 @@ export function tagOf(route: RouteSummary): string {
   return route.type === 'external' ? 'ext' : 'int';
 }
 
-export const percent = (share: number) => `${Math.round(share * 100)}%`;
+/** A share of one; what is small and what is nothing are told apart. */
+export const percent = (share: number) => (share > 0 && share < 0.005 ? '<1%' : `${Math.round(share * 100)}%`);
 export const gib = (bytes: number | null) => (bytes === null ? '?' : (bytes / 2 ** 30).toFixed(1));
 export const clock = (at: number) => new Date(at).toISOString().slice(0, 19).replace('T', ' ');

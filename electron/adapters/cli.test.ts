@@ -105,7 +105,9 @@ test('a failure leaves with the exit code of the catalogue, its words on stderr 
   const unknown = await cli.run(['dispatch-to', 'T', 'ehco']);
   assert.deepEqual([unknown.exit, unknown.stdout], [4, '']);
   assert.match(unknown.stderr, /error \(route_unknown\)/);
-  assert.match(unknown.stderr, /T\.echo/);
+  assert.match(unknown.stderr, /perhaps T\.echo: .*\nhint: `dispatcher routes` lists them all\./s);
+  assert.match((await cli.run(['jobs', 'get', 'nope'])).stderr, /hint: List them with `dispatcher jobs`\./);
+  assert.match((await cli.run(['sovereign', 'off'])).stderr, /error \(confirm_required\).*\nhint: Run it again with --yes\./s);
   assert.equal((await cli.run(['dispatch-to', 'T', 'fail'])).exit, 1);
   assert.equal((await cli.run(['dispatch-to', 'T', 'slow', '--deadline', '40'])).exit, 5);
   const json = await cli.run(['dispatch-to', 'T', 'fail', '--json']);

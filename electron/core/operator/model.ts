@@ -64,7 +64,9 @@ export function dot(head: Float64Array, evidence: Evidence): number {
   return sum;
 }
 
-/** Below this much confidence that no trial has checked the operator abstains. */
+/** Below this much confidence the operator abstains; in trials right answers below it are one in a thousand texts. */
+const LEAST = 0.2;
+/** As LEAST, where no trial has checked the confidence. */
 const UNCHECKED_LEAST = 0.3;
 
 function logistic(x: number): number {
@@ -254,8 +256,8 @@ export function createClassifier(model: Model): Classifier {
       // Odds that no trial has checked are worth no more than the evidence for there being a route at all.
       if (model.rival > 0) {
         sure = Math.min(sure, logistic(answer.outlook + 1));
-        if (sure < UNCHECKED_LEAST) answer.outlook = Math.min(answer.outlook, -1e-9);
       }
+      if (sure < (model.rival > 0 ? UNCHECKED_LEAST : LEAST)) answer.outlook = Math.min(answer.outlook, -1e-9);
       // What the first route leaves is shared in proportion.
       const left = (1 - sure) / (rest + 1e-9);
       for (let i = 1; i < kept; i++) probability[i] = Math.min(sure, Math.exp((probability[i] as number) - first) * left);

@@ -60,9 +60,16 @@ test('E04: no page navigates, redirects, opens a window, attaches a webview or d
   assert.deepEqual(contents.openHandler({ url: 'https://example.org/' }), { action: 'deny' });
   await new Promise(setImmediate);
   assert.deepEqual([asked.length, opened], [1, []]);
-  const download = stoppable();
-  session.emit('will-download', download);
-  assert.equal(download.prevented, true);
+  for (const [url, prevented] of [
+    ['https://example.com/file.zip', true],
+    ['blob:https://example.com/1b2c', true],
+    ['data:text/plain,x', true],
+    [`blob:${origin}/0e8f`, false],
+  ] as const) {
+    const download = stoppable();
+    session.emit('will-download', download, { getURL: () => url });
+    assert.equal(download.prevented, prevented, url);
+  }
 });
 
 test('E06: every permission of electron.d.ts is refused, by request and by check, but copying text from our own page', () => {

@@ -45,7 +45,10 @@ export function lockSession(session: Session, rendererFolder: string): void {
   session.setBluetoothPairingHandler((_details, callback) => callback({ confirmed: false }));
   session.setDisplayMediaRequestHandler((_request, callback) => callback({}));
   session.setSpellCheckerEnabled(false);
-  session.on('will-download', (event) => event.preventDefault());
+  // What the page itself has made, such as the export of the audit log, may be saved; nothing is fetched for it.
+  session.on('will-download', (event, item) => {
+    if (!item.getURL().startsWith(`blob:${origin}/`)) event.preventDefault();
+  });
   session.webRequest.onBeforeRequest(({ url }, callback) =>
     callback({ cancel: !/^(app:\/\/dispatcher\/|data:|blob:|devtools:)/.test(url) }),
   );

@@ -253,10 +253,8 @@ export function createClassifier(model: Model): Classifier {
       answer.outlook = count === 0 ? -10 : dot(model.head, evidence) - model.threshold;
 
       let sure = logistic((model.trust[0] as number) * Math.min(odds, 10) + (model.trust[1] as number));
-      // Odds that no trial has checked are worth no more than the evidence for there being a route at all.
-      if (model.rival > 0) {
-        sure = Math.min(sure, logistic(answer.outlook + 1));
-      }
+      // Odds that no trial has checked are worth little more than the evidence for there being a route at all.
+      if (model.rival > 0) sure = Math.min(sure, logistic(answer.outlook + 1));
       if (sure < (model.rival > 0 ? UNCHECKED_LEAST : LEAST)) answer.outlook = Math.min(answer.outlook, -1e-9);
       // What the first route leaves is shared in proportion.
       const left = (1 - sure) / (rest + 1e-9);

@@ -9,7 +9,7 @@ import { createReader, GROUP, KINDS, PAIR, WORD } from './features.ts';
 import { createKernel } from './kernel.ts';
 import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, ODDS, STANDARD_HEAD, share, textOf } from './model.ts';
 
-/** Chosen on the texts of bench/operator.ts and on sentences from the documentation of packages. */
+/** Chosen on the generated texts and the open natural texts of bench/operator.ts. */
 const TUNING = {
   /** Cost of an error of the machines. */
   cost: 1,
@@ -176,7 +176,7 @@ interface Look {
   support(route: number): number;
 }
 
-/** The groups of a word overlap and say the same thing more than once, so each counts for less. */
+/** By kind. The groups of a word overlap and say the same thing more than once, so each counts for less; kin carry over to words never seen. */
 const KIND_WEIGHT = [1, 1, 0.8, 1.2];
 
 function vocabularyOf(corpus: Corpus, members: number[]): Vocabulary {

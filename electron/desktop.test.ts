@@ -5,16 +5,27 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { createClient } from '../shared/port.ts';
 import { startDesktop } from './desktop.ts';
 import { findRunning } from './home.ts';
-import { createStandIn, openPagePort } from './testing.ts';
+import { createStandIn as makeStandIn, openPagePort } from './testing.ts';
 
 function temporary() {
   const path = mkdtempSync(join(tmpdir(), 'desktop-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
+
+const made: ReturnType<typeof makeStandIn>[] = [];
+function createStandIn() {
+  const standIn = makeStandIn();
+  made.push(standIn);
+  return standIn;
+}
+// What a failed test leaves open would keep the whole run from ending.
+after(() => {
+  for (const { app } of made) if (app.exited === null) app.quit();
+});
 
 const optionsOf = (home: string) => ({
   home,
@@ -89,7 +100,7 @@ test('a job that took a while is notified of, unless the window has the focus', 
   const service = createServer((_request, response) =>
     setTimeout(() => response.setHeader('content-type', 'application/json').end('{}'), 3100),
   );
-  service.listen(0, '127.0.0.1');
+  service.listen(0, '127.0.0.1').unref();
   await once(service, 'listening');
   writeFileSync(
     join(home.path, 'registry.yaml'),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -41,22 +41,30 @@ test("seed 000's library: dispatch, dispatchTo, listRoutes, health and resolve o
   assert.ok(existsSync(join(home, 'dispatcher.sqlite')));
 });
 
-test('a registry that is not there or has errors is refused, and leaves nothing behind', async () => {
+test('a registry that is not there or has errors is refused, and leaves nothing behind', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'library-'));
+  // Others who run at the same time leave their folders in the system's.
+  const scratch = join(folder, 'tmp');
+  mkdirSync(scratch);
+  const names = ['TMPDIR', 'TMP', 'TEMP'] as const;
+  const were = names.map((name) => process.env[name]);
+  for (const name of names) process.env[name] = scratch;
+  t.after(() =>
+    names.forEach((name, index) =>
+      were[index] === undefined ? delete process.env[name] : Object.assign(process.env, { [name]: were[index] }),
+    ),
+  );
   const refused = (file: string) =>
     assert.rejects(createDispatcher({ mock: true, registry: file }), (caught: { wire: { code: string; message: string } }) => {
       assert.match(caught.wire.message, /no registry file|line 1, column 1: /);
       return caught.wire.code === 'registry_invalid';
     });
-  const before = readdirSync(tmpdir()).filter((name) => name.startsWith('dispatcher-'));
+  assert.equal(tmpdir(), scratch);
   await refused(join(folder, 'none.yaml'));
   writeFileSync(join(folder, 'bad.yaml'), 'orgz: {}\n');
   await refused(join(folder, 'bad.yaml'));
   assert.equal(existsSync(join(folder, 'none.yaml')), false);
-  assert.deepEqual(
-    readdirSync(tmpdir()).filter((name) => name.startsWith('dispatcher-') && !before.includes(name)),
-    [],
-  );
+  assert.deepEqual(readdirSync(scratch), []);
 });
 
 test('without a home nothing is left behind', async () => {

@@ -47,13 +47,13 @@ test('a registry that is not there or has errors is refused, and leaves nothing 
   const scratch = join(folder, 'tmp');
   mkdirSync(scratch);
   const names = ['TMPDIR', 'TMP', 'TEMP'] as const;
-  const were = names.map((name) => process.env[name]);
+  const were = { ...process.env };
   for (const name of names) process.env[name] = scratch;
-  t.after(() =>
-    names.forEach((name, index) =>
-      were[index] === undefined ? delete process.env[name] : Object.assign(process.env, { [name]: were[index] }),
-    ),
-  );
+  t.after(() => {
+    for (const name of names)
+      if (were[name] === undefined) delete process.env[name];
+      else process.env[name] = were[name];
+  });
   const refused = (file: string) =>
     assert.rejects(createDispatcher({ mock: true, registry: file }), (caught: { wire: { code: string; message: string } }) => {
       assert.match(caught.wire.message, /no registry file|line 1, column 1: /);

@@ -267,13 +267,17 @@ test('F13: JSON nested 100,000 deep is refused fast and on record, and the door 
   await using at = await openDoor();
   const deep = `{"params":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`;
   const lists = `{"params":{"a":${'['.repeat(100_000)}`;
-  for (const body of [deep, lists]) {
-    const start = performance.now();
-    const answer = await ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json }, body);
-    assert.deepEqual([answer.status, answer.json.code], [400, 'input_invalid']);
-    assert.ok(performance.now() - start < 200);
-  }
-  assert.deepEqual([(await at.entries('rejected', 2)).length, at.calls.length], [2, 0]);
+  const flat = JSON.stringify({ paramz: 'x'.repeat(deep.length - 20) });
+  const best = new Map([deep, lists, flat].map((body) => [body, Number.POSITIVE_INFINITY]));
+  for (let round = 0; round < 5; round++)
+    for (const body of best.keys()) {
+      const start = performance.now();
+      const answer = await ask(at.door.port, 'POST /dispatch', { ...at.bearer, ...json }, body);
+      best.set(body, Math.min(best.get(body)!, performance.now() - start));
+      assert.deepEqual([answer.status, answer.json.code], [400, 'input_invalid']);
+    }
+  for (const body of [deep, lists]) assert.ok(best.get(body)! < 20 * best.get(flat)!, `${best.get(body)} ms, flat ${best.get(flat)} ms`);
+  assert.deepEqual([(await at.entries('rejected', 15)).length, at.calls.length], [15, 0]);
   const brackets = await ask(
     at.door.port,
     'POST /dispatch',

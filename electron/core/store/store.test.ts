@@ -274,11 +274,18 @@ test('X07: pages are bounded and quick whatever is asked, beside 100,000 jobs an
     ['search with many', () => read.jobs({ limit: 500, q: 'number' }).jobs, 500],
     ['statistics', () => read.routeStats(), 50],
   ];
+  const bestOf = (work: () => void) => {
+    const times = Array.from({ length: 3 }, () => {
+      const startedAt = performance.now();
+      work();
+      return performance.now() - startedAt;
+    });
+    return Math.min(...times);
+  };
+  const everything = bestOf(() => raw((db) => db.prepare('SELECT * FROM job').all()));
   for (const [name, ask, length] of asked) {
-    const startedAt = performance.now();
-    assert.equal(ask().length, length, name);
-    const took = performance.now() - startedAt;
-    assert.ok(took < 200, `${name} took ${took} ms`);
+    const took = bestOf(() => assert.equal(ask().length, length, name));
+    assert.ok(took < everything, `${name} took ${took} ms, all jobs ${everything} ms`);
   }
   for (const cursor of ['', '-1', '1e9', "1' OR 1=1", '9'.repeat(30)])
     assert.throws(() => read.jobs({ limit: 1, cursor }), refusedWith('input_invalid', /cursor/));

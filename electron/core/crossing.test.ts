@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { refuse } from '../../shared/errors.ts';
 import type { Crossing } from '../../shared/model.ts';
-import { canonicalJson, createIds, createSigner, tooDeep, traceIdOf } from './crossing.ts';
+import { canonicalJson, createIds, createSigner, textOf, tooDeep, traceIdOf } from './crossing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'crossing-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -43,6 +44,36 @@ test('crossings finished together share one signature and each verifies alone', 
     // Over the wire and back, as a caller would check it.
     for (const entry of signed) assert.equal(signer.verify(JSON.parse(JSON.stringify(entry))).ok, true, `${entry.id} of ${size}`);
   }
+});
+
+test('the text that is sent is the canonical text of its crossing, then its signature', async () => {
+  const scalar = fc.oneof(fc.string({ unit: 'binary' }), fc.double(), fc.constant(null));
+  const given = fc.record({
+    result: fc.oneof(fc.jsonValue(), fc.constant(undefined)),
+    text: fc.oneof(scalar, fc.constant(',"result":null,')),
+    why: fc.string({ unit: 'binary' }),
+    error: fc.constantFrom(null, null, refuse('limited', 'Wait.', { hint: 'A second.' })),
+    audit: fc.constantFrom(null, { hash: 'ab', seq: 1 }, { seq: 1, hash: 'ab' }),
+    attempts: fc.array(
+      fc.constantFrom(
+        { durationMs: 0.1, endpoint: null, error: null, id: 'att_1', route: 'a.b', startedAt: 1, status: 200 },
+        { id: 'att_2', route: 'a.b', endpoint: 'http://x', startedAt: 1, durationMs: 2, status: null, error: 'limited' },
+      ),
+    ),
+    boundaries: fc.array(fc.constantFrom({ boundary: 'b', ms: 1e-7, outcome: 'passed' }, { ms: 1e21, outcome: 'passed', boundary: 'b' })),
+    left: fc.constantFrom([], [{ host: 'x', egress: 'remote', bytes: 1 }]),
+    more: fc.constantFrom({}, { directives: { html: '<p>' } }, { zzz: 1 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(given, async ({ more, ...members }) => {
+      const { signature: _, ...rest } = crossing('x');
+      const made = { ...rest, ...members, ...more } as unknown as Crossing;
+      const canonical = canonicalJson(made);
+      const text = textOf(await signer.sign(made));
+      assert.equal(text, `${canonical.slice(0, -1)},"signature":${JSON.stringify(made.signature)}}`);
+      assert.equal(signer.verify(JSON.parse(text)).ok, true);
+    }),
+  );
 });
 
 test('a crossing that was changed, moved in its tree or signed by another key does not verify', async () => {

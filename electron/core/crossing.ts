@@ -100,14 +100,56 @@ export function tooDeep(value: unknown, left = MAX_DEPTH - 20): boolean {
   return false;
 }
 
+const inCanonicalOrder = (...keys: string[]): readonly string[] => keys.sort();
+const CROSSING = inCanonicalOrder(
+  ...['at', 'attempts', 'audit', 'boundaries', 'caller', 'confidence', 'door', 'durationMs', 'error', 'id', 'job', 'left'],
+  ...['mock', 'ok', 'parent', 'result', 'route', 'text', 'traceparent', 'why'],
+);
+const ATTEMPT = inCanonicalOrder('durationMs', 'endpoint', 'error', 'id', 'route', 'startedAt', 'status');
+const STEP = inCanonicalOrder('boundary', 'ms', 'outcome');
+const AUDIT = inCanonicalOrder('hash', 'seq');
+
+/** Has these members in this order and no others. Names are compared by identity, mostly: that is much faster than by order. */
+function has(value: object, keys: readonly string[]): boolean {
+  let at = 0;
+  for (const key in value) if (key !== keys[at++]) return false;
+  return at === keys.length;
+}
+
+/** In canonical order but for its result: made by the seam, without error, directives or anything that left. */
+function isCommon(crossing: Crossing): boolean {
+  if (!has(crossing, CROSSING)) return false;
+  const { attempts, audit, boundaries, error, left, result } = crossing;
+  if (error !== null || result === undefined || left.length !== 0 || (audit !== null && !has(audit, AUDIT))) return false;
+  for (const attempt of attempts) if (!has(attempt, ATTEMPT)) return false;
+  for (const step of boundaries) if (!has(step, STEP)) return false;
+  return true;
+}
+
+const EMPTY_RESULT = ',"result":null,';
+
+/** A service's answer is in no order, mostly; all around it is, and is written by the engine. */
+function commonText(crossing: Crossing): string {
+  const { result } = crossing;
+  const answer = canonicalJson(result, 1);
+  crossing.result = null;
+  const text = JSON.stringify(crossing);
+  crossing.result = result;
+  // In a string its quotes would be escaped, so it is there once.
+  const at = text.indexOf(EMPTY_RESULT) + EMPTY_RESULT.length - 1;
+  return `${text.slice(0, at - 4)}${answer}${text.slice(at)}`;
+}
+
 /** Canonical text of a crossing without its signature: what is signed. */
 function signedText(crossing: Crossing): string {
+  if (isCommon(crossing)) return commonText(crossing);
   if (!('signature' in crossing)) return canonicalJson(crossing);
   const { signature: _, ...rest } = crossing as Crossing;
   return canonicalJson(rest);
 }
 
-const leafOf = (text: string): Buffer => hash('sha256', `\0${text}`, 'buffer');
+/** Hashes are kept as base64url, as they are sent: that takes a quarter of the time of a Buffer of 32 bytes. */
+const leafOf = (text: string): string => hash('sha256', `\0${text}`, 'base64url');
 
 /** Where a signed crossing carries its own text: not enumerable, so that copies of it, which may differ, have none. */
 const TEXT = Symbol('text');
@@ -118,10 +160,10 @@ export function textOf(crossing: Crossing): string {
 }
 
 const pair = Buffer.alloc(65, 1);
-function node(left: Buffer, right: Buffer): Buffer {
-  left.copy(pair, 1);
-  right.copy(pair, 33);
-  return hash('sha256', pair, 'buffer');
+function node(left: string, right: string): string {
+  // What is not 32 bytes, as in a path that somebody made up, leaves nothing of the pair before in place.
+  if (pair.write(left, 1, 32, 'base64url') !== 32 || pair.write(right, 33, 32, 'base64url') !== 32) return '';
+  return hash('sha256', pair, 'base64url');
 }
 
 /** Where RFC 6962 splits a tree of n leaves: the largest power of two below n. */
@@ -132,20 +174,22 @@ function split(n: number): number {
 }
 
 /** Root of RFC 6962's tree over the leaves, and each leaf's audit path, bottom up, in base64url. */
-function tree(leaves: Buffer[]): { root: Buffer; paths: string[][] } {
-  if (leaves.length === 1) return { root: leaves[0]!, paths: [[]] };
-  const k = split(leaves.length);
-  const left = tree(leaves.slice(0, k));
-  const right = tree(leaves.slice(k));
-  const ofLeft = left.root.toString('base64url');
-  const ofRight = right.root.toString('base64url');
-  for (const path of left.paths) path.push(ofRight);
-  for (const path of right.paths) path.push(ofLeft);
-  return { root: node(left.root, right.root), paths: left.paths.concat(right.paths) };
+function tree(leaves: string[]): { root: string; paths: string[][] } {
+  const paths: string[][] = leaves.map(() => []);
+  const grow = (from: number, to: number): string => {
+    if (to - from === 1) return leaves[from]!;
+    const middle = from + split(to - from);
+    const left = grow(from, middle);
+    const right = grow(middle, to);
+    for (let i = from; i < middle; i++) paths[i]!.push(right);
+    for (let i = middle; i < to; i++) paths[i]!.push(left);
+    return node(left, right);
+  };
+  return { root: grow(0, leaves.length), paths };
 }
 
 /** Root that a leaf and its path lead to (RFC 9162, section 2.1.3.2); null when the path does not fit the place. */
-function rootFrom(leaf: Buffer, { index, size, path }: { index: number; size: number; path: Buffer[] }): Buffer | null {
+function rootFrom(leaf: string, { index, size, path }: { index: number; size: number; path: string[] }): string | null {
   let fn = index;
   let sn = size - 1;
   if (index < 0 || index >= size) return null;
@@ -197,7 +241,7 @@ export function createSigner(file: string): Signer {
     waiting = [];
     last = batch.length;
     const { root, paths } = tree(batch.map((entry) => leafOf(entry.text)));
-    const signed = sign(null, root, key).toString('base64url');
+    const signed = sign(null, Buffer.from(root, 'base64url'), key).toString('base64url');
     for (let leaf = 0; leaf < batch.length; leaf++) {
       const { crossing, text, done } = batch[leaf]!;
       const path = paths[leaf]!;
@@ -229,9 +273,8 @@ function verifyCrossing(crossing: Crossing, publicKey: KeyObject, keyId: string)
   const signature = crossing.signature as Signature | null | undefined;
   if (!signature) return { ok: false, reason: 'It carries no signature.' };
   if (signature.key !== keyId) return { ok: false, reason: `It was signed with key ${signature.key}, not with ${keyId}.` };
-  const path = signature.path.map((hashed) => Buffer.from(hashed, 'base64url'));
-  const root = rootFrom(leafOf(signedText(crossing)), { index: signature.leaf, size: signature.size, path });
-  const ok = root !== null && verify(null, root, publicKey, Buffer.from(signature.value, 'base64url'));
+  const root = rootFrom(leafOf(signedText(crossing)), { index: signature.leaf, size: signature.size, path: signature.path });
+  const ok = root !== null && verify(null, Buffer.from(root, 'base64url'), publicKey, Buffer.from(signature.value, 'base64url'));
   return ok ? { ok, reason: `Signed with key ${keyId}.` } : { ok, reason: 'It is not what was signed: something in it was changed.' };
 }
 

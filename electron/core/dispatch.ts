@@ -4,32 +4,28 @@
  * Finding the route and crossing its boundaries is one synchronous piece. Then the intent is durable before the first byte
  * goes to any service, the runner runs, and the outcome is durable before the caller has the answer.
  */
-import type { Ask, Call } from '../../shared/contract.ts';
-import { type ErrorCode, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Job, JobState, Principal, RankedRoute, Resolution, Route, Sovereign } from '../../shared/model.ts';
+import type { Call } from '../../shared/contract.ts';
+import { Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
+import type { Crossing, Job, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
 import { signalOf } from '../../shared/signal.ts';
-import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
+import { type CompiledRoute, type Input, lacking } from './boundaries.ts';
 import type { Breakers } from './breaker.ts';
-import { canonicalJson, createIds, type Signer, textOf, tooDeep, traceIdOf } from './crossing.ts';
+import { createIds, type Signer, tooDeep, traceIdOf } from './crossing.ts';
 import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import type { Limits } from './limits.ts';
+import { eventOf, type Kept, keep, type OutcomeRow, outcomeRow, stateOf } from './record.ts';
 import type { Outcome } from './runners/runner.ts';
+import { CallRuntime, Running } from './running.ts';
 import type { Stats } from './stats.ts';
-import { redact, redactText } from './store/redact.ts';
+import { redact } from './store/redact.ts';
 import type { Store } from './store/store.ts';
 import { findRoute, nearestNames, type Table } from './table.ts';
 
-/** Longest an event may carry of a result; the job has the whole. */
-const EVENT_RESULT = 16_384;
-/** An intent's detail of fewer characters is not cut, so the parameters in it are whole. */
-const DETAIL_WHOLE = 2000;
 /** Outcomes kept that could not be recorded, and how long until they are tried again. */
 const OWED_MAX = 10_000;
 const OWED_RETRY_MS = 1000;
-/** Longest a job keeps of its record. */
-const RECORD_MAX = 262_144;
 
 export interface SeamParts {
   table(): Table;
@@ -70,93 +66,6 @@ interface Found {
   abstained: boolean;
   usedFallback: boolean;
   ranked: RankedRoute[];
-}
-
-/** A call that runs. What fronts see of it, its job, is made when somebody looks. */
-class Running {
-  readonly id: string;
-  readonly route: Route;
-  readonly stop: (error: WireError) => void;
-  state: JobState = 'running';
-  progress: number | null = null;
-  progressNote: string | null = null;
-  cancelRequestedAt: number | null = null;
-  /** Of who cancelled it and wants to know what became of it. */
-  waiter: PromiseWithResolvers<Job> | null = null;
-  readonly #record: Crossing;
-  readonly #startedAt: number;
-  readonly #text: string | null;
-
-  /** `text` with its secrets redacted. */
-  constructor(
-    record: Crossing,
-    { route, stop, startedAt, text }: { route: Route; stop(error: WireError): void; startedAt: number; text: string | null },
-  ) {
-    this.id = record.job!;
-    this.route = route;
-    this.stop = stop;
-    this.#record = record;
-    this.#startedAt = startedAt;
-    this.#text = text;
-  }
-
-  get job(): Job {
-    const { id, route, door, caller, at, confidence, why, audit, durationMs, error } = this.#record;
-    const over = this.state !== 'running';
-    return {
-      id: this.id,
-      crossing: id,
-      state: this.state,
-      route,
-      text: this.#text,
-      door,
-      caller,
-      createdAt: at,
-      startedAt: this.#startedAt,
-      finishedAt: over ? at + durationMs : null,
-      durationMs: over ? durationMs : null,
-      progress: this.progress,
-      progressNote: this.progressNote,
-      confidence,
-      why,
-      errorCode: over ? (error?.code ?? null) : null,
-      errorMessage: over ? (error?.message ?? null) : null,
-      auditSeq: audit?.seq ?? null,
-      cancelRequestedAt: this.cancelRequestedAt,
-      waits: null,
-    };
-  }
-}
-
-/** What a call reaches besides its own words. */
-class CallRuntime implements Runtime {
-  readonly #call: Call;
-  readonly #record: Crossing;
-  readonly #dispatch: (call: Call) => Promise<Crossing>;
-
-  constructor(call: Call, record: Crossing, dispatch: (call: Call) => Promise<Crossing>) {
-    this.#call = call;
-    this.#record = record;
-    this.#dispatch = dispatch;
-  }
-
-  get principal() {
-    return this.#call.principal;
-  }
-  get door() {
-    return this.#call.door;
-  }
-  get text() {
-    return this.#call.text ?? null;
-  }
-  get confirmed() {
-    return this.#call.confirm === true;
-  }
-
-  dispatch(ask: Ask): Promise<Crossing> {
-    const { id, traceparent } = this.#record;
-    return this.#dispatch({ ...ask, door: this.door, principal: this.principal, parent: id, traceparent });
-  }
 }
 
 export function createSeam(parts: SeamParts): Seam {
@@ -415,7 +324,7 @@ export function createSeam(parts: SeamParts): Seam {
               ? null
               : {
                   text: kept.text,
-                  params: kept.intent.length < DETAIL_WHOLE ? null : kept.params,
+                  params: kept.params,
                   confidence: record.confidence,
                   why: kept.why,
                 },
@@ -621,8 +530,7 @@ export function createSeam(parts: SeamParts): Seam {
   function publishCrossing(record: Crossing): void {
     // Reads are how fronts look at the state; telling every front of every look would tell nobody anything.
     if (record.ok && record.job === null && record.audit === null && store) return;
-    const large = journal.kept && sizeOf(record.result) > EVENT_RESULT;
-    journal.publish({ type: 'crossing', crossing: large ? { ...record, result: cutResult(record.result) } : record }, signalOf(record));
+    journal.publish({ type: 'crossing', crossing: journal.kept ? eventOf(record) : record }, signalOf(record));
   }
 
   return {
@@ -668,98 +576,4 @@ function reportBug(caught: unknown): void {
   process.stderr.write(
     `${JSON.stringify({ level: 'error', time: Date.now(), msg: 'bug', stack: caught instanceof Error ? caught.stack : String(caught) })}\n`,
   );
-}
-
-/** What of a call goes on record, its secrets redacted once and used everywhere. */
-interface Kept {
-  text: string | null;
-  why: string;
-  /** JSON. */
-  params: string;
-  /** JSON of the intent row's detail. */
-  intent: string;
-  /** Nothing had to be redacted. */
-  clean: boolean;
-}
-
-function keep({ text, confidence, why, parent, traceparent }: Crossing, given: Record<string, unknown>): Kept {
-  const said = redact(text);
-  const reason = redact(why);
-  const params = redact(given);
-  const clean = said === JSON.stringify(text) && reason === JSON.stringify(why);
-  return {
-    text: text === null || clean ? text : (JSON.parse(said) as string),
-    why: clean ? why : (JSON.parse(reason) as string),
-    params,
-    intent: `{"confidence":${confidence},"params":${params},"parent":${JSON.stringify(parent)},"text":${said},"traceparent":"${traceparent}","why":${reason}}`,
-    clean,
-  };
-}
-
-type OutcomeRow = Parameters<Store['finish']>[0];
-
-function outcomeRow(record: Crossing, kept: Kept): OutcomeRow {
-  const { detail, text } = outcomeTexts(record, kept);
-  return {
-    at: record.at + record.durationMs,
-    crossing: record.id,
-    job: record.job,
-    caller: record.caller,
-    door: record.door,
-    route: record.route,
-    outcome: record.ok ? 'ok' : record.error!.code,
-    detail,
-    jobEnd:
-      record.job === null
-        ? null
-        : {
-            state: stateOf(record),
-            durationMs: record.durationMs,
-            errorCode: record.error?.code ?? null,
-            errorMessage: record.error === null ? null : redactText(record.error.message),
-            record: text,
-          },
-  };
-}
-
-/** The outcome as its row, its job and its record keep it; what a service said is redacted once. */
-function outcomeTexts(record: Crossing, kept: Kept): { detail: string; text: string } {
-  const { result, error, text, why, signature, directives, attempts, left, durationMs, ...rest } = record;
-  const failure = error === null ? 'null' : redact(error);
-  const raw = directives ? { directives, result } : result;
-  const answer = redact(raw);
-  const outcome = `"attempts":${JSON.stringify(attempts)},"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
-  const detail = `{${outcome},"result":${answer}}`;
-  // Mostly nothing is secret, and then what the caller gets is what is kept.
-  const whole = textOf(record);
-  if (kept.clean && error === null && whole.length <= RECORD_MAX && answer === JSON.stringify(raw)) return { detail, text: whole };
-  const shown =
-    answer.length <= RECORD_MAX ? answer : JSON.stringify({ cut: true, characters: answer.length, start: answer.slice(0, 4096) });
-  return {
-    detail,
-    text: `{${outcome},"result":${shown},"signature":${JSON.stringify(signature)},"text":${JSON.stringify(kept.text)},"why":${JSON.stringify(kept.why)},${JSON.stringify(rest).slice(1)}`,
-  };
-}
-
-function stateOf(record: Crossing): JobState {
-  if (record.ok) return 'succeeded';
-  const code: ErrorCode = record.error!.code;
-  return code === 'cancelled' ? 'cancelled' : code === 'unknown_outcome' ? 'unknown' : 'failed';
-}
-
-/** About how many characters a value takes as JSON; stops counting once it is beyond what an event carries. */
-function sizeOf(value: unknown, left = EVENT_RESULT + 1): number {
-  if (typeof value === 'string') return value.length;
-  if (value === null || typeof value !== 'object') return 8;
-  let size = 2;
-  for (const [key, member] of Object.entries(value)) {
-    size += key.length + 4 + sizeOf(member, left - size);
-    if (size > left) return size;
-  }
-  return size;
-}
-
-function cutResult(result: unknown): { cut: true; characters: number; start: string } {
-  const text = canonicalJson(result);
-  return { cut: true, characters: text.length, start: text.slice(0, 4096) };
 }

@@ -1,0 +1,113 @@
+/** What of a call is kept: its rows, its job's record, and what an event carries of it. */
+import type { ErrorCode } from '../../shared/errors.ts';
+import type { Crossing, JobState } from '../../shared/model.ts';
+import { canonicalJson, textOf } from './crossing.ts';
+import { redact, redactText } from './store/redact.ts';
+import type { Store } from './store/store.ts';
+
+/** Longest an event may carry of a result; the job has the whole. */
+const EVENT_RESULT = 16_384;
+/** An intent's detail of fewer characters is not cut, so the parameters in it are whole. */
+const DETAIL_WHOLE = 2000;
+/** Longest a job keeps of its record. */
+const RECORD_MAX = 262_144;
+
+/** What of a call goes on record, its secrets redacted once and used everywhere. */
+export interface Kept {
+  text: string | null;
+  why: string;
+  /** JSON; null while the intent's detail has them whole. */
+  params: string | null;
+  /** JSON of the intent row's detail. */
+  intent: string;
+  /** Nothing had to be redacted. */
+  clean: boolean;
+}
+
+export function keep({ text, confidence, why, parent, traceparent }: Crossing, given: Record<string, unknown>): Kept {
+  const said = redact(text);
+  const reason = redact(why);
+  const params = redact(given);
+  const clean = said === JSON.stringify(text) && reason === JSON.stringify(why);
+  const intent = `{"confidence":${confidence},"params":${params},"parent":${JSON.stringify(parent)},"text":${said},"traceparent":"${traceparent}","why":${reason}}`;
+  return {
+    text: text === null || clean ? text : (JSON.parse(said) as string),
+    why: clean ? why : (JSON.parse(reason) as string),
+    params: intent.length < DETAIL_WHOLE ? null : params,
+    intent,
+    clean,
+  };
+}
+
+export type OutcomeRow = Parameters<Store['finish']>[0];
+
+export function outcomeRow(record: Crossing, kept: Kept): OutcomeRow {
+  const { detail, text } = outcomeTexts(record, kept);
+  return {
+    at: record.at + record.durationMs,
+    crossing: record.id,
+    job: record.job,
+    caller: record.caller,
+    door: record.door,
+    route: record.route,
+    outcome: record.ok ? 'ok' : record.error!.code,
+    detail,
+    jobEnd:
+      record.job === null
+        ? null
+        : {
+            state: stateOf(record),
+            durationMs: record.durationMs,
+            errorCode: record.error?.code ?? null,
+            errorMessage: record.error === null ? null : redactText(record.error.message),
+            record: text,
+          },
+  };
+}
+
+/** The outcome as its row, its job and its record keep it; what a service said is redacted once. */
+function outcomeTexts(record: Crossing, kept: Kept): { detail: string; text: string } {
+  const { result, error, text, why, signature, directives, attempts, left, durationMs, ...rest } = record;
+  const failure = error === null ? 'null' : redact(error);
+  const raw = directives ? { directives, result } : result;
+  const answer = redact(raw);
+  const outcome = `"attempts":${JSON.stringify(attempts)},"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
+  const detail = `{${outcome},"result":${answer}}`;
+  // Mostly nothing is secret, and then what the caller gets is what is kept.
+  const whole = textOf(record);
+  if (kept.clean && error === null && whole.length <= RECORD_MAX && answer === JSON.stringify(raw)) return { detail, text: whole };
+  const shown =
+    answer.length <= RECORD_MAX ? answer : JSON.stringify({ cut: true, characters: answer.length, start: answer.slice(0, 4096) });
+  return {
+    detail,
+    text: `{${outcome},"result":${shown},"signature":${JSON.stringify(signature)},"text":${JSON.stringify(kept.text)},"why":${JSON.stringify(kept.why)},${JSON.stringify(rest).slice(1)}`,
+  };
+}
+
+export function stateOf(record: Crossing): JobState {
+  if (record.ok) return 'succeeded';
+  const code: ErrorCode = record.error!.code;
+  return code === 'cancelled' ? 'cancelled' : code === 'unknown_outcome' ? 'unknown' : 'failed';
+}
+
+/** About how many characters a value takes as JSON; stops counting once it is beyond what an event carries. */
+function sizeOf(value: unknown, left = EVENT_RESULT + 1): number {
+  if (typeof value === 'string') return value.length;
+  if (value === null || typeof value !== 'object') return 8;
+  let size = 2;
+  for (const [key, member] of Object.entries(value)) {
+    size += key.length + 4 + sizeOf(member, left - size);
+    if (size > left) return size;
+  }
+  return size;
+}
+
+/** The crossing as an event carries it: a long result is cut, and says so. */
+export function eventOf(record: Crossing): Crossing {
+  return sizeOf(record.result) > EVENT_RESULT ? { ...record, result: cutResult(record.result) } : record;
+}
+
+function cutResult(result: unknown): { cut: true; characters: number; start: string } {
+  const text = canonicalJson(result);
+  return { cut: true, characters: text.length, start: text.slice(0, 4096) };
+}

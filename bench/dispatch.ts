@@ -55,7 +55,8 @@ export async function run(): Promise<BenchReport> {
     await check(name, target);
     targets.push({ name, target, loads: [], quiet: [] });
   }
-  for (const { target } of targets) await closedLoop(target, { connections, ms: 1500 });
+  // Until the engine has compiled what is hot in each of them: the longer path takes longer.
+  for (const { target } of targets) await closedLoop(target, { connections, ms: 6000 });
   for (let turn = 0; turn < rounds; turn += 1) {
     // The order turns round too: none always follows the same one.
     for (const each of turn % 2 ? targets.toReversed() : targets)

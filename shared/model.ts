@@ -149,7 +149,7 @@ export interface Departure {
 }
 
 /**
- * One Ed25519 signature over the Merkle root (RFC 6962 hashing) of the crossings finished in the same tick. `value` signs
+ * One Ed25519 signature over the Merkle root (RFC 6962 hashing) of the crossings finished together. `value` signs
  * the root; `path` leads from this crossing's leaf to it, empty when it was alone. All base64url.
  */
 export interface Signature {

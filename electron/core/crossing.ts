@@ -214,7 +214,7 @@ export interface Signer {
   readonly publicKey: KeyObject;
   /** First 16 hex digits of the SHA-256 of the raw public key. */
   readonly keyId: string;
-  /** Sets `signature`. Crossings given in the same turn of the event loop share one Ed25519 operation over their Merkle root. */
+  /** Sets `signature`. Crossings given in the same turn of the event loop, under load in the same millisecond, share one Ed25519 operation over their Merkle root. */
   sign(crossing: Crossing): Promise<Crossing>;
   verify(crossing: Crossing): { ok: boolean; reason: string };
 }

@@ -2,7 +2,7 @@
  * The seam: shape, resolve, run, record. One call in, one crossing out, whatever door it came through.
  *
  * Finding the route and crossing its boundaries is one synchronous piece. Then the intent is durable before the first byte
- * goes to any service, the runner runs, and the outcome is durable before the caller has the answer.
+ * goes to any service, the runner runs, and the caller has the answer while the outcome is on its way to the disk.
  */
 import type { Call } from '../../shared/contract.ts';
 import { Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';

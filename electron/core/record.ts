@@ -1,5 +1,4 @@
 /** What of a call is kept: its rows, its job's record, and what an event carries of it. */
-import type { ErrorCode } from '../../shared/errors.ts';
 import type { Crossing, JobState } from '../../shared/model.ts';
 import { canonicalJson, textOf } from './crossing.ts';
 import { redact, redactText } from './store/redact.ts';
@@ -86,8 +85,7 @@ function outcomeTexts(record: Crossing, kept: Kept): { detail: string; text: str
 
 export function stateOf(record: Crossing): JobState {
   if (record.ok) return 'succeeded';
-  const code: ErrorCode = record.error!.code;
-  return code === 'cancelled' ? 'cancelled' : code === 'unknown_outcome' ? 'unknown' : 'failed';
+  return record.error!.code === 'cancelled' ? 'cancelled' : 'failed';
 }
 
 /** About how many characters a value takes as JSON; stops counting once it is beyond what an event carries. */

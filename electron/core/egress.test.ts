@@ -5,9 +5,10 @@ import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { Refusal, refuse } from '../../shared/errors.ts';
 import type { Egress as EgressClass } from '../../shared/model.ts';
-import { addressKind, createEgress, type EgressOptions, EgressRefusal, type EgressRequest } from './egress.ts';
+import { addressKind, createEgress, type EgressOptions, EgressRefusal, type EgressRequest, type SocketRequest } from './egress.ts';
 
 function setup(t: TestContext, options: Partial<EgressOptions> = {}) {
   const state = { sovereign: false };
@@ -590,4 +591,78 @@ test('addressKind knows text that is no address', () => {
     'never',
     'private',
   ]);
+});
+
+// --- WebSockets -------------------------------------------------------------------------------------------------------
+
+async function serveSockets(t: TestContext, onSocket: (socket: WebSocket) => void): Promise<string> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' }).on('connection', onSocket);
+  await once(server, 'listening');
+  t.after(() => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/ws`;
+}
+
+const listen = (more: Partial<SocketRequest>): SocketRequest => ({
+  url: '',
+  headers: {},
+  egress: 'local',
+  maxBytes: 1000,
+  beatMs: 15_000,
+  onMessage: () => {},
+  onEnd: () => {},
+  ...more,
+});
+
+test('a WebSocket brings its messages in order and then its end; one too long, or silence, is its end', async (t) => {
+  const { egress } = setup(t);
+  const url = await serveSockets(t, (socket) => {
+    socket.send('one');
+    socket.send(Buffer.from('binary'));
+    socket.send('x'.repeat(1001));
+  });
+  const heard: (string | null)[] = [];
+  const ended = new Promise<string>((resolve) => {
+    void egress.socket(listen({ url, onMessage: (text) => heard.push(text), onEnd: ({ code }) => resolve(code) }));
+  });
+  assert.deepEqual([await ended, heard], ['upstream_too_large', ['one', null]]);
+
+  const silent = await serveSockets(t, (socket) => socket.pause());
+  const died = new Promise<string>((resolve) => {
+    void egress.socket(listen({ url: silent, beatMs: 30, onEnd: ({ code }) => resolve(code) }));
+  });
+  assert.equal(await died, 'upstream_timeout');
+});
+
+test('a WebSocket is judged like a request, and its failures have the same codes', async (t) => {
+  const { egress, looked, state } = setup(t, { lookup: (_name, done) => done(null, [{ address: '10.0.0.1', family: 4 }]) });
+  const url = await serve(t, (_request, response) => response.writeHead(401).end());
+  const codes = await Promise.all(
+    [
+      listen({ url }),
+      listen({ url, egress: 'public' }),
+      listen({ url: 'http://inside.test/' }),
+      listen({ url: 'http://127.0.0.1:1/' }),
+      listen({ url: 'ftp://127.0.0.1/' }),
+    ].map((request) => codeOf(egress.socket(request))),
+  );
+  assert.deepEqual(codes, ['upstream_failed', 'egress_refused', 'egress_refused', 'upstream_refused', 'egress_refused']);
+  state.sovereign = true;
+  assert.equal(await codeOf(egress.socket(listen({ url: 'https://far.test/', egress: 'remote' }))), 'sovereign_refused');
+  assert.deepEqual(looked, ['inside.test']);
+});
+
+test('S06: sovereign cuts a remote WebSocket with its reason and leaves a local one', async (t) => {
+  const { egress, state } = setup(t);
+  const url = await serveSockets(t, (socket) => socket.on('message', () => {}));
+  const ends: string[] = [];
+  const open = (reach: EgressClass) => egress.socket(listen({ url, egress: reach, onEnd: ({ code }) => ends.push(`${reach} ${code}`) }));
+  const [, local] = await Promise.all([open('remote'), open('local')]);
+  state.sovereign = true;
+  assert.equal(egress.cutRemote(refuse('sovereign_refused', 'on')), 1);
+  local.close();
+  await egress[Symbol.asyncDispose]();
+  assert.deepEqual(ends, ['remote sovereign_refused']);
 });

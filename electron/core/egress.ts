@@ -17,6 +17,7 @@ import { BlockList, isIP, type LookupFunction, type Socket } from 'node:net';
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
+import type { WebSocket } from 'ws';
 import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type { Egress as EgressClass } from '../../shared/model.ts';
 
@@ -76,7 +77,28 @@ export interface Egress {
   locate(host: string, egress: Reach): Promise<string[]>;
   /** Makes a connection that another program holds one of those that are cut; call what it answers when it is over. */
   hold(egress: Reach, cut: (reason: WireError) => void): () => void;
+  /** A WebSocket, its address judged like that of a request. Rejects with EgressRefusal, with the codes of `request`. */
+  socket(request: SocketRequest): Promise<EgressSocket>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface SocketRequest {
+  /** http: or https:, as of the service it belongs to. */
+  url: string;
+  headers: Record<string, string>;
+  egress: Reach;
+  /** A longer message ends the connection. */
+  maxBytes: number;
+  /** A ping goes out so often; one that nobody answered before the next ends the connection. */
+  beatMs: number;
+  /** Each message; null for a binary one, which is not read. */
+  onMessage(text: string | null): void;
+  /** Once, however it ended, except by `close`. */
+  onEnd(error: WireError): void;
+}
+
+export interface EgressSocket {
+  close(): void;
 }
 
 export interface EgressOptions {
@@ -259,6 +281,7 @@ export function createEgress(options: EgressOptions): Egress {
   const held = new Set<{ egress: Reach; cut(reason: WireError): void }>();
   const resolve = createResolver(options.lookup ?? ((name, done) => systemLookup(name, { all: true, order: 'verbatim' }, done)));
   const lookups = {} as Record<Reach, LookupFunction>;
+  const connectors = {} as Record<Reach, buildConnector.connector>;
   // One agent a class: a connection opened for a remote route is never reused by one that says it is local.
   const agents: Record<Reach, Agent> = {
     local: agentOf('local'),
@@ -320,6 +343,7 @@ export function createEgress(options: EgressOptions): Egress {
       sockets[egress].add(opened);
       opened.once('close', () => sockets[egress].delete(opened));
     };
+    connectors[egress] = connect;
     return new Agent({ connect, connections, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
   }
 
@@ -340,6 +364,12 @@ export function createEgress(options: EgressOptions): Egress {
     if (leaves(egress) && sovereign()) return sovereignRefusal(where.host);
     if (literal !== null && !reaches(egress, literal.kind)) return outside(where.host, literal.address, egress);
     return null;
+  }
+
+  function hold(egress: Reach, cut: (reason: WireError) => void) {
+    const connection = { egress, cut };
+    held.add(connection);
+    return () => void held.delete(connection);
   }
 
   return {
@@ -398,10 +428,30 @@ export function createEgress(options: EgressOptions): Egress {
       });
     },
 
-    hold(egress, cut) {
-      const connection = { egress, cut };
-      held.add(connection);
-      return () => void held.delete(connection);
+    hold,
+
+    async socket(request) {
+      const where = target(request.url);
+      // Loaded by whoever needs it: most cores never open one.
+      const { WebSocket } = await import('ws');
+      const refusal = disposed ? refuse('shutting_down', 'Dispatcher is shutting down.') : judge(where, request.egress);
+      if (refusal !== null) throw new EgressRefusal(refusal, false);
+      const { protocol, hostname, host, port } = new URL(request.url);
+      const bare = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
+      const connection = await new Promise<Socket>((done, failed) => {
+        connectors[request.egress]({ protocol, hostname: bare, host, port }, (error, socket) => {
+          if (error === null) done(socket);
+          else failed(new EgressRefusal(mapError(error, where.host, false, 0), false));
+        });
+      });
+      const client = new WebSocket(request.url.replace(/^http/, 'ws'), {
+        createConnection: () => connection,
+        headers: request.headers,
+        handshakeTimeout: connectTimeoutMs,
+        maxPayload: request.maxBytes,
+        perMessageDeflate: false,
+      });
+      return conduct({ client, request, host: where.host, hold: (cut) => hold(request.egress, cut) });
     },
 
     async [Symbol.asyncDispose]() {
@@ -752,4 +802,70 @@ function codeOf(error: Error): string {
   const own = (error as NodeJS.ErrnoException).code;
   const inner = error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException | undefined)?.code : undefined;
   return inner ?? own ?? (error.cause instanceof Error ? codeOf(error.cause) : '');
+}
+
+/** A WebSocket from its handshake to its end. Resolves when it is open. */
+function conduct({
+  client,
+  request,
+  host,
+  hold,
+}: {
+  client: WebSocket;
+  request: SocketRequest;
+  host: string;
+  hold(cut: (reason: WireError) => void): () => void;
+}): Promise<EgressSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<EgressSocket>();
+  let open = false;
+  let over = false;
+  let answered = true;
+  let beat: NodeJS.Timeout | null = null;
+  const end = (wire: WireError | null) => {
+    if (over) return;
+    over = true;
+    release();
+    if (beat !== null) clearInterval(beat);
+    client.terminate();
+    if (wire === null) return;
+    if (open) request.onEnd(wire);
+    else reject(new EgressRefusal(wire, false));
+  };
+  const release = hold(end);
+
+  client.on('error', (error) => {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code?.startsWith('WS_ERR_') !== true) return end(mapError(error, host, open, 0));
+    const wire =
+      code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH'
+        ? refuse('upstream_too_large', `${host} sent a message of more than ${request.maxBytes} bytes.`)
+        : refuse('upstream_failed', `${host} does not speak WebSocket as RFC 6455 has it (${code}).`);
+    end(wire);
+  });
+  client.on('unexpected-response', (_request, { statusCode = 0 }) =>
+    end(
+      refuse('upstream_failed', `${host} answered ${statusCode} instead of opening a WebSocket.`, {
+        status: statusCode,
+        hint: statusCode === 401 || statusCode === 403 ? 'Look at the auth of the service in the registry.' : null,
+      }),
+    ),
+  );
+  client.on('close', (code) => end(refuse('upstream_unreachable', `${host} closed the connection (${code}).`)));
+  client.on('pong', () => {
+    answered = true;
+  });
+  client.on('message', (data, isBinary) => {
+    answered = true;
+    if (!over) request.onMessage(isBinary ? null : String(data));
+  });
+  client.on('open', () => {
+    open = true;
+    beat = setInterval(() => {
+      if (!answered) return end(refuse('upstream_timeout', `${host} answers no ping.`));
+      answered = false;
+      client.ping();
+    }, request.beatMs).unref();
+    resolve({ close: () => end(null) });
+  });
+  return promise;
 }

@@ -37,7 +37,7 @@ function stage() {
 const settle = () => new Promise<void>((done) => setImmediate(done));
 const job = (id: string, more: Partial<Job> = {}) => ({ id, state: 'running', createdAt: 1, text: 'x', route: 'A.a', ...more }) as Job;
 const snapshot = (jobs: Job[] = []) =>
-  ({ seq: 5, jobs, counts: { running: 0, jobs: jobs.length, audit: 0 }, signals: [] }) as unknown as Snapshot;
+  ({ seq: 5, jobs, counts: { running: 0, queued: 0, jobs: jobs.length, audit: 0 }, signals: [] }) as unknown as Snapshot;
 const moved = (seq: number, one: Job): Event => ({ type: 'job', job: one, seq, at: seq, signal: null });
 
 test('events of one frame are applied together, when the frame is drawn', async () => {
@@ -100,7 +100,7 @@ test('pages of jobs follow each other, and a job that ends changes its row', asy
   await settle();
   on.core().send({ t: 'snapshot', snapshot: snapshot() });
   await settle();
-  const filter = { q: ' sync ', state: 'running' as const };
+  const filter = { q: ' sync ', state: 'running' as const, route: null, lane: null };
   const pages = [
     { jobs: [job('c', { createdAt: 3 }), job('b', { createdAt: 2 })], cursor: 'b', total: 3 },
     { jobs: [job('a')], cursor: null, total: 3 },

@@ -1,9 +1,17 @@
 /** This window's side of the core: client, query cache and the event pump, the only writer of server state. */
-import { keepPreviousData, QueryClient, type UseQueryResult, useQuery } from '@tanstack/react-query';
+import {
+  type InfiniteData,
+  keepPreviousData,
+  QueryClient,
+  type UseInfiniteQueryResult,
+  type UseQueryResult,
+  useInfiniteQuery,
+  useQuery,
+} from '@tanstack/react-query';
 import { createContext, useContext } from 'react';
 import type { Ask, DownFrame, Event, InputOf, OperationName, OutputOf, UpFrame } from '../shared/contract.ts';
 import { Refusal, refuse, toWire, type WireError } from '../shared/errors.ts';
-import type { Crossing } from '../shared/model.ts';
+import type { Crossing, Delivery, JobState } from '../shared/model.ts';
 import { type Client, createClient, type Pending, type Port } from '../shared/port.ts';
 import { appendPage, applyEvents, emptyFeed, type JobFeed, type JobFilter, type Live, liveFrom, releaseFeed, updateFeed } from './pump.ts';
 
@@ -31,6 +39,8 @@ export interface Front {
   dispatch(ask: Ask): number;
   cancel(run: number): void;
   operate<N extends OperationName>(name: N, params: InputOf<N>, more?: Pick<Ask, 'confirm'>): Promise<OutputOf<N>>;
+  /** Calls a route that is no operation, such as a tool, and gives what it answered. Rejects with a Refusal. */
+  call(ask: Ask): Promise<unknown>;
   /** Loads the next page of a job feed; does nothing while one is on its way or none is left. */
   loadJobs(filter: JobFilter): Promise<void>;
   releaseJobs(filter: JobFilter): void;
@@ -40,6 +50,8 @@ export interface Front {
 
 const FIRST_PAGE = 200;
 const NEXT_PAGE = 500;
+/** States are counted again at most this often, while jobs move. */
+const COUNT_EVERY_MS = 1500;
 
 export interface FrontOptions {
   connect(): Promise<Port<UpFrame, DownFrame>>;
@@ -93,6 +105,7 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
         const filter = query.queryKey[1] as JobFilter;
         queries.setQueryData<JobFeed>(query.queryKey, (feed) => (feed ? updateFeed(feed, jobs, filter) : feed));
       }
+      countSoon();
     }
     refresh(fresh);
   }
@@ -100,15 +113,30 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
   /** What was asked for and has changed since is asked for again, only where something on screen shows it. */
   function refresh(events: readonly Event[]): void {
     const stale = new Set<OperationName>();
+    const touched = new Set<string>();
     for (const event of events) {
       if (event.type === 'crossing' || event.type === 'rejected') stale.add('OS.audit');
       if (event.type === 'registry') stale.add('OS.registry').add('OS.audit');
       if (event.type === 'sovereign') stale.add('OS.resolve').add('OS.audit');
       if (event.type === 'routes' || event.type === 'breaker') stale.add('OS.resolve').add('OS.rules.test');
-      if (event.type === 'crossing' && event.crossing.job)
-        void queries.invalidateQueries({ queryKey: ['op', 'OS.jobs.get', { id: event.crossing.job }] });
+      if (event.type === 'delivery') stale.add('OS.callbacks');
+      if (event.type === 'job') touched.add(event.job.id);
+      if (event.type === 'delivery') touched.add(event.delivery.job);
+      if (event.type === 'crossing' && event.crossing.job) touched.add(event.crossing.job);
+    }
+    for (const query of queries.getQueryCache().findAll({ queryKey: ['op', 'OS.jobs.get'] })) {
+      const { id } = query.queryKey[2] as InputOf<'OS.jobs.get'>;
+      if (touched.has(id)) void queries.invalidateQueries({ queryKey: query.queryKey });
     }
     for (const name of stale) void queries.invalidateQueries({ queryKey: ['op', name] });
+  }
+
+  let counting: ReturnType<typeof setTimeout> | null = null;
+  function countSoon(): void {
+    counting ??= setTimeout(() => {
+      counting = null;
+      void queries.invalidateQueries({ queryKey: ['states'] });
+    }, COUNT_EVERY_MS);
   }
 
   function schedule(): void {
@@ -133,6 +161,7 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
             opening.resolve(opened);
             for (const query of queries.getQueryCache().findAll({ queryKey: ['feed'] })) void reloadFeed(query.queryKey[1] as JobFilter);
             void queries.invalidateQueries({ queryKey: ['op'] });
+            void queries.invalidateQueries({ queryKey: ['states'] });
           },
           events(events) {
             waiting.push(...events);
@@ -163,6 +192,12 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
     const ready = client ?? (await opening.promise);
     return await ready.operate(name, params, more);
   };
+  const call: Front['call'] = async (ask) => {
+    const ready = client ?? (await opening.promise);
+    const crossing = await ready.call(ask).answer;
+    if (crossing.error) throw new Refusal(crossing.error);
+    return crossing.result;
+  };
 
   const loading = new Set<string>();
   async function loadJobs(filter: JobFilter): Promise<void> {
@@ -174,8 +209,7 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
     try {
       const page = await operate('OS.jobs', {
         limit: NEXT_PAGE,
-        ...(filter.q.trim() && { q: filter.q.trim() }),
-        ...(filter.state && { state: filter.state }),
+        ...inputOf(filter),
         ...(feed?.cursor && { cursor: feed.cursor }),
       });
       queries.setQueryData<JobFeed>(key, (now) => appendPage(now ?? emptyFeed, page));
@@ -193,6 +227,7 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
   return {
     queries,
     operate,
+    call,
     loadJobs,
     releaseJobs: (filter) => queries.setQueryData<JobFeed>(['feed', filter], (feed) => (feed ? releaseFeed(feed, filter) : feed)),
     dispatch(ask) {
@@ -215,9 +250,9 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
         });
         return id;
       }
-      const call = client.call(ask, ({ job, route, audit }) => setRun(id, { accepted: { job, route, audit } }));
-      pending.set(id, call);
-      call.answer
+      const sent = client.call(ask, ({ job, route, audit }) => setRun(id, { accepted: { job, route, audit } }));
+      pending.set(id, sent);
+      sent.answer
         .then(
           (crossing) => setRun(id, { crossing, finishedAt: Date.now() }),
           (caught) => setRun(id, { fault: toWire(caught), finishedAt: Date.now() }),
@@ -237,6 +272,7 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
     close() {
       closed = true;
       if (retryTimer !== null) clearTimeout(retryTimer);
+      if (counting !== null) clearTimeout(counting);
       client?.close();
       queries.clear();
     },
@@ -307,8 +343,7 @@ export function useJobs(filter: JobFilter): UseQueryResult<JobFeed> {
     queryFn: async () => {
       const page = await front.operate('OS.jobs', {
         limit: FIRST_PAGE,
-        ...(filter.q.trim() && { q: filter.q.trim() }),
-        ...(filter.state && { state: filter.state }),
+        ...inputOf(filter),
       });
       return appendPage(emptyFeed, page);
     },
@@ -316,6 +351,53 @@ export function useJobs(filter: JobFilter): UseQueryResult<JobFeed> {
     gcTime: 0,
     placeholderData: keepPreviousData,
   });
+}
+
+export const jobStates = [
+  'queued',
+  'waiting',
+  'running',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'unknown',
+] as const satisfies readonly JobState[];
+
+/** How many jobs of each state fit the rest of a filter; counted again while jobs move. */
+export function useStateCounts(filter: JobFilter): Record<JobState, number> | undefined {
+  const front = useFront();
+  const rest: JobFilter = { ...filter, state: null };
+  return useQuery({
+    queryKey: ['states', rest],
+    queryFn: async () => {
+      const totals = await Promise.all(
+        jobStates.map(async (state) => {
+          const { total } = await front.operate('OS.jobs', { limit: 1, ...inputOf({ ...rest, state }) });
+          return [state, total] as const;
+        }),
+      );
+      return Object.fromEntries(totals) as Record<JobState, number>;
+    },
+    placeholderData: keepPreviousData,
+  }).data;
+}
+
+/** Deliveries, newest first, page after page. */
+export function useDeliveries(state: Delivery['state'] | null): UseInfiniteQueryResult<Delivery[]> {
+  const front = useFront();
+  return useInfiniteQuery({
+    queryKey: ['op', 'OS.callbacks', { state }],
+    queryFn: ({ pageParam }) =>
+      front.operate('OS.callbacks', { limit: FIRST_PAGE, ...(state && { state }), ...(pageParam && { cursor: pageParam }) }),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.cursor,
+    select: ({ pages }: InfiniteData<OutputOf<'OS.callbacks'>>) => pages.flatMap((page) => page.deliveries),
+    placeholderData: keepPreviousData,
+  });
+}
+
+function inputOf({ q, state, route, lane }: JobFilter): Partial<InputOf<'OS.jobs'>> {
+  return { ...(q.trim() && { q: q.trim() }), ...(state && { state }), ...(route && { route }), ...(lane && { lane }) };
 }
 
 /** Whatever an operation threw, as a value of the catalogue. */

@@ -25,6 +25,9 @@ const job = (id: string, createdAt: number, more: Partial<Job> = {}): Job => ({
   auditSeq: null,
   cancelRequestedAt: null,
   waits: null,
+  lane: null,
+  subject: null,
+  starts: 1,
   ...more,
 });
 
@@ -40,7 +43,11 @@ const snapshot = (more: Partial<Snapshot> = {}): Snapshot => ({
   breakers: [],
   gpu: { probedAt: null, devices: [], probes: [] },
   jobs: [],
-  counts: { running: 0, jobs: 0, audit: 0 },
+  lanes: [],
+  mcp: [],
+  podium: [],
+  boot: null,
+  counts: { running: 0, queued: 0, jobs: 0, audit: 0 },
   signals: [],
   ...more,
 });
@@ -50,15 +57,15 @@ const ids = (jobs: readonly Job[]) => jobs.map((one) => one.id).join(' ');
 
 test('a job that starts and ends leaves one row and counts once', () => {
   const live = liveFrom(snapshot(), null);
-  const started = applyEvents(live, [event(11, { type: 'job', job: job('a', 5, { state: 'accepted' }) })]);
+  const started = applyEvents(live, [event(11, { type: 'job', job: job('a', 5, { state: 'queued' }) })]);
   const running = applyEvents(started, [event(12, { type: 'job', job: job('a', 5) })]);
   const ended = applyEvents(running, [event(13, { type: 'job', job: job('a', 5, { state: 'succeeded' }) }, 'done')]);
   assert.deepEqual(
-    [started, running, ended].map(({ counts, jobs }) => [counts.running, counts.jobs, jobs.length, jobs[0]!.state]),
+    [started, running, ended].map(({ counts, jobs }) => [counts.running, counts.queued, counts.jobs, jobs.length, jobs[0]!.state]),
     [
-      [1, 1, 1, 'accepted'],
-      [1, 1, 1, 'running'],
-      [0, 1, 1, 'succeeded'],
+      [1, 1, 1, 1, 'queued'],
+      [1, 0, 1, 1, 'running'],
+      [0, 0, 1, 1, 'succeeded'],
     ],
   );
   assert.deepEqual(ended.signals, [{ seq: 13, at: 13, signal: 'done' }]);
@@ -66,21 +73,21 @@ test('a job that starts and ends leaves one row and counts once', () => {
 
 test('jobs are counted at once, also when they begin running or end within one batch, and never twice', () => {
   const self = snapshot().self;
-  const live = liveFrom(snapshot({ jobs: [job('old', 4)], counts: { running: 1, jobs: 7, audit: 13 } }), null);
+  const live = liveFrom(snapshot({ jobs: [job('old', 4)], counts: { running: 1, queued: 0, jobs: 7, audit: 13 } }), null);
   const begun = applyEvents(live, [event(11, { type: 'job', job: job('a', 5) })]);
-  assert.deepEqual(begun.counts, { running: 2, jobs: 8, audit: 14 });
+  assert.deepEqual(begun.counts, { running: 2, queued: 0, jobs: 8, audit: 14 });
   const ended = applyEvents(begun, [
     event(12, { type: 'job', job: job('old', 4, { state: 'failed' }) }),
     event(13, { type: 'job', job: job('b', 6) }),
     event(14, { type: 'job', job: job('b', 6, { state: 'succeeded' }) }),
   ]);
-  assert.deepEqual(ended.counts, { running: 1, jobs: 9, audit: 17 });
+  assert.deepEqual(ended.counts, { running: 1, queued: 0, jobs: 9, audit: 17 });
   const told = applyEvents(ended, [
     event(15, { type: 'job', job: job('c', 7) }),
-    event(16, { type: 'self', self, counts: { running: 2, jobs: 10, audit: 18 } }),
+    event(16, { type: 'self', self, counts: { running: 2, queued: 0, jobs: 10, audit: 18 } }),
     event(17, { type: 'job', job: job('c', 7, { state: 'succeeded' }) }),
   ]);
-  assert.deepEqual(told.counts, { running: 1, jobs: 10, audit: 19 });
+  assert.deepEqual(told.counts, { running: 1, queued: 0, jobs: 10, audit: 19 });
 });
 
 test('events already seen change nothing, and untouched slices keep their identity', () => {
@@ -127,7 +134,7 @@ test('a thousand events of one health keep one entry in its place', () => {
 });
 
 test('new jobs wait until they are released; known ones change where they stand', () => {
-  const all = { q: '', state: null };
+  const all = { q: '', state: null, route: null, lane: null };
   let feed: JobFeed = appendPage(emptyFeed, { jobs: [job('c', 30), job('b', 20), job('a', 10)], cursor: 'a', total: 900 });
   feed = updateFeed(feed, [job('b', 20, { state: 'failed' }), job('d', 40)], all);
   assert.deepEqual([ids(feed.rows), ids(feed.held), feed.rows[1]!.state, feed.total], ['c b a', 'd', 'failed', 901]);
@@ -137,7 +144,7 @@ test('new jobs wait until they are released; known ones change where they stand'
 });
 
 test('a row that no longer fits its filter stays until the list is released', () => {
-  const running = { q: '', state: 'running' as const };
+  const running = { q: '', state: 'running' as const, route: null, lane: null };
   const feed = updateFeed(
     appendPage(emptyFeed, { jobs: [job('b', 20), job('a', 10)], cursor: null, total: 2 }),
     [job('b', 20, { state: 'succeeded' })],
@@ -150,7 +157,12 @@ test('a row that no longer fits its filter stays until the list is released', ()
 
 test('only jobs that fit the search are held', () => {
   const feed = appendPage(emptyFeed, { jobs: [job('a', 10)], cursor: null, total: 1 });
-  const held = updateFeed(feed, [job('b', 20, { text: 'Deploy the worker' }), job('c', 30)], { q: 'deploy', state: null }).held;
+  const held = updateFeed(feed, [job('b', 20, { text: 'Deploy the worker' }), job('c', 30)], {
+    q: 'deploy',
+    state: null,
+    route: null,
+    lane: null,
+  }).held;
   assert.equal(ids(held), 'b');
 });
 
@@ -163,6 +175,6 @@ test('a page repeats no row that came as an event meanwhile', () => {
 test('an update among 100,000 rows finds its row', () => {
   const rows = Array.from({ length: 100_000 }, (_, index) => job(`j${index}`, 1_000_000 - Math.floor(index / 3)));
   const feed: JobFeed = { rows, held: [], total: rows.length, cursor: null };
-  const changed = updateFeed(feed, [{ ...rows[70_001]!, state: 'succeeded' }], { q: '', state: null });
+  const changed = updateFeed(feed, [{ ...rows[70_001]!, state: 'succeeded' }], { q: '', state: null, route: null, lane: null });
   assert.deepEqual([changed.rows[70_001]!.state, changed.rows[70_000]!.state, changed.held.length], ['succeeded', 'running', 0]);
 });

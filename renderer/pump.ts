@@ -2,13 +2,17 @@
 import type { Event } from '../shared/contract.ts';
 import { assertNever } from '../shared/errors.ts';
 import type {
+  BootReport,
   BreakerState,
   CoreSelf,
   Crossing,
   GpuState,
   Health,
   Job,
+  Lane,
+  McpServer,
   Org,
+  PodiumState,
   RegistryState,
   RouteSummary,
   Rule,
@@ -29,8 +33,15 @@ export interface Live {
   health: Health[];
   breakers: BreakerState[];
   gpu: GpuState;
-  /** The newest jobs, newest first. */
+  /** Jobs that have not ended and the newest of the others, newest first. */
   jobs: Job[];
+  /** Only those with something in them. */
+  lanes: Lane[];
+  mcp: McpServer[];
+  podium: PodiumState[];
+  /** The newest messages of the orchestrators behind podium, newest first. */
+  upstream: { seq: number; at: number; route: string; message: unknown }[];
+  boot: BootReport | null;
   counts: Snapshot['counts'];
   /** The newest signals, oldest first. */
   signals: { seq: number; at: number; signal: string }[];
@@ -40,14 +51,15 @@ export interface Live {
   chunks: Record<string, string>;
 }
 
-const KEEP = { signals: 1000, jobs: 300, crossings: 100, selfHistory: 120, chunkJobs: 24, chunkLength: 400_000 };
+const KEEP = { signals: 1000, jobs: 300, crossings: 100, upstream: 100, selfHistory: 120, chunkJobs: 24, chunkLength: 400_000 };
 
 export function liveFrom(snapshot: Snapshot, before: Live | null): Live {
   const { jobs, ...rest } = snapshot;
   return {
     ...rest,
     selfHistory: before?.selfHistory ?? [],
-    jobs: [...jobs].sort(newestFirst).slice(0, KEEP.jobs),
+    jobs: keepJobs([...jobs].sort(newestFirst)),
+    upstream: before?.upstream ?? [],
     crossings: before?.crossings ?? [],
     chunks: before?.chunks ?? {},
   };
@@ -62,6 +74,9 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
   const health = new Map<string, Health>();
   const breakers = new Map<string, BreakerState>();
   const routes = new Map<string, RouteSummary>();
+  const lanes = new Map<string, Lane>();
+  const podium = new Map<string, PodiumState>();
+  const upstream: Live['upstream'] = [];
   const crossings: Crossing[] = [];
   const signals: Live['signals'] = [];
   // Jobs that changed after the core last counted.
@@ -116,6 +131,19 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
           { at: event.at, cpuPercent: event.self.cpuPercent, memoryBytes: event.self.memoryBytes },
         ].slice(-KEEP.selfHistory);
         break;
+      case 'lanes':
+        for (const lane of event.lanes) lanes.set(laneKey(lane), lane);
+        break;
+      case 'mcp':
+        next.mcp = event.servers;
+        break;
+      case 'podium':
+        podium.set(event.podium.route, event.podium);
+        break;
+      case 'upstream':
+        upstream.unshift({ seq: event.seq, at: event.at, route: event.route, message: event.message });
+        break;
+      case 'delivery':
       case 'rejected':
         break;
       default:
@@ -127,10 +155,11 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
   if (crossings.length > 0) next.crossings = [...crossings, ...live.crossings].slice(0, KEEP.crossings);
   if (jobs.size > 0) {
     next.counts = countJobs(next.counts, counted, uncounted);
-    next.jobs = merge(live.jobs, jobs, (job) => job.id)
-      .sort(newestFirst)
-      .slice(0, KEEP.jobs);
+    next.jobs = keepJobs(merge(live.jobs, jobs, (job) => job.id).sort(newestFirst));
   }
+  if (lanes.size > 0) next.lanes = merge(live.lanes, lanes, laneKey).filter((lane) => lane.running.length > 0 || lane.queued.length > 0);
+  if (podium.size > 0) next.podium = merge(live.podium, podium, (one) => one.route);
+  if (upstream.length > 0) next.upstream = [...upstream, ...live.upstream].slice(0, KEEP.upstream);
   if (health.size > 0) next.health = merge(live.health, health, (one) => one.route);
   if (routes.size > 0) next.routes = merge(next.routes, routes, (one) => one.name);
   if (breakers.size > 0) next.breakers = merge(live.breakers, breakers, (one) => one.endpoint);
@@ -143,7 +172,7 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
 function countJobs(counts: Live['counts'], before: readonly Job[], changed: ReadonlyMap<string, Job>): Live['counts'] {
   const known = new Map(before.map((job) => [job.id, job]));
   const newest = before[0]?.createdAt ?? 0;
-  let { running, jobs, audit } = counts;
+  let { running, queued, jobs, audit } = counts;
   for (const job of changed.values()) {
     const old = known.get(job.id);
     // Older than all that are kept: it was counted when it began.
@@ -152,14 +181,30 @@ function countJobs(counts: Live['counts'], before: readonly Job[], changed: Read
     if (begun) jobs++;
     if (begun && isOpen(job)) running++;
     if (!begun && ended) running--;
+    queued += Number(isWaiting(job)) - Number(old !== undefined && isWaiting(old));
     // One row when it begins, one when it ends.
     audit += Number(begun) + Number(ended);
   }
-  return { running: Math.max(0, running), jobs, audit };
+  return { running: Math.max(0, running), queued: Math.max(0, queued), jobs, audit };
 }
 
+/** It has not ended. */
 export function isOpen(job: Pick<Job, 'state'>): boolean {
-  return job.state === 'accepted' || job.state === 'running';
+  return job.state === 'running' || isWaiting(job);
+}
+
+/** It has not ended, and does not run now. */
+export function isWaiting(job: Pick<Job, 'state'>): boolean {
+  return job.state === 'queued' || job.state === 'waiting';
+}
+
+export function laneKey(lane: Lane): string {
+  return `${lane.kind} ${lane.name}`;
+}
+
+/** The newest, and whatever is open however old it is. */
+function keepJobs(sorted: Job[]): Job[] {
+  return sorted.length <= KEEP.jobs ? sorted : sorted.filter((job, index) => index < KEEP.jobs || isOpen(job));
 }
 
 function newestFirst(a: Job, b: Job): number {
@@ -182,6 +227,8 @@ export interface JobFilter {
   q: string;
   /** null: every state. */
   state: Job['state'] | null;
+  route: string | null;
+  lane: string | null;
 }
 
 export interface JobFeed {
@@ -244,6 +291,7 @@ function findRow(rows: readonly Job[], job: Job): number {
 /** Shows what was held and drops what no longer fits the filter. */
 export function releaseFeed(feed: JobFeed, filter: JobFilter): JobFeed {
   const rows = feed.held.length > 0 ? [...feed.held, ...feed.rows] : feed.rows;
+  // The search is the server's: only what a job can change is looked at again.
   const kept = filter.state === null ? rows : rows.filter((job) => job.state === filter.state);
   if (feed.held.length === 0 && kept.length === rows.length) return feed;
   return { rows: kept, held: [], total: Math.max(kept.length, feed.total - (rows.length - kept.length)), cursor: feed.cursor };
@@ -251,6 +299,8 @@ export function releaseFeed(feed: JobFeed, filter: JobFilter): JobFeed {
 
 function fits(job: Job, filter: JobFilter): boolean {
   if (filter.state !== null && job.state !== filter.state) return false;
+  if (filter.route !== null && job.route !== filter.route) return false;
+  if (filter.lane !== null && job.lane !== filter.lane) return false;
   const words = filter.q.toLowerCase().split(/\s+/).filter(Boolean);
   const text = `${job.text ?? ''} ${job.route ?? ''} ${job.id}`.toLowerCase();
   return words.every((word) => text.includes(word));

@@ -15,6 +15,7 @@ import type {
   Snapshot,
 } from '../../shared/model.ts';
 import { createPortPair, type Port } from '../../shared/port.ts';
+import { imitateWork } from './work.ts';
 
 /** `?standin` has a full house, `&empty` a fresh one, `&jobs=100000` as many jobs as said, `&slow` answers late. */
 export async function openStandin(options: URLSearchParams): Promise<Port<UpFrame, DownFrame>> {
@@ -51,6 +52,11 @@ function route(name: string, more: Partial<RouteSummary> = {}): RouteSummary {
     concurrency: null,
     lane: null,
     idempotent: false,
+    retry: null,
+    answer: 'response',
+    grid: null,
+    mcp: null,
+    inputSchema: null,
     fallback: null,
     provider: null,
     model: null,
@@ -98,11 +104,13 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     route('AI.agents', { description: 'Agents with tools', egress: 'lan' }),
     route('OPS.deploy', { description: 'Deploys a service, about 20 s', examples: ['deploy my cloudflare worker'] }),
     route('OPS.flaky', { description: 'Fails one time in three', lastError: 'upstream_failed' }),
-    route('OPS.slow', { description: 'Answers after a while' }),
+    route('OPS.slow', { description: 'Answers after a while', concurrency: 2 }),
+    route('OPS.podium', { kind: 'podium', description: 'The orchestrator of stories', lane: 'stories' }),
     route('OPS.flow', { kind: 'flow', description: 'Webhook flow' }),
     route('HW.hailo', { description: 'Vision at the edge', egress: 'lan' }),
     route('HW.printer', { description: 'Is down', lastError: 'upstream_refused' }),
     route('OS.fs.list', { kind: 'tool', description: 'Lists a folder', endpoint: null, health: null, line: null }),
+    route('MCP.everything.echo', { kind: 'mcp', description: 'Echoes back the input string', mcp: { server: 'everything', tool: 'echo' } }),
     route('OS.memory.search', { kind: 'tool', description: 'Searches the memory', endpoint: null, health: null, line: null }),
     route('OS.status', { kind: 'operation', description: 'What this core is and does', endpoint: null, health: null, line: null }),
   ];
@@ -124,7 +132,6 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
   let audit = 1200 + count * 2;
   let sovereign: Snapshot['sovereign'] = { on: false, since: t0 - 9e6, by: 'owner' };
   let watching = false;
-  let running = 0;
   const jobs: Job[] = [];
   const records = new Map<string, Crossing>();
   const signals: Snapshot['signals'] = [];
@@ -152,6 +159,9 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     auditSeq: ++audit,
     cancelRequestedAt: null,
     waits: null,
+    lane: routes.find((one) => one.name === to)?.lane ?? null,
+    subject: null,
+    starts: 1,
   });
   for (let i = 0; i < count; i++) {
     const [text, to] = pick(texts);
@@ -221,7 +231,28 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     mock: false,
     url: 'http://127.0.0.1:8000',
   });
-  const counts = () => ({ running, jobs: jobs.length, audit });
+  const counts = () => ({
+    running: jobs.filter((job) => job.finishedAt === null).length,
+    queued: jobs.filter((job) => job.state === 'queued' || job.state === 'waiting').length,
+    jobs: jobs.length,
+    audit,
+  });
+  const work = imitateWork(
+    {
+      hex,
+      emit,
+      add(text, to, more) {
+        const job = { ...makeJob(text, to, Date.now()), ...more };
+        jobs.push(job);
+        jobs.sort((a, b) => b.createdAt - a.createdAt);
+        emit({ type: 'job', job });
+        return job;
+      },
+      change,
+      job: (id) => jobs.find((one) => one.id === id),
+    },
+    [...jobs],
+  );
   setInterval(() => watching && emit({ type: 'self', self: self(), counts: counts() }), 2000);
 
   const guess = (text: string): { to: string | null; confidence: number; ranked: Resolution['ranked'] } => {
@@ -397,7 +428,6 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     if (plan.refusal) return fail(plan.refusal);
     let job = makeJob(text, plan.route, Date.now());
     jobs.unshift(job);
-    running++;
     emit({ type: 'job', job });
     port.send({ t: 'accepted', id, job: job.id, route: plan.route, audit: { seq: job.auditSeq!, hash: hex(64) } });
     let cancelled = false;
@@ -466,7 +496,6 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     });
     done.boundaries.push({ boundary: 'execute', outcome: error ? 'refused' : 'passed', ms: Date.now() - at });
     records.set(job.id, done);
-    running--;
     change(job, {
       state: cancelled ? 'cancelled' : error ? 'failed' : 'succeeded',
       finishedAt: Date.now(),
@@ -488,10 +517,15 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
   const operations: Record<string, (params: Record<string, unknown>) => unknown> = {
     'OS.resolve': (params) => resolve(params),
     'OS.teach': ({ route: to }) => ({ route: to, examples: 5 }),
-    'OS.jobs': ({ q, state, cursor, limit = 100 }) => {
+    ...work.answers,
+    'OS.jobs': ({ q, state, route: of, lane, cursor, limit = 100 }) => {
       const words = String(q ?? '').toLowerCase();
       const all = jobs.filter(
-        (job) => (!state || job.state === state) && (!words || `${job.text} ${job.route}`.toLowerCase().includes(words)),
+        (job) =>
+          (!state || job.state === state) &&
+          (!of || job.route === of) &&
+          (!lane || job.lane === lane) &&
+          (!words || `${job.text} ${job.route}`.toLowerCase().includes(words)),
       );
       const from = cursor ? all.findIndex((job) => job.id === cursor) + 1 : 0;
       const part = all.slice(from, from + Number(limit));
@@ -503,6 +537,8 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
       const record = records.get(job.id) ?? null;
       return {
         ...job,
+        ...work.detail(job),
+        ...(record && { result: record.result }),
         params: {},
         attempts: record?.attempts ?? [
           {
@@ -520,8 +556,9 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     },
     'OS.jobs.cancel': ({ id }) => {
       const job = jobs.find((one) => one.id === id)!;
-      if (job.state !== 'running') return refuse('conflict', 'It had ended already.');
-      change(job, { cancelRequestedAt: Date.now() });
+      if (job.finishedAt !== null) return refuse('conflict', 'It had ended already.');
+      const asked = change(job, { cancelRequestedAt: Date.now() });
+      if (!stops.has(job.id)) change(asked, { state: 'cancelled', waits: null, finishedAt: Date.now(), errorCode: 'cancelled' });
       stops.get(job.id)?.();
       return { id, state: 'cancelled', outcome: 'The connection to the service was closed; it had not answered.' };
     },
@@ -570,6 +607,9 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     'OS.rules.test': ({ text }) => ({ ranked: guess(String(text)).ranked, abstained: false, rules: resolve({ text: String(text) }).rules }),
     'OS.registry': () => ({ text: 'orgs:\n  FND:\n    name: BlackRoad Foundation\n', revision: 'r1', state: registry }),
     'OS.settings': () => ({
+      jobsKeptDays: 30,
+      jobsKeptMost: 1_000_000,
+      callbacks: { signs: 'the key of this core', checks: null },
       registryFile: '/home/ada/.config/dispatcher/registry.yaml',
       home: '/home/ada/.config/dispatcher',
       databaseFile: '/home/ada/.config/dispatcher/dispatcher.sqlite',
@@ -608,7 +648,11 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
           health,
           breakers: [],
           gpu: { probedAt: t0, devices: [], probes: [{ name: 'nvidia-smi', found: false, detail: 'not installed' }] },
-          jobs: jobs.slice(0, 200),
+          jobs: jobs.filter((job, index) => index < 200 || job.finishedAt === null),
+          lanes: work.lanes(),
+          mcp: work.mcp(),
+          podium: work.podium(),
+          boot: work.boot,
           counts: counts(),
           signals: signals.slice(-200),
         },

@@ -1,4 +1,4 @@
-import { type Circle, CircleCheck, CircleDashed, CircleDot, CircleHelp, CircleSlash, CircleX } from 'lucide-react';
+import { type Circle, CircleCheck, CircleDashed, CircleDot, CircleHelp, CirclePause, CircleSlash, CircleX } from 'lucide-react';
 import type { ReactNode } from 'react';
 import type { Door, Egress, HealthStatus, JobState } from '../../shared/model.ts';
 
@@ -51,7 +51,8 @@ export function HealthDot({ status, words = false }: { status: HealthStatus; wor
 }
 
 const jobs: Record<JobState, { tone: Tone; word: string; icon: typeof Circle; className: string }> = {
-  accepted: { tone: 'quiet', word: 'Accepted', icon: CircleDashed, className: 'text-ink-3' },
+  queued: { tone: 'quiet', word: 'Queued', icon: CircleDashed, className: 'text-ink-2' },
+  waiting: { tone: 'quiet', word: 'Waiting', icon: CirclePause, className: 'text-ink-2' },
   running: { tone: 'accent', word: 'Running', icon: CircleDot, className: 'text-accent-ink' },
   succeeded: { tone: 'ok', word: 'Succeeded', icon: CircleCheck, className: 'text-ok-ink' },
   failed: { tone: 'bad', word: 'Failed', icon: CircleX, className: 'text-bad-ink' },

@@ -15,7 +15,7 @@ import { toast, useUi } from '../ui.ts';
 
 const PAGE = 100;
 const EXPORT_PAGE = 500;
-const kindTone: Record<AuditEntry['kind'], Tone> = { intent: 'accent', outcome: 'ok', rejected: 'bad', change: 'warn' };
+const kindTone: Record<AuditEntry['kind'], Tone> = { intent: 'accent', outcome: 'ok', rejected: 'bad', replayed: 'quiet', change: 'warn' };
 
 type Finding =
   | { kind: 'verify'; report: VerifyReport; at: number }

@@ -271,7 +271,9 @@ function InProgress({ shown }: { shown: Shown }) {
       <div className="shrink-0 space-y-2 border-b px-4 py-3 text-xs">
         <div className="flex items-baseline justify-between gap-3 text-ink-2">
           <span className="foreign min-w-0 truncate">
-            {job?.progressNote ?? job?.waits ?? (text ? `${route} is answering` : route ? `Waiting for ${route}` : 'Finding the route')}
+            {job?.waits?.reason ??
+              job?.progressNote ??
+              (text ? `${route} is answering` : route ? `Waiting for ${route}` : 'Finding the route')}
           </span>
           <span className="shrink-0">
             {job?.progress != null && <span className="mr-2 font-medium text-ink">{formatPercent(job.progress)}</span>}
@@ -376,7 +378,7 @@ function Past({ q, onSearch, narrow, selected }: { q: string; onSearch(q: string
   const go = useUi((ui) => ui.go);
   const set = useUi((ui) => ui.set);
   const routes = useLive('routes');
-  const filter = useMemo<JobFilter>(() => ({ q, state: null }), [q]);
+  const filter = useMemo<JobFilter>(() => ({ q, state: null, route: null, lane: null }), [q]);
   const query = useJobs(filter);
   const feed = query.data;
   const rows = useMemo(() => (feed ? [...feed.held, ...feed.rows] : []), [feed]);

@@ -210,7 +210,7 @@ function Timeline({ job, detail, told }: { job: Job; detail: JobDetail; told: st
         <Moment
           tone="accent"
           live
-          title={job.progressNote ?? job.waits ?? (streamed ? 'It is answering' : 'Waiting for the answer')}
+          title={job.waits?.reason ?? job.progressNote ?? (streamed ? 'It is answering' : 'Waiting for the answer')}
           aside={<Elapsed since={job.startedAt ?? job.createdAt} />}
         >
           <div className="pt-1.5">

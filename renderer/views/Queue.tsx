@@ -32,7 +32,7 @@ export function Queue() {
   const set = useUi((ui) => ui.set);
   const counts = useLive('counts');
   const settledQ = useDeferredValue(q);
-  const filter = useMemo<JobFilter>(() => ({ q: settledQ, state }), [settledQ, state]);
+  const filter = useMemo<JobFilter>(() => ({ q: settledQ, state, route: null, lane: null }), [settledQ, state]);
   const query = useJobs(filter);
   const feed = query.data;
   const [hovered, setHovered] = useState(false);
@@ -166,7 +166,9 @@ const columns: readonly Column<Job>[] = [
     cell: (job) => (
       <bdi className="block truncate text-left" title={job.text ?? undefined}>
         {job.text ?? <span className="text-ink-3">no words</span>}
-        {isOpen(job) && (job.waits ?? job.progressNote) && <span className="text-ink-3 text-xs"> · {job.waits ?? job.progressNote}</span>}
+        {isOpen(job) && (job.waits?.reason ?? job.progressNote) && (
+          <span className="text-ink-3 text-xs"> · {job.waits?.reason ?? job.progressNote}</span>
+        )}
       </bdi>
     ),
   },
@@ -223,7 +225,7 @@ function Took({ job }: { job: Job }) {
       </span>
     );
   return (
-    <span className="text-accent-ink text-xs" title={job.waits ?? undefined}>
+    <span className="text-accent-ink text-xs" title={job.waits?.reason}>
       <Elapsed since={job.startedAt ?? job.createdAt} />
     </span>
   );

@@ -41,6 +41,8 @@ export interface EgressRequest {
   maxBytes: number;
   /** Gets the decoded text of streamed answers (event-stream, NDJSON, JSON lines; status 200..299), which are then not kept in `body`. */
   onChunk?(text: string, contentType: string): void;
+  /** Of an answer that goes to `onChunk`: what is known before its first piece. */
+  onHead?(status: number, headers: Record<string, string>): void;
 }
 
 export interface EgressAnswer {
@@ -621,7 +623,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     const encoding = this.#headers['content-encoding'];
     if (encoding !== undefined && !this.#decodeAs(encoding.trim().toLowerCase())) return;
     const type = this.#headers['content-type'];
-    if (this.#request.onChunk !== undefined && type !== undefined && status < 300 && streamed.test(type)) this.#text = new TextDecoder();
+    if (this.#request.onChunk !== undefined && type !== undefined && status < 300 && streamed.test(type)) {
+      this.#text = new TextDecoder();
+      this.#request.onHead?.(status, this.#headers);
+    }
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer) {

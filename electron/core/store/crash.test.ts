@@ -59,8 +59,15 @@ test('J06: every acknowledged row is there after kill -9 at any moment, and the 
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     const store = await open();
     const report = await store.verify();
-    assert.deepEqual([report.fault, store.read.counts().running], [null, 0]);
-    left += store.leftRunning.length;
+    const { crashed, jobs } = store.found;
+    assert.deepEqual([report.fault, crashed, store.read.counts().running], [null, true, jobs.length]);
+    assert.deepEqual(new Set(jobs.map((job) => job.crashes)), new Set(jobs.length > 0 ? [1] : []));
+    await store.settleFound(
+      jobs.map(({ id }) => ({ id, as: 'unknown' })),
+      1_700_000_100_000,
+    );
+    assert.deepEqual([(await store.verify()).fault, store.read.counts().running], [null, 0]);
+    left += jobs.length;
     await store[Symbol.asyncDispose]();
     raw((db) => {
       const hashOf = db.prepare('SELECT hash FROM audit WHERE seq = ?').pluck();

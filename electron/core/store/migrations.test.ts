@@ -71,6 +71,35 @@ test('migration 4 finds the jobs that ended otherwise than well by their route',
   );
 });
 
+test('migration 5 keeps the jobs of version 4, and those that were under way are found running', async (t) => {
+  const { file, open } = createScratch(t);
+  const old = new Database(file);
+  old.pragma('journal_mode = WAL');
+  migrate(old, migrations.slice(0, 4));
+  const insert = old.prepare(
+    "INSERT INTO job (n, id, crossing, state, route, door, caller, created_at, why) VALUES (?, ?, 'x', ?, 'A.b', 'cli', 'a', 1, 'named')",
+  );
+  for (const [i, state] of ['succeeded', 'accepted', 'running', 'failed'].entries()) insert.run(i + 1, `j${i + 1}`, state);
+  old.close();
+  const store = await open();
+  assert.deepEqual(
+    [store.found.crashed, store.found.jobs.map(({ id, state, starts, crashes, call }) => [id, state, starts, crashes, call])],
+    [
+      false,
+      [
+        ['j2', 'running', 1, 0, null],
+        ['j3', 'running', 1, 0, null],
+      ],
+    ],
+  );
+  assert.deepEqual(
+    [store.read.jobs({ state: 'failed', route: 'A.b', limit: 5 }), store.read.job('j1')?.state].map((said) =>
+      typeof said === 'object' ? said.jobs.map(({ id }) => id) : said,
+    ),
+    [['j4'], 'succeeded'],
+  );
+});
+
 test('every migration has a number one higher than the one before', () => {
   assert.deepEqual(
     migrations.map((step) => step.version),

@@ -2,7 +2,10 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type Database from 'better-sqlite3';
 import { Refusal, refuse } from '../../../shared/errors.ts';
+import { deliverySchema } from './deliveries.ts';
+import { keySchema } from './keys.ts';
 import { memorySchema } from './memory.ts';
+import { tendedSchema } from './tended.ts';
 
 export interface Migration {
   version: number;
@@ -95,6 +98,19 @@ export const migrations: readonly Migration[] = [
     // The few jobs that ended otherwise than well, by route: a job that succeeds never enters it.
     version: 4,
     sql: `CREATE INDEX job_by_end ON job (route, state, n) WHERE state <> 'succeeded' AND state <> 'running' AND state <> 'accepted';`,
+  },
+  {
+    // Jobs that wait, with all that only they have; keys, callbacks. No job was ever only accepted for longer than a commit takes.
+    version: 5,
+    sql: `
+      UPDATE job SET state = 'running' WHERE state = 'accepted' AND state <> 'succeeded';
+      DROP INDEX job_by_end;
+      CREATE INDEX job_by_end ON job (route, state, n) WHERE state IN ('failed', 'cancelled', 'unknown');
+      CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+      ${tendedSchema}
+      ${keySchema}
+      ${deliverySchema}
+    `,
   },
 ];
 

@@ -4,13 +4,14 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { WireError } from '../../../shared/errors.ts';
+import type { Found } from './tended.ts';
 
 export const OP = {
   /** at, crossing, job, caller, door, route, detail, hasJobRow (0 or 1), text, params (null: the detail has them), confidence, why */
   begin: 1,
   /** at, crossing, job, caller, door, route, outcome, detail, state (null: no job to end), durationMs, errorCode, errorMessage, record */
   finish: 2,
-  /** at, kind, caller, door, route, outcome, detail */
+  /** at, kind, crossing, job, caller, door, route, outcome, detail */
   append: 3,
   /** key, value */
   setting: 4,
@@ -22,22 +23,44 @@ export const OP = {
   remember: 7,
   /** id, owner */
   forget: 8,
+  /** The fields of `begin`, then state, waits, lane, subject, action (1 or null), call, key, content (0 or 1), bodyHash, asked, callbackUrl */
+  beginTended: 9,
+  /** job, at, start */
+  start: 10,
+  /** job, at, state, waits, attempts, why, detail */
+  wait: 11,
+  /** job, as, at */
+  settle: 12,
+  /** id, job, url, state, attempts, createdAt, nextAt, body */
+  saveDelivery: 13,
+  /** id, at */
+  sawCallback: 14,
   // From here on nobody waits for an answer.
   /** job, progress, note */
-  progress: 9,
+  progress: 15,
   /** job, at */
-  cancelRequested: 10,
+  cancelRequested: 16,
   /** route, at, status, latencyMs */
-  health: 11,
+  health: 17,
   /** id, at */
-  touchToken: 12,
+  touchToken: 18,
+  /** job, at, crossing, outcome, differed */
+  noteKeyUse: 19,
 } as const;
 
 /** Number of fields behind each code. */
-export const ARITY: readonly number[] = [0, 12, 13, 7, 2, 5, 1, 6, 2, 3, 2, 4, 2];
+export const ARITY: readonly number[] = [0, 12, 13, 9, 2, 5, 1, 6, 2, 23, 3, 7, 3, 8, 2, 3, 2, 4, 2, 5];
 
 /** Codes up to this one are answered, in order. */
-export const LAST_ANSWERED = OP.forget;
+export const LAST_ANSWERED = OP.sawCallback;
+
+/** Answers that are no seq of an audit row. */
+export const ANSWER = {
+  done: 0,
+  failed: -1,
+  /** Of `sawCallback`: it came before. */
+  known: -2,
+} as const;
 
 export type Field = string | number | null;
 
@@ -45,11 +68,11 @@ export type Field = string | number | null;
 export type ToWriter = Field[] | null;
 
 export type FromWriter =
-  | { t: 'ready'; leftRunning: { id: string; route: string | null }[] }
+  | { t: 'ready'; found: Found }
   | { t: 'refused'; error: WireError }
   /**
-   * One commit. For every answered operation in order: the seq of its audit row, 0 if it has none, -1 if it alone failed. `hashes` holds 64
-   * digits for each seq above 0, `errors` one entry for each -1.
+   * One commit. For every answered operation in order: the seq of its audit row, or one of ANSWER. `hashes` holds 64 digits for each seq above 0,
+   * `errors` one entry for each `failed`.
    */
   | { t: 'done'; seqs: number[]; hashes: string; errors: WireError[] }
   /** The commit failed: nothing of the next `count` answered operations was written. */

@@ -1,8 +1,10 @@
 /** What the fronts read. Synchronous, on a read-only connection of the calling thread; every page is bounded. */
 import Database from 'better-sqlite3';
 import { Refusal, refuse } from '../../../shared/errors.ts';
-import type { AuditEntry, HealthSample, Job, JobDetail, TokenInfo } from '../../../shared/model.ts';
+import type { AuditEntry, Delivery, HealthSample, Job, JobDetail, JobEvent, TokenInfo } from '../../../shared/model.ts';
+import { createDeliveryReader, type DeliveryReader } from './deliveries.ts';
 import { storeFailure } from './failures.ts';
+import { createKeyReader, type KeyReader } from './keys.ts';
 import { createMemoryReader, type MemoryReader } from './memory.ts';
 
 /** Rows in one page at most. */
@@ -19,6 +21,7 @@ export interface JobFilter {
   q?: string;
   state?: string;
   route?: string;
+  lane?: string;
   cursor?: string;
   limit: number;
 }
@@ -32,16 +35,27 @@ export interface RouteStats {
   lastCallAt: number | null;
 }
 
-export interface Reader extends MemoryReader {
+export interface Reader extends MemoryReader, KeyReader, DeliveryReader {
   /**
    * Jobs, newest first. `total` is exact, but for a text search: there it counts the matches among the newest 50,000 jobs.
    * Throws Refusal `input_invalid` for a cursor that is none.
    */
   jobs(filter: JobFilter): { jobs: Job[]; cursor: string | null; total: number };
+  /** With its timeline: what was noted of it, and what its own times say, oldest first. */
   job(id: string): JobDetail | null;
+  /** Newest first. Throws Refusal `input_invalid` for a cursor that is none. */
+  deliveries(filter: { state?: Delivery['state']; job?: string; cursor?: string; limit: number }): {
+    deliveries: Delivery[];
+    cursor: string | null;
+  };
+  /** Actions accepted from `since` on, oldest first. */
+  recentActions(since: number): { principal: string; at: number }[];
+  /** What jobs accepted from `since` on were about, oldest first. */
+  recentSubjects(since: number): { subject: string; at: number }[];
   /** The chain, newest first; with `job`, the rows of that job. Throws Refusal `input_invalid` for a cursor that is none. */
   audit(filter: { cursor?: string; job?: string; limit: number }): { entries: AuditEntry[]; cursor: string | null; total: number };
-  counts(): { running: number; jobs: number; audit: number };
+  /** `running`: those that have not ended; `queued` of them stand in line or wait. */
+  counts(): { running: number; queued: number; jobs: number; audit: number };
   /** Samples of a route from `since` on, oldest first. */
   healthHistory(route: string, since: number): HealthSample[];
   /** JSON text, null when it was never set. */
@@ -56,19 +70,23 @@ export interface Reader extends MemoryReader {
 
 const JOB_COLUMNS = `n, id, crossing, state, route, text, door, caller, created_at AS createdAt, started_at AS startedAt, finished_at AS finishedAt,
   duration_ms AS durationMs, progress, progress_note AS progressNote, confidence, why, error_code AS errorCode, error_message AS errorMessage,
-  audit_seq AS auditSeq, cancel_requested_at AS cancelRequestedAt, waits`;
+  audit_seq AS auditSeq, cancel_requested_at AS cancelRequestedAt, waits, lane, subject, coalesce(starts, 1) AS starts`;
 const MATCHES = String.raw`(text LIKE :q ESCAPE '\' OR route LIKE :q ESCAPE '\' OR id LIKE :q ESCAPE '\' OR error_message LIKE :q ESCAPE '\' OR error_code LIKE :q ESCAPE '\')`;
 
-const ENDED_OTHERWISE = "state <> 'succeeded' AND state <> 'running' AND state <> 'accepted'";
+const ENDED_OTHERWISE = "state IN ('failed', 'cancelled', 'unknown')";
+/** In the words of the partial index. */
+const NOT_ENDED = "state IN ('running', 'queued', 'waiting') AND state <> 'succeeded'";
+const isOpen = (state: string | undefined) => state === 'running' || state === 'queued' || state === 'waiting';
 
-type Numbered = Job & { n: number };
+type Row = Omit<Job, 'waits'> & { n: number; waits: string | null };
+const shown = ({ n: _, waits, ...job }: Row): Job => ({ ...job, waits: readJson(waits ?? undefined) as Job['waits'] });
 
 /** Throws Refusal `store_unavailable`. */
-export function openReader(file: string): Reader {
+export function openReader(file: string, now: () => number): Reader {
   try {
     const db = new Database(file, { readonly: true, fileMustExist: true, timeout: 1000 });
     try {
-      return tellFailures(createReader(db), file);
+      return tellFailures(createReader(db, now), file);
     } catch (caught) {
       db.close();
       throw caught;
@@ -94,7 +112,7 @@ function tellFailures(reader: Reader, file: string): Reader {
   return { ...(Object.fromEntries(told) as Reader), [Symbol.dispose]: () => reader[Symbol.dispose]() };
 }
 
-function createReader(db: Database.Database): Reader {
+function createReader(db: Database.Database, now: () => number): Reader {
   db.pragma('trusted_schema = OFF');
   // Statements are made once; a filter is one of few shapes.
   const statements = new Map<string, Database.Statement>();
@@ -114,25 +132,30 @@ function createReader(db: Database.Database): Reader {
     return last === 0 ? 0 : last - edge('min', column, table) + 1;
   };
 
-  function jobs({ q, state, route, cursor, limit }: JobFilter) {
+  const keys = createKeyReader(sql, now);
+  const deliveries = createDeliveryReader(sql);
+
+  function jobs({ q, state, route, lane, cursor, limit }: JobFilter) {
     const size = pageSize(limit);
     const before = Math.min(cursorNumber(cursor), edge('max', 'n', 'job') + 1);
-    const where = conditions(state, route);
-    const values = { state, route, q: q ? likePattern(q) : undefined, before, size: size + 1 };
+    const where = [...conditions(state, route), ...(lane === undefined ? [] : ['lane = :lane'])];
+    const values = { state, route, lane, q: q ? likePattern(q) : undefined, before, size: size + 1 };
     // No index finds the words, nor the succeeded: of these a page looks at so many, and the next one goes on behind them.
     const floor =
       q || (state === 'succeeded' && route === undefined) ? before - SEARCH_ROWS : state === 'succeeded' ? routeFloor(values) : 0;
     const from = q ? 'job NOT INDEXED' : source(state, route);
     const looked = [...where, 'n < :before', 'n >= :floor', ...(q ? [MATCHES] : [])];
-    const rows = sql(`SELECT ${JOB_COLUMNS} FROM ${from} WHERE ${looked.join(' AND ')} ORDER BY n DESC LIMIT :size`).all({
+    const rows = sql(
+      `SELECT ${JOB_COLUMNS} FROM ${from} LEFT JOIN job_more USING (n) WHERE ${looked.join(' AND ')} ORDER BY n DESC LIMIT :size`,
+    ).all({
       ...values,
       floor,
-    }) as Numbered[];
+    }) as Row[];
     const more = rows.length > size;
-    const shown = more ? rows.slice(0, size) : rows;
+    const page = more ? rows.slice(0, size) : rows;
     return {
-      jobs: shown.map(({ n: _, ...job }) => job),
-      cursor: more ? String(shown.at(-1)!.n) : floor > edge('min', 'n', 'job') ? String(floor) : null,
+      jobs: page.map(shown),
+      cursor: more ? String(page.at(-1)!.n) : floor > edge('min', 'n', 'job') ? String(floor) : null,
       total: totalOf({ ...values, where, from }),
     };
   }
@@ -143,14 +166,13 @@ function createReader(db: Database.Database): Reader {
     if (state === undefined) return byRoute;
     if (state === 'succeeded') return ['state = :state', ...byRoute];
     // Few are under way, so those of one route are found among them.
-    if (state === 'running' || state === 'accepted')
-      return ['state = :state', "state <> 'succeeded'", ...byRoute.map((term) => `+${term}`)];
+    if (isOpen(state)) return ['state = :state', "state <> 'succeeded'", ...byRoute.map((term) => `+${term}`)];
     return ['state = :state', ENDED_OTHERWISE, ...byRoute];
   }
 
   /** The planner knows nothing of how many rows a state or a route has. */
   function source(state: string | undefined, route: string | undefined): string {
-    if (route === undefined || state === 'running' || state === 'accepted') return 'job';
+    if (route === undefined || isOpen(state)) return 'job';
     return state === undefined || state === 'succeeded' ? 'job INDEXED BY job_by_route' : 'job INDEXED BY job_by_end';
   }
 
@@ -179,33 +201,57 @@ function createReader(db: Database.Database): Reader {
     if (where.length === 0) return countBetween('n', 'job');
     if (state !== 'succeeded') return count(where);
     if (route === undefined) return countBetween('n', 'job') - count(["state <> 'succeeded'"]);
-    const underWay = ["state IN ('running', 'accepted')", "state <> 'succeeded'", '+route = :route'];
+    const underWay = [NOT_ENDED, '+route = :route'];
     return count(['route = :route']) - count(['route = :route', ENDED_OTHERWISE], 'job INDEXED BY job_by_end') - count(underWay, 'job');
+  }
+
+  function detailOf(row: Row): JobDetail {
+    const { n } = row;
+    const job = shown(row);
+    const text = <Column extends string>(column: Column, table: string) =>
+      (sql(`SELECT ${column} FROM ${table} WHERE n = ?`).get(n) as Record<Column, string> | undefined)?.[column];
+    const input = text('params', 'job_input');
+    const intent = sql('SELECT detail FROM audit WHERE seq = ?').get(job.auditSeq) as { detail: string } | undefined;
+    const params = input === undefined ? (readJson(intent?.detail) as { params?: unknown } | null)?.params : readJson(input);
+    const record = readJson(text('record', 'job_record')) as JobDetail['record'];
+    const key = keys.ofJob(n);
+    const noted = sql('SELECT at, kind, detail FROM job_event WHERE n = ? ORDER BY i').all(n) as JobEvent[];
+    return {
+      ...job,
+      params: params ?? null,
+      attempts: record?.attempts ?? (readJson(text('attempts', 'job_live')) as JobDetail['attempts'] | null) ?? [],
+      result: record?.result ?? null,
+      error: record?.error ?? null,
+      record,
+      events: timeline(job, noted, key),
+      key,
+      deliveries: deliveries.page({ job: job.id, before: Number.MAX_SAFE_INTEGER, size: PAGE_MAX }).deliveries,
+    };
   }
 
   return {
     ...createMemoryReader(sql),
+    key: keys.key,
+    delivery: deliveries.delivery,
+    deliveriesPending: deliveries.deliveriesPending,
+    undelivered: deliveries.undelivered,
+    deliveries({ cursor, limit, ...filter }) {
+      const { deliveries: page, next } = deliveries.page({ ...filter, before: cursorNumber(cursor), size: pageSize(limit) });
+      return { deliveries: page, cursor: next === null ? null : String(next) };
+    },
+    recentActions: (since) =>
+      sql(
+        `SELECT caller AS principal, created_at AS at FROM job_more JOIN job USING (n) WHERE action IS NOT NULL AND created_at >= ?
+         AND n > ? ORDER BY n`,
+      ).all(since, edge('max', 'n', 'job') - SEARCH_ROWS) as { principal: string; at: number }[],
+    recentSubjects: (since) =>
+      sql(
+        `SELECT subject, created_at AS at FROM job_more JOIN job USING (n) WHERE subject IS NOT NULL AND created_at >= ? AND n > ? ORDER BY n`,
+      ).all(since, edge('max', 'n', 'job') - SEARCH_ROWS) as { subject: string; at: number }[],
     jobs,
     job(id) {
-      const row = sql(`SELECT ${JOB_COLUMNS} FROM job WHERE id = ?`).get(id) as Numbered | undefined;
-      if (!row) return null;
-      const { n, ...job } = row;
-      const params = (sql('SELECT params FROM job_input WHERE n = ?').get(n) as { params: string } | undefined)?.params;
-      const intent =
-        params === undefined
-          ? (sql('SELECT detail FROM audit WHERE seq = ?').get(job.auditSeq) as { detail: string } | undefined)
-          : undefined;
-      const end = sql('SELECT record FROM job_record WHERE n = ?').get(n) as { record: string } | undefined;
-      const record = readJson(end?.record) as JobDetail['record'];
-      return {
-        ...job,
-        params:
-          params === undefined
-            ? ((readJson(intent?.detail) as { params?: JobDetail['params'] } | null)?.params ?? null)
-            : (readJson(params) as JobDetail['params']),
-        attempts: record?.attempts ?? [],
-        record,
-      };
+      const row = sql(`SELECT ${JOB_COLUMNS} FROM job LEFT JOIN job_more USING (n) WHERE id = ?`).get(id) as Row | undefined;
+      return row ? detailOf(row) : null;
     },
     audit({ cursor, job, limit }) {
       const size = pageSize(limit);
@@ -221,13 +267,12 @@ function createReader(db: Database.Database): Reader {
       const entries = rows.slice(0, size);
       return { entries, cursor: rows.length > size ? String(entries.at(-1)!.seq) : null, total: countBetween('seq', 'audit') };
     },
-    counts: () => ({
-      running: (
-        sql("SELECT count(*) AS total FROM job WHERE state IN ('accepted', 'running') AND state <> 'succeeded'").get() as { total: number }
-      ).total,
-      jobs: countBetween('n', 'job'),
-      audit: countBetween('seq', 'audit'),
-    }),
+    counts() {
+      const { running, queued } = sql(
+        `SELECT count(*) AS running, coalesce(sum(state <> 'running'), 0) AS queued FROM job WHERE ${NOT_ENDED}`,
+      ).get() as { running: number; queued: number };
+      return { running, queued, jobs: countBetween('n', 'job'), audit: countBetween('seq', 'audit') };
+    },
     healthHistory: (route, since) =>
       sql('SELECT at, status, latency_ms AS latencyMs FROM health WHERE route = ? AND at >= ? ORDER BY at LIMIT 100000').all(
         route,
@@ -269,6 +314,17 @@ function createReader(db: Database.Database): Reader {
     },
     [Symbol.dispose]: () => db.close(),
   };
+}
+
+/** What was noted of a job, with what its own columns say already. */
+function timeline(job: Job, noted: readonly JobEvent[], key: JobDetail['key']): JobEvent[] {
+  const events: JobEvent[] = [...noted];
+  const add = (at: number | null, kind: JobEvent['kind'], detail: string) => at !== null && events.push({ at, kind, detail });
+  add(job.startedAt, 'started', 'start 1');
+  add(job.cancelRequestedAt, 'cancel_requested', 'Somebody asked for it to be cancelled.');
+  add(job.finishedAt, 'ended', job.errorMessage === null ? job.state : `${job.state}: ${job.errorMessage}`);
+  for (const { at, crossing, outcome } of key?.uses ?? []) add(at, 'replayed', `${outcome}: ${crossing}`);
+  return events.sort((a, b) => a.at - b.at || Number(a.kind === 'ended') - Number(b.kind === 'ended'));
 }
 
 /** Null for text that somebody broke: verify names the row, and what is left of it can still be read. */

@@ -44,9 +44,21 @@ test('a dispatch leaves a job with its record and two audit rows', async (t) => 
     auditSeq: 1,
     cancelRequestedAt: 1_700_000_000_020,
     waits: null,
+    lane: null,
+    subject: null,
+    starts: 1,
     params: { limit: 5 },
     attempts: [],
+    result: null,
+    error: null,
     record: { ok: true },
+    events: [
+      { at: 1_700_000_000_000, kind: 'started', detail: 'start 1' },
+      { at: 1_700_000_000_020, kind: 'cancel_requested', detail: 'Somebody asked for it to be cancelled.' },
+      { at: 1_700_000_000_040, kind: 'ended', detail: 'succeeded' },
+    ],
+    key: null,
+    deliveries: [],
   });
   const { entries, total } = store.read.audit({ job: 'j1', limit: 10 });
   assert.deepEqual(
@@ -57,7 +69,7 @@ test('a dispatch leaves a job with its record and two audit rows', async (t) => 
     ],
   );
   assert.equal(total, 2);
-  assert.deepEqual(store.read.counts(), { running: 0, jobs: 1, audit: 2 });
+  assert.deepEqual(store.read.counts(), { running: 0, queued: 0, jobs: 1, audit: 2 });
 });
 
 test('parameters are read from the intent when they are whole in it', async (t) => {
@@ -165,7 +177,7 @@ test('a row that does not fit fails alone, in the same commit as its neighbours'
     results.map(({ status }) => status),
     ['fulfilled', 'rejected', 'rejected', 'fulfilled', 'fulfilled'],
   );
-  assert.deepEqual([store.read.counts(), store.read.setting('a')], [{ running: 2, jobs: 2, audit: 2 }, '1']);
+  assert.deepEqual([store.read.counts(), store.read.setting('a')], [{ running: 2, queued: 0, jobs: 2, audit: 2 }, '1']);
   await store.finish(anOutcome('j1'));
   assert.equal(store.read.job('j1')?.state, 'succeeded');
   assert.equal((await store.verify()).ok, true);
@@ -300,7 +312,7 @@ test('X07: pages are bounded and quick whatever is asked, beside 100,000 jobs an
   assert.ok(cursor === null && found > 0);
 });
 
-test('jobs left running are unknown after a restart, and the chain says so', async (t) => {
+test('jobs left running are found, and are unknown once that is decided, and the chain says so', async (t) => {
   const { open } = createScratch(t);
   const first = await open();
   await first.begin(anIntent('j1'));
@@ -308,13 +320,29 @@ test('jobs left running are unknown after a restart, and the chain says so', asy
   await first.finish(anOutcome('j1'));
   await first.begin(anIntent('j3'));
   await first[Symbol.asyncDispose]();
-  const store = await open({ now: () => 1_700_000_099_000 });
-  assert.deepEqual(store.leftRunning, [
-    { id: 'j2', route: null },
-    { id: 'j3', route: 'FND.salesforce' },
+  const store = await open();
+  assert.deepEqual(
+    [store.found.crashed, store.found.jobs.map(({ id, state, route, starts, crashes }) => [id, state, route, starts, crashes])],
+    [
+      false,
+      [
+        ['j2', 'running', null, 1, 0],
+        ['j3', 'running', 'FND.salesforce', 1, 0],
+      ],
+    ],
+  );
+  await store.settleFound(
+    [
+      { id: 'j2', as: 'dead' },
+      { id: 'j3', as: 'unknown' },
+    ],
+    1_700_000_099_000,
+  );
+  const ends = ['j2', 'j3'].map((id) => store.read.job(id)!).map(({ state, errorCode, finishedAt }) => [state, errorCode, finishedAt]);
+  assert.deepEqual(ends, [
+    ['failed', 'dead_letter', 1_700_000_099_000],
+    ['unknown', 'unknown_outcome', 1_700_000_099_000],
   ]);
-  const job = store.read.job('j3')!;
-  assert.deepEqual([job.state, job.errorCode, job.finishedAt], ['unknown', 'unknown_outcome', 1_700_000_099_000]);
   assert.deepEqual(
     store.read.audit({ job: 'j3', limit: 5 }).entries.map(({ kind, outcome, caller }) => [kind, outcome, caller]),
     [
@@ -370,7 +398,7 @@ test('A08: while another process holds the database nothing is written, and afte
   other.exec('BEGIN IMMEDIATE');
   await assert.rejects(store.begin(anIntent('j1')), refusedWith('store_unavailable', /locked by another process/));
   other.exec('ROLLBACK');
-  assert.deepEqual(store.read.counts(), { running: 0, jobs: 0, audit: 1 });
+  assert.deepEqual(store.read.counts(), { running: 0, queued: 0, jobs: 0, audit: 1 });
   assert.equal((await store.begin(anIntent('j1'))).seq, 2);
   assert.equal((await store.verify()).ok, true);
 });
@@ -442,7 +470,7 @@ test('A08: a folder that is not there is refused', async (t) => {
 
 test('X02: a full database refuses, writes nothing of it, and goes on when there is room', async (t) => {
   const { open, raw } = createScratch(t);
-  const small = await open({ maxPages: 60 });
+  const small = await open({ maxPages: 120 });
   const big = JSON.stringify({ pad: 'x'.repeat(6000) });
   let kept = 0;
   await assert.rejects(
@@ -455,9 +483,9 @@ test('X02: a full database refuses, writes nothing of it, and goes on when there
     refusedWith('store_unavailable', /disk is full/),
   );
   assert.ok(kept > 5);
-  assert.deepEqual(small.read.counts(), { running: kept, jobs: kept, audit: kept });
+  assert.deepEqual(small.read.counts(), { running: kept, queued: 0, jobs: kept, audit: kept });
   await small[Symbol.asyncDispose]();
   const store = await open();
-  assert.equal((await store.append(anEntry(1))).seq, 2 * kept + 1);
+  assert.equal((await store.append(anEntry(1))).seq, kept + 1);
   assert.deepEqual([(await store.verify()).ok, raw((db) => db.pragma('integrity_check', { simple: true }))], [true, 'ok']);
 });

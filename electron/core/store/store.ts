@@ -2,15 +2,28 @@
 import type { KeyObject } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, Refusal, refuse, type WireError } from '../../../shared/errors.ts';
-import type { Capability, Door, HealthSample, JobState, VerifyReport } from '../../../shared/model.ts';
+import type {
+  Attempt,
+  Capability,
+  Delivery,
+  Door,
+  HealthSample,
+  JobEvent,
+  JobState,
+  KeyUse,
+  VerifyReport,
+  Waits,
+} from '../../../shared/model.ts';
 import { publicKeyText } from '../audit/checkpoint.ts';
 import { type DrillReport, tamperDrillInThread } from '../audit/drill.ts';
 import { verifyInThread } from '../audit/verify.ts';
 import { storeFailure } from './failures.ts';
+import type { NewKey } from './keys.ts';
 import type { NewMemory } from './memory.ts';
 import { refuseNewer } from './migrations.ts';
-import { type Field, type FromWriter, OP, type ToWriter, type WriterData } from './protocol.ts';
+import { ANSWER, type Field, type FromWriter, OP, type ToWriter, type WriterData } from './protocol.ts';
 import { openReader, type Reader } from './reader.ts';
+import type { Found, Settled } from './tended.ts';
 
 export interface AuditReceipt {
   seq: number;
@@ -27,7 +40,34 @@ export interface Intent {
   route: string | null;
   detail: string;
   /** `params` null: the member `params` of the detail has them. */
-  jobRow: { text: string | null; params: string | null; confidence: number | null; why: string } | null;
+  jobRow: { text: string | null; params: string | null; confidence: number | null; why: string; more?: TendedJob | null } | null;
+}
+
+/** What a job has that is more than a call which runs at once. */
+export interface TendedJob {
+  state: 'running' | 'queued' | 'waiting';
+  waits: Waits | null;
+  lane: string | null;
+  subject: string | null;
+  /** Counts as one of the actions that `recentActions` tells. */
+  action?: boolean;
+  /** All that is needed to run it again, sealed; forgotten when the job ends. */
+  call: string | null;
+  /** The operation fails with `internal` when the key stands for a job that succeeded or has not ended. */
+  key: NewKey | null;
+  callbackUrl: string | null;
+}
+
+/** Why a job that ran or stood in line does not run now. */
+export interface Wait {
+  at: number;
+  state: 'queued' | 'waiting';
+  waits: Waits | null;
+  /** All there were so far. */
+  attempts: readonly Attempt[];
+  /** What the timeline calls it, and one sentence. */
+  why: JobEvent['kind'];
+  detail: string;
 }
 
 export interface Outcome {
@@ -50,7 +90,9 @@ export interface Outcome {
 
 export interface Entry {
   at: number;
-  kind: 'rejected' | 'change';
+  kind: 'rejected' | 'replayed' | 'change';
+  crossing?: string | null;
+  job?: string | null;
   caller: string;
   door: Door;
   route: string | null;
@@ -63,11 +105,23 @@ export interface Entry {
  * was written, and the next operation tries again.
  */
 export interface Store extends AsyncDisposable {
-  /** One transaction: the intent's audit row and, with `jobRow`, its job in state `running`. */
+  /** One transaction: the intent's audit row and, with `jobRow`, its job: in state `running`, or as `more` says, with its idempotency key. */
   begin(intent: Intent): Promise<AuditReceipt>;
   /** One transaction: the outcome's audit row and, with `jobEnd`, the end of its job. A job that has ended stays as it ended. */
   finish(outcome: Outcome): Promise<AuditReceipt>;
   append(entry: Entry): Promise<AuditReceipt>;
+  /** The job runs; `start` counts from 1. Nothing happens to a job that has ended. */
+  start(job: string, at: number, start: number): Promise<void>;
+  /** The job does not run now. Nothing happens to a job that has ended. */
+  wait(job: string, wait: Wait): Promise<void>;
+  /** What becomes of jobs that were found: `unknown` and `dead` end them, each in one transaction with a row in the chain. */
+  settleFound(jobs: readonly { id: string; as: Settled }[], at: number): Promise<void>;
+  /** A call came under the key of this job. Durable soon. */
+  noteKeyUse(job: string, use: KeyUse['uses'][number]): void;
+  /** Adds the delivery, or changes its state, attempts and next time. */
+  saveDelivery(delivery: Delivery): Promise<void>;
+  /** Remembers the id of a callback that came in; false when it came within the last 24 hours already. */
+  sawCallback(id: string, at: number): Promise<boolean>;
   progress(job: string, progress: number | null, note: string | null): void;
   cancelRequested(job: string, at: number): void;
   /** Kept for 24 hours. */
@@ -80,8 +134,8 @@ export interface Store extends AsyncDisposable {
   remember(memory: NewMemory): Promise<void>;
   /** Nothing happens when this owner has no such text. */
   forget(id: string, owner: string): Promise<void>;
-  /** Jobs found accepted or running at open; they are `unknown` now. */
-  readonly leftRunning: readonly { id: string; route: string | null }[];
+  /** What the last core left. A job stays as it was found until it is settled. */
+  readonly found: Found;
   readonly read: Reader;
   /** Recomputes the whole chain in threads of its own; the database may be written meanwhile. */
   verify(): Promise<VerifyReport>;
@@ -106,6 +160,7 @@ export interface StoreOptions {
 const PATIENCE_MS = 1;
 
 interface Waiting {
+  /** `seq` is that of the audit row, or one of ANSWER. */
   resolve(receipt: AuditReceipt): void;
   reject(error: Refusal): void;
 }
@@ -134,7 +189,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
   let read: Reader;
   try {
-    read = openReader(file);
+    read = openReader(file, now);
   } catch (caught) {
     await worker.terminate();
     throw caught;
@@ -211,8 +266,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
         let failures = 0;
         for (const seq of message.seqs) {
           const one = next();
-          if (seq < 0) one.reject(new Refusal(message.errors[failures++]!));
-          else if (seq === 0) one.resolve({ seq: 0, hash: '' });
+          if (seq === ANSWER.failed) one.reject(new Refusal(message.errors[failures++]!));
+          else if (seq <= 0) one.resolve({ seq, hash: '' });
           else {
             one.resolve({ seq, hash: message.hashes.slice(digits, digits + 64) });
             digits += 64;
@@ -235,12 +290,17 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   worker.on('exit', () => end(refuse('store_unavailable', 'The store is closed.', { hint: 'Start Dispatcher again.' })));
 
   return {
-    leftRunning: first.leftRunning,
+    found: first.found,
     read,
     begin({ at, crossing, job, caller, door, route, detail, jobRow }) {
       if (jobRow && job !== null) {
-        const { text, params, confidence, why } = jobRow;
-        batch.push(OP.begin, at, crossing, job, caller, door, route, detail, 1, text, params, confidence, why);
+        const { text, params, confidence, why, more } = jobRow;
+        batch.push(more ? OP.beginTended : OP.begin, at, crossing, job, caller, door, route, detail, 1, text, params, confidence, why);
+        if (more) {
+          const { state, waits, lane, subject, action, call, key, callbackUrl } = more;
+          batch.push(state, waits && JSON.stringify(waits), lane, subject, action ? 1 : null, call);
+          batch.push(key?.key ?? null, key?.content ? 1 : 0, key?.bodyHash ?? null, key?.asked ?? null, callbackUrl);
+        }
       } else batch.push(OP.begin, at, crossing, job, caller, door, route, detail, 0, null, null, null, null);
       return answer();
     },
@@ -251,9 +311,37 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       } else batch.push(OP.finish, at, crossing, job, caller, door, route, outcome, detail, null, null, null, null, null);
       return answer();
     },
-    append({ at, kind, caller, door, route, outcome, detail }) {
-      batch.push(OP.append, at, kind, caller, door, route, outcome, detail);
+    append({ at, kind, crossing = null, job = null, caller, door, route, outcome, detail }) {
+      batch.push(OP.append, at, kind, crossing, job, caller, door, route, outcome, detail);
       return answer();
+    },
+    start(job, at, start) {
+      batch.push(OP.start, job, at, start);
+      return done();
+    },
+    wait(job, { at, state, waits, attempts, why, detail }) {
+      batch.push(OP.wait, job, at, state, waits && JSON.stringify(waits), JSON.stringify(attempts), why, detail);
+      return done();
+    },
+    async settleFound(jobs, at) {
+      await Promise.all(
+        jobs.map(({ id, as }) => {
+          batch.push(OP.settle, id, as, at);
+          return done();
+        }),
+      );
+    },
+    noteKeyUse(job, { at, crossing, outcome, differed }) {
+      batch.push(OP.noteKeyUse, job, at, crossing, outcome, JSON.stringify(differed));
+      schedule();
+    },
+    saveDelivery({ id, job, url, state, attempts, createdAt, nextAt, body }) {
+      batch.push(OP.saveDelivery, id, job, url, state, JSON.stringify(attempts), createdAt, nextAt, body);
+      return done();
+    },
+    async sawCallback(id, at) {
+      batch.push(OP.sawCallback, id, at);
+      return (await answer()).seq !== ANSWER.known;
     },
     progress(job, progress, note) {
       batch.push(OP.progress, job, progress, note);

@@ -6,12 +6,16 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
+import type { JobEvent, Waits } from '../../../shared/model.ts';
 import { createHasher, cutJson, GENESIS, sealDetail } from '../audit/chain.ts';
 import { type CheckpointWriter, openCheckpoints } from '../audit/checkpoint.ts';
+import { createDeliveryWriter } from './deliveries.ts';
 import { storeFailure } from './failures.ts';
+import { createKeyWriter } from './keys.ts';
 import { createMemoryWriter } from './memory.ts';
 import { migrate } from './migrations.ts';
-import { ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToWriter, type WriterData } from './protocol.ts';
+import { ANSWER, ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToWriter, type WriterData } from './protocol.ts';
+import { createTender, type Found, type Settled } from './tended.ts';
 
 /** How long one commit waits for a lock that another process holds before it is refused. */
 const BUSY_TIMEOUT_MS = 1000;
@@ -30,6 +34,12 @@ interface Head {
   /** Number of the newest job. */
   n: number;
 }
+
+/** What jobs become that are found cut off and do not go on. */
+const ENDS = {
+  unknown: { state: 'unknown', code: 'unknown_outcome', message: 'The core ended while this ran; whether it happened is not known.' },
+  dead: { state: 'failed', code: 'dead_letter', message: 'The core crashed each time this ran; it is not tried again.' },
+} as const;
 
 interface Commit {
   seqs: number[];
@@ -85,11 +95,17 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     `INSERT INTO job (n, id, crossing, state, route, text, door, caller, created_at, started_at, confidence, why, audit_seq)
      VALUES (?,?,?,'running',?,?,?,?,?,?,?,?,?)`,
   );
+  const insertTended = db.prepare(
+    `INSERT INTO job (n, id, crossing, state, route, text, door, caller, created_at, started_at, confidence, why, audit_seq, waits)
+     VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+  );
   const insertInput = db.prepare('INSERT INTO job_input VALUES (?,?)');
-  const findJob = db.prepare("SELECT n FROM job WHERE id = ? AND state IN ('accepted', 'running')").pluck();
+  const findOpen = db.prepare("SELECT n FROM job WHERE id = ? AND state IN ('running', 'queued', 'waiting')").pluck();
+  const findJob = db.prepare('SELECT n, crossing, route FROM job WHERE id = ?');
   const endJob = db.prepare(
     'UPDATE job SET state = ?, route = ?, finished_at = ?, duration_ms = ?, error_code = ?, error_message = ?, outcome_seq = ? WHERE n = ?',
   );
+  const settleJob = db.prepare('UPDATE job SET state = ?, finished_at = ?, error_code = ?, error_message = ?, outcome_seq = ? WHERE n = ?');
   const insertRecord = db.prepare('INSERT OR REPLACE INTO job_record VALUES (?,?)');
   const setProgress = db.prepare('UPDATE job SET progress = ?, progress_note = ? WHERE n = ?');
   const setCancel = db.prepare('UPDATE job SET cancel_requested_at = ? WHERE n = ?');
@@ -98,12 +114,18 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const revokeToken = db.prepare('DELETE FROM token WHERE id = ?');
   const touchToken = db.prepare('UPDATE token SET last_used_at = ? WHERE id = ?');
   const memory = createMemoryWriter(db);
+  const tender = createTender(db);
+  const keys = createKeyWriter(db);
+  const deliveries = createDeliveryWriter(db);
+  const openMark = db.prepare("SELECT value FROM mark WHERE name = 'open'").pluck();
+  const setOpenMark = db.prepare("INSERT INTO mark VALUES ('open', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
   const addHealth = db.prepare('INSERT OR REPLACE INTO health VALUES (?,?,?,?)');
   const pruneHealth = db.prepare('DELETE FROM health WHERE route = ? AND at < ?');
 
-  /** Numbers of the jobs under way, so that ending one needs no look-up. */
-  const running = new Map<string, number>();
-  const numberOf = (job: Field): number | null => running.get(job as string) ?? (findJob.get(job) as number | undefined) ?? null;
+  /** Numbers of the plain jobs under way, so that ending one needs no look-up. */
+  const plain = new Map<string, number>();
+  /** Of a job that has not ended. */
+  const numberOf = (job: Field): number | null => plain.get(job as string) ?? (findOpen.get(job) as number | undefined) ?? null;
   const well = (text: Field): string | null => (typeof text === 'string' ? text.toWellFormed() : null);
   const whole = (value: Field): number => Math.floor(value as number);
   const body = (text: Field): string => {
@@ -169,9 +191,54 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   function endOne(job: Field, f: Field[], i: number): void {
     const n = numberOf(job);
     if (n === null) return;
-    running.delete(job as string);
+    if (!plain.delete(job as string)) tender.end(n);
     endJob.run(f[i + 9], well(f[i + 6]!), whole(f[i + 1]!), f[i + 10], f[i + 11], well(f[i + 12]!), head.seq, n);
     insertRecord.run(n, body(f[i + 13]!));
+  }
+
+  /** The job row of an intent that is in the chain already, with everything a plain job has not. */
+  function beginTended(f: Field[], i: number): void {
+    const at = whole(f[i + 1]!);
+    const [state, waits, lane, subject, action, call, key, content, bodyHash, asked, callbackUrl] = f.slice(i + 13, i + 24);
+    const runs = state === 'running';
+    const n = head.n + 1;
+    insertTended.run(
+      ...[n, well(f[i + 3]!), well(f[i + 2]!), state, well(f[i + 6]!), well(f[i + 9]!), f[i + 5], well(f[i + 4]!)],
+      ...[at, runs ? at : null, f[i + 11], well(f[i + 12]!), head.seq, well(waits!)],
+    );
+    if (f[i + 10] !== null) insertInput.run(n, body(f[i + 10]!));
+    tender.add(n, {
+      ...{
+        lane: well(lane!),
+        subject: well(subject!),
+        action: action as number | null,
+        starts: runs ? 1 : 0,
+        callbackUrl: well(callbackUrl!),
+      },
+    });
+    if (call !== null) tender.keepCall(n, (call as string).toWellFormed());
+    if (waits !== null) tender.note(n, at, state as 'queued' | 'waiting', (JSON.parse(waits as string) as Waits).reason);
+    if (key !== null)
+      keys.hold(n, well(f[i + 4]!)!, {
+        ...{ key: well(key!)!, content: content === 1, bodyHash: bodyHash as string, asked: body(asked!), at },
+      });
+    head.n = n;
+  }
+
+  /** What becomes of a job that was found; whether it appended to the chain. */
+  function settle(id: string, as: Settled, at: number): boolean {
+    const n = numberOf(id);
+    if (n === null) return false;
+    if (as === 'again') {
+      tender.wait(n, { at, state: 'queued', waits: null, why: 'restored', detail: 'It was cut off, and may run again.' });
+      return false;
+    }
+    const { crossing, route } = findJob.get(id) as { crossing: string; route: string | null };
+    const { state, code, message } = ENDS[as];
+    chain(at, 'change', crossing, id, 'core', 'core', route, `job.${as}`, JSON.stringify({ job: id, was: 'running', now: state }));
+    settleJob.run(state, at, code, message, head.seq, n);
+    tender.end(n);
+    return true;
   }
 
   /** Performs the operation at `f[i]`; whether it appended to the chain. */
@@ -201,16 +268,20 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
           );
           if (f[i + 10] !== null) insertInput.run(n, body(f[i + 10]!));
           head.n = n;
-          running.set(c as string, n);
+          plain.set(c as string, n);
         }
         return true;
       }
+      case OP.beginTended:
+        chain(a, 'intent', b, c, f[i + 4]!, f[i + 5]!, f[i + 6]!, null, f[i + 7]!);
+        beginTended(f, i);
+        return true;
       case OP.finish:
         chain(a, 'outcome', b, c, f[i + 4]!, f[i + 5]!, f[i + 6]!, f[i + 7]!, f[i + 8]!);
         if (f[i + 9] !== null) endOne(c, f, i);
         return true;
       case OP.append:
-        chain(a, b, null, null, c, f[i + 4]!, f[i + 5]!, f[i + 6]!, f[i + 7]!);
+        chain(a, b, c, f[i + 4]!, f[i + 5]!, f[i + 6]!, f[i + 7]!, f[i + 8]!, f[i + 9]!);
         return true;
       case OP.setting:
         setSetting.run(a, well(b));
@@ -236,6 +307,44 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       case OP.forget:
         memory.forget(a as string, well(b)!);
         return false;
+      case OP.start: {
+        const n = numberOf(a);
+        if (n !== null) tender.start(n, whole(b), c as number);
+        return false;
+      }
+      case OP.wait: {
+        const n = numberOf(a);
+        if (n === null) return false;
+        plain.delete(a as string);
+        tender.wait(n, {
+          ...{ at: whole(b), state: c as string, waits: well(f[i + 4]!), attempts: f[i + 5] as string },
+          ...{ why: f[i + 6] as JobEvent['kind'], detail: well(f[i + 7]!)! },
+        });
+        return false;
+      }
+      case OP.settle:
+        return settle(a as string, b as Settled, whole(c));
+      case OP.saveDelivery:
+        deliveries.save({
+          ...{ id: a as string, job: b as string, url: well(c)!, state: f[i + 4] as string, attempts: (f[i + 5] as string).toWellFormed() },
+          ...{
+            createdAt: whole(f[i + 6]!),
+            nextAt: f[i + 7] === null ? null : whole(f[i + 7]!),
+            body: (f[i + 8] as string).toWellFormed(),
+          },
+        });
+        return false;
+      case OP.noteKeyUse: {
+        const job = findJob.get(a) as { n: number } | undefined;
+        if (job)
+          keys.noteUse(job.n, {
+            at: whole(b),
+            crossing: c as string,
+            outcome: f[i + 4] as string,
+            differed: (f[i + 5] as string).toWellFormed(),
+          });
+        return false;
+      }
       case OP.progress: {
         const n = numberOf(a);
         if (n !== null) setProgress.run(b, well(c), n);
@@ -268,16 +377,20 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       const before = head;
       if (careful) savepoint.run();
       try {
-        const chained = perform(batch, start);
-        if (chained) done.hashes += head.hash;
-        if (answered) done.seqs.push(chained ? head.seq : 0);
+        if (batch[start] === OP.sawCallback)
+          done.seqs.push(deliveries.see(batch[start + 1] as string, whole(batch[start + 2]!)) ? ANSWER.done : ANSWER.known);
+        else {
+          const chained = perform(batch, start);
+          if (chained) done.hashes += head.hash;
+          if (answered) done.seqs.push(chained ? head.seq : ANSWER.done);
+        }
       } catch (caught) {
         if (!careful || !isOwnFault(caught)) throw caught;
         rollbackTo.run();
         head = before;
-        running.delete(batch[start + 3] as string);
+        plain.delete(batch[start + 3] as string);
         if (answered) {
-          done.seqs.push(-1);
+          done.seqs.push(ANSWER.failed);
           done.errors.push(refuse('internal', `The record does not fit the database: ${(caught as Error).message}.`));
         }
       }
@@ -290,7 +403,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   function undo(): void {
     if (db.inTransaction) rollback.run();
     head = readHead();
-    running.clear();
+    plain.clear();
   }
 
   function answer(batch: Field[], starts: number[]): FromWriter {
@@ -335,29 +448,16 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   }
 
   return {
-    /** Jobs that were under way when the last core ended; each becomes `unknown`, with a row in the chain. */
-    reconcile(): { id: string; route: string | null }[] {
-      const left = db
-        .prepare("SELECT n, id, crossing, route FROM job WHERE state IN ('accepted', 'running') AND state <> 'succeeded' ORDER BY n")
-        .all() as {
-        n: number;
-        id: string;
-        crossing: string;
-        route: string | null;
-      }[];
-      if (left.length === 0) return [];
-      const message = 'The core ended while this ran; whether it happened is not known.';
-      const end = db.prepare(
-        `UPDATE job SET state = 'unknown', finished_at = ?, error_code = 'unknown_outcome', error_message = ?, outcome_seq = ? WHERE n = ?`,
-      );
-      db.transaction(() => {
-        for (const { n, id, crossing, route } of left) {
-          const detail = JSON.stringify({ job: id, was: 'running', now: 'unknown' });
-          chain(data.openedAt, 'change', crossing, id, 'core', 'core', route, 'job.unknown', detail);
-          end.run(whole(data.openedAt), message, head.seq, n);
-        }
-      }).immediate();
-      return left.map(({ id, route }) => ({ id, route }));
+    /** What the last core left. From here on a core that ends without `close` has crashed. */
+    open(): Found {
+      return db
+        .transaction(() => {
+          const crashed = openMark.get() === 1;
+          const jobs = tender.find(crashed);
+          setOpenMark.run(1);
+          return { crashed, jobs };
+        })
+        .immediate();
     },
     /** Commits a batch, in as many transactions as it takes. */
     write(batch: Field[], post: (message: FromWriter) => void): void {
@@ -371,6 +471,11 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     },
     close(): void {
       seal();
+      try {
+        setOpenMark.run(0);
+      } catch {
+        // The next core finds a crash where there was none: it looks twice at what ran, and loses nothing.
+      }
       if (timer) clearTimeout(timer);
       checkpoints[Symbol.dispose]();
       db.close();
@@ -391,7 +496,7 @@ function serve(port: MessagePort, data: WriterData): void {
   try {
     const checkpoints = openCheckpoints(data.checkpointFile, data.key);
     writer = createWriter(data, openDatabase(data), checkpoints);
-    post({ t: 'ready', leftRunning: writer.reconcile() });
+    post({ t: 'ready', found: writer.open() });
   } catch (caught) {
     post({ t: 'refused', error: storeFailure(caught, data.file) });
     port.close();

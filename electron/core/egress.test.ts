@@ -238,6 +238,7 @@ test('T14: public reaches public addresses only, and sovereign refuses it whole'
   assert.deepEqual(['8.8.8.8', '127.0.0.1', '10.0.0.1', '169.254.169.254', '[::1]', '[2606:4700::1]', 'x.test'].map(verdict), [
     ...['ok', 'egress_refused', 'egress_refused', 'egress_refused', 'egress_refused', 'ok', 'ok'],
   ]);
+  for (const host of ['localhost', 'a.localhost', 'LOCALHOST.']) assert.equal(verdict(host), 'egress_refused', host);
   const located = (host: string, reach: 'public' | 'lan' | 'local') => egress.locate(host, reach).catch(({ wire }) => wire.code);
   assert.deepEqual(await located('out.test', 'public'), ['93.184.216.34']);
   assert.deepEqual(await located('in.test', 'lan'), ['10.0.0.1']);

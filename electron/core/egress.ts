@@ -204,7 +204,7 @@ function outside(host: string, address: string, egress: Reach): WireError {
   }
   if (egress === 'public') {
     return refuse('egress_refused', `${shown} is a ${kind} address, and only public ones may be called unless they are declared.`, {
-      hint: 'Declare the host in the registry, under tools.fetch.hosts for fetch.',
+      hint: 'Declare the host in the registry: under tools.fetch.hosts for fetch, under callbacks.hosts for callback URLs.',
     });
   }
   return refuse('egress_refused', `${shown} is a ${kind} address, but the route is declared ${egress}: ${classWords[egress]}.`, {
@@ -268,6 +268,20 @@ function isLocalhost(name: string): boolean {
   const bare = name.endsWith('.') ? name.slice(0, -1) : name;
   return bare === 'localhost' || bare.endsWith('.localhost');
 }
+
+/** How far a URL may go that a caller chose: as its host is declared, by name or by name and port, else to public addresses. */
+export function declaredReach(url: URL, hosts: readonly { host: string; egress: EgressClass }[]): Reach {
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+  const names = new Set([bareHost(url), url.hostname, `${url.hostname}:${port}`]);
+  return hosts.find(({ host }) => names.has(host))?.egress ?? 'public';
+}
+
+/** It says by its text that it is on this machine; what a name resolves to is not looked up. */
+export function namesLoopback(url: URL): boolean {
+  return isLocalhost(url.hostname) || addressKind(bareHost(url)) === 'loopback';
+}
+
+const bareHost = ({ hostname }: URL) => (hostname.startsWith('[') ? hostname.slice(1, -1) : hostname);
 
 /** Parsed URLs kept: endpoints come again and again, query strings do not. */
 const targetsKept = 2000;
@@ -365,6 +379,7 @@ export function createEgress(options: EgressOptions): Egress {
     if (literal?.kind === 'never') return outside(where.host, literal.address, egress);
     if (leaves(egress) && sovereign()) return sovereignRefusal(where.host);
     if (literal !== null && !reaches(egress, literal.kind)) return outside(where.host, literal.address, egress);
+    if (egress === 'public' && isLocalhost(where.host)) return outside(where.host, '127.0.0.1', egress);
     return null;
   }
 

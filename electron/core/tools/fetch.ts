@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { ToolSettings } from '../../../shared/model.ts';
-import { type Egress, EgressRefusal, type Reach } from '../egress.ts';
+import { declaredReach, type Egress, EgressRefusal } from '../egress.ts';
 import type { Run } from '../runners/runner.ts';
 import { misfit, type Tool, tool } from './tools.ts';
 
@@ -30,13 +30,6 @@ export interface FetchOptions {
 }
 
 export function createFetchTool({ egress, hosts, clock = Date.now }: FetchOptions): Tool {
-  function reachOf(url: URL): Reach {
-    const bare = url.hostname.replace(/^\[|\]$/g, '');
-    const port = url.port || (url.protocol === 'https:' ? '443' : '80');
-    const names = new Set([bare, url.hostname, `${url.hostname}:${port}`]);
-    return hosts().find(({ host }) => names.has(host))?.egress ?? 'public';
-  }
-
   return tool({
     name: 'fetch',
     outward: true,
@@ -116,7 +109,7 @@ export function createFetchTool({ egress, hosts, clock = Date.now }: FetchOption
 
   async function send(run: Run, ask: { url: URL; method: string; headers: Headers; body: string | null; maxBytes: number }) {
     const { url, method, headers, body } = ask;
-    const reach = reachOf(url);
+    const reach = declaredReach(url, hosts());
     const leave = () => {
       if (reach === 'local') return;
       const bytes = (body === null ? 0 : Buffer.byteLength(body)) + url.pathname.length + url.search.length;

@@ -117,21 +117,14 @@ orgs:
     services:
       one: {kind: model, description: D, type: external, endpoint: "https://api.example.org/v1", health: "https://api.example.org/h", method: PUT,
         auth: {kind: header, env: KEY, header: X-Key}, egress: remote, timeout: 500ms, max_response: 2MB, concurrency: 3, lane: l, idempotent: true,
-        provider: p, model: m, fallback: B.two, nodes: [n1], examples: [do one], demo: true}
+        retry: {times: 2, backoff: 500ms, max: 4s}, provider: p, model: m, fallback: B.two, nodes: [n1], examples: [do one], demo: true}
   B:
     services:
       two: {endpoint: "http://127.0.0.1:81/", egress: local, timeout: 2.5, max_response: 1000}
 rules:
   - {pattern: "one", org: A}
 `);
-    // Not silently: this version reads both and holds no call back for them.
-    assert.deepEqual(
-      problems.map(({ severity, message }) => [severity, /for (\w+)\.$/.exec(message)?.[1]]),
-      [
-        ['warning', 'concurrency'],
-        ['warning', 'lane'],
-      ],
-    );
+    assert.deepEqual(problems, []);
     assert.deepEqual(registry?.orgs[0], {
       code: 'A',
       name: 'Alpha',
@@ -158,6 +151,11 @@ rules:
       concurrency: 3,
       lane: 'l',
       idempotent: true,
+      retry: { times: 2, backoffMs: 500, maxMs: 4000 },
+      answer: 'response',
+      grid: null,
+      mcp: null,
+      inputSchema: null,
       provider: 'p',
       model: 'm',
       fallback: 'B.two',
@@ -257,12 +255,241 @@ rules:
   });
 
   test('sections of later versions are warnings', () => {
-    const { registry, problems } = parseRegistry(withService('providers: {}\nmcp: {}\nmodels: []\nflows: {}\n'));
+    const { registry, problems } = parseRegistry(withService('providers: {}\nmodels: []\n'));
     assert.ok(registry);
     assert.deepEqual(
       problems.map(({ severity, path }) => `${severity} ${path}`),
-      ['providers', 'mcp', 'models', 'flows'].map((name) => `warning ${name}`),
+      ['providers', 'models'].map((name) => `warning ${name}`),
     );
+  });
+
+  test('seed 003’s map of flows is a section: an address alone or a block, each the route FLOW.<intent> with two minutes', () => {
+    const { registry, problems } = parseRegistry(
+      withService(`flows:
+  gmail.triage: http://127.0.0.1:5678/webhook/gmail-triage
+  slack.summarize:
+    endpoint: http://127.0.0.1:5678/webhook/slack
+    egress: local
+    answer: callback
+    timeout: 10m
+    retry: 3
+    auth: {env: N8N_TOKEN}
+    idempotent: true
+    lane: slack
+    examples: [summarize the channel]
+rules:
+  - {pattern: triage, org: FLOW, service: gmail.triage}
+`),
+    );
+    assert.deepEqual(
+      problems.map(({ severity, line, path }) => `${severity} ${line} ${path}`),
+      ['warning 8 flows.gmail.triage'],
+    );
+    assert.deepEqual(registry?.orgs.at(-1), {
+      ...{ code: 'FLOW', name: 'Flows', status: 'active', description: 'Flows, by intent', primaryNode: null, repos: [] },
+      defaultService: null,
+    });
+    const [, alone, whole] = registry?.routes ?? [];
+    assert.deepEqual(
+      [alone?.name, alone?.kind, alone?.endpoint, alone?.egress, alone?.timeoutMs, alone?.answer, alone?.retry, alone?.line],
+      ['FLOW.gmail.triage', 'flow', 'http://127.0.0.1:5678/webhook/gmail-triage', 'remote', 120_000, 'response', null, 8],
+    );
+    assert.deepEqual(
+      [whole?.name, whole?.answer, whole?.timeoutMs, whole?.retry, whole?.auth?.env, whole?.idempotent, whole?.lane, whole?.examples],
+      [
+        'FLOW.slack.summarize',
+        'callback',
+        600_000,
+        { times: 3, backoffMs: 1000, maxMs: 30_000 },
+        'N8N_TOKEN',
+        true,
+        'slack',
+        ['summarize the channel'],
+      ],
+    );
+    assert.equal(registry?.rules[0]?.route, 'FLOW.gmail.triage');
+    assert.match(told('orgs:\n  Flow: {}\n')[0] ?? '', /^2:3 orgs\.Flow \| The org Flow is made of the section flows\./);
+    assert.deepEqual(
+      told(withService('flows:\n  x: ftp://a/\n')).at(0),
+      '8:6 flows.x.endpoint | Addresses that start with "ftp:" are not called. | Write http:// or https://.',
+    );
+    assert.deepEqual(told(withService('        answer: callback\n')), [
+      '7:17 orgs.FND.services.crm | answer belongs to kind flow. | Remove it, or write kind: flow.',
+    ]);
+  });
+
+  test('a grid is its steps, as a list or a block; what their references read comes before them', () => {
+    const grid = (steps: string) =>
+      withService(`  G:\n    services:\n      one: {endpoint: "http://a:81/", egress: lan}\n      grid:\n        kind: grid\n${steps}`);
+    const both = [
+      `        steps:
+          fetch: {route: one, params: {text: $.params.text}}
+          note: {route: FND.crm, after: [fetch], params: {list: ["$.steps.fetch.result.items[0]", "got $.text"]}}
+          sum: {route: FND.crm, params: {a: {b: "$.steps.note.result['odd key'] and $$.params"}}}
+`,
+      `        steps:
+          - {name: fetch, route: one, params: {text: $.params.text}}
+          - {name: note, route: FND.crm, after: [fetch], params: {list: ["$.steps.fetch.result.items[0]", "got $.text"]}}
+          - {name: sum, route: FND.crm, params: {a: {b: "$.steps.note.result['odd key'] and $$.params"}}}
+`,
+    ].map((steps) => {
+      const { registry, problems } = parseRegistry(grid(steps));
+      assert.deepEqual(problems, []);
+      return registry?.routes.find((route) => route.name === 'G.grid');
+    });
+    assert.deepEqual(both[0], both[1]);
+    assert.deepEqual(
+      [both[0]?.kind, both[0]?.endpoint, both[0]?.egress, both[0]?.timeoutMs, both[0]?.grid],
+      [
+        ...['grid', null, 'local', 120_000],
+        {
+          policy: 'all',
+          steps: [
+            { name: 'fetch', route: 'G.one', after: [], params: { text: '$.params.text' } },
+            { name: 'note', route: 'FND.crm', after: ['fetch'], params: { list: ['$.steps.fetch.result.items[0]', 'got $.text'] } },
+            { name: 'sum', route: 'FND.crm', after: ['note'], params: { a: { b: "$.steps.note.result['odd key'] and $$.params" } } },
+          ],
+        },
+      ],
+    );
+
+    const wrong = (steps: string) => told(grid(`        steps:\n${steps}`)).map((line) => line.split(' | ').slice(0, 2).join(' | '));
+    const at = 'orgs.G.services.grid.steps';
+    assert.deepEqual(wrong('          a: {route: onee}\n'), [`13:22 ${at}.a.route | There is no service G.onee to run.`]);
+    assert.deepEqual(wrong('          a: {route: one, after: [b]}\n'), [`13:35 ${at}.a.after | There is no step b.`]);
+    assert.deepEqual(wrong('          a: {route: one, params: {x: $.steps.b.result}}\n'), [`13:39 ${at}.a.params | There is no step b.`]);
+    assert.deepEqual(wrong('          a: {route: one, params: {x: [$.stps.b.result]}}\n'), [
+      `13:40 ${at}.a.params.x[0] | $.stps.b.result points at nothing.`,
+    ]);
+    assert.deepEqual(wrong('          a: {route: one}\n          b: {route: one, params: {x: $.steps.a.items}}\n'), [
+      `14:39 ${at}.b.params.x | $.steps.a.items does not read a result.`,
+    ]);
+    assert.deepEqual(
+      wrong(
+        '          a: {route: one, after: [c]}\n          b: {route: one, after: [a]}\n          c: {route: one, params: {x: $.steps.b.result}}\n          d: {route: one, after: [c]}\n',
+      ),
+      [`13:11 ${at}.a | These steps wait for each other: a, b, c.`],
+    );
+    assert.deepEqual(wrong('          a: {route: one, after: [a]}\n'), [`13:11 ${at}.a | The step a waits for itself.`]);
+    assert.deepEqual(wrong('          a: {route: OS.status}\n'), [`13:22 ${at}.a.route | There is no service OS.status to run.`]);
+    assert.deepEqual(
+      told(grid('')).map((line) => line.split(' | ')[1]),
+      ['G.grid has no steps.'],
+    );
+    assert.match(
+      told(grid(`        steps: {${Array.from({ length: 51 }, (_, step) => `s${step}: {route: one}`).join(', ')}}\n`))[0] ?? '',
+      /51 entries here; 50 are the most/,
+    );
+    assert.match(
+      told(grid('        steps: {a: {route: one, params: {__proto__: 1}}}\n'))[0] ?? '',
+      /__proto__ is not a name that can be used/,
+    );
+    assert.match(told(withService('        policy: any\n'))[0] ?? '', /policy and steps belong to kind grid/);
+  });
+
+  test('a grid that contains itself, by way of others or alone, is refused; so are too many grids or calls inside each other', () => {
+    const grids = (all: Record<string, string[]>) =>
+      told(
+        `orgs:\n  G:\n    services:\n      one: {endpoint: "http://a:81/", egress: lan}\n${Object.entries(all)
+          .map(
+            ([name, routes]) =>
+              `      ${name}: {kind: grid, steps: {${routes.map((route, index) => `s${index}: {route: ${route}}`).join(', ')}}}\n`,
+          )
+          .join('')}`,
+      ).map((line) => line.split(' | ').slice(0, 2).join(' | '));
+    assert.deepEqual(grids({ a: ['a'] }), ['5:7 orgs.G.services.a | G.a contains itself.']);
+    assert.deepEqual(grids({ a: ['one', 'b'], b: ['c'], c: ['one', 'a'], d: ['a'] }), [
+      ...['5:7 orgs.G.services.a | G.a', '6:7 orgs.G.services.b | G.b', '7:7 orgs.G.services.c | G.c'].map(
+        (start) => `${start} contains itself, by way of others.`,
+      ),
+    ]);
+    const deep = Object.fromEntries(Array.from({ length: 9 }, (_, level) => [`g${level}`, [level === 8 ? 'one' : `g${level + 1}`]]));
+    assert.deepEqual(grids(deep), ['5:7 orgs.G.services.g0 | 9 grids are inside each other here; 8 are the most.']);
+    const wide = { a: Array(50).fill('b') as string[], b: Array(20).fill('one') as string[] };
+    assert.deepEqual(grids(wide), ['5:7 orgs.G.services.a | One call of this comes to 1051 calls; 500 are the most.']);
+  });
+
+  test('M13: an MCP server is a program with its arguments, or a url; what wants a shell, another user or the current folder is not started', () => {
+    const { registry, problems } = parseRegistry(
+      withService(`mcp:
+  everything: { command: [npx, -y, "@modelcontextprotocol/server-everything"], egress: local, idle: 1m, timeout: 5s, cwd: /srv, env: { TOKEN: EVERYTHING_TOKEN } }
+  far: { url: "https://mcp.example.org/mcp", egress: remote, auth: { env: FAR_TOKEN } }
+`),
+    );
+    assert.deepEqual(problems, []);
+    assert.deepEqual(registry?.mcp, [
+      {
+        name: 'everything',
+        transport: {
+          kind: 'stdio',
+          argv: ['npx', '-y', '@modelcontextprotocol/server-everything'],
+          cwd: '/srv',
+          env: [{ name: 'TOKEN', from: 'EVERYTHING_TOKEN' }],
+        },
+        ...{ auth: null, egress: 'local', timeoutMs: 5000, idleMs: 60_000, line: 8 },
+      },
+      {
+        name: 'far',
+        transport: { kind: 'http', url: 'https://mcp.example.org/mcp' },
+        auth: { kind: 'bearer', env: 'FAR_TOKEN', header: null },
+        ...{ egress: 'remote', timeoutMs: 60_000, idleMs: 300_000, line: 9 },
+      },
+    ]);
+    assert.deepEqual(registry?.orgs.at(-1)?.code, 'MCP');
+
+    const about = (server: string) =>
+      parseRegistry(withService(`mcp:\n  x: {${server}, egress: local}\n`)).problems.map(
+        ({ severity, message }) => `${severity}: ${message}`,
+      );
+    assert.deepEqual(about('command: "npx -y x && curl .."'), [
+      'error: A command is a list with an entry for each argument; no shell takes a text apart.',
+    ]);
+    assert.deepEqual(about('command: []'), ['error: There is no program in this command.']);
+    assert.deepEqual(about('timeout: 5s'), ['error: x has neither a command nor a url.']);
+    assert.deepEqual(about('command: [sudo, npx]'), ['error: sudo would start it as somebody else.']);
+    assert.deepEqual(about('command: [/usr/bin/sudo, npx]'), ['error: sudo would start it as somebody else.']);
+    assert.deepEqual(about('command: [./server]'), ['error: Where ./server is depends on where Dispatcher was started.']);
+    assert.deepEqual(about('command: ["npx -y x"]'), ['error: "npx -y x" is not the name of a program.']);
+    assert.deepEqual(about('command: [npx, -y, x, "&&", curl]'), ['warning: No shell reads "&&": the program gets it as it is.']);
+    assert.deepEqual(about('command: [npx, "$(id)"]'), ['warning: No shell reads "$(id)": the program gets it as it is.']);
+    assert.deepEqual(about('command: [npx, "https://a/?b=1&c=2", "a b"]'), []);
+    assert.deepEqual(about('command: [bash, -c, "x"]'), ['warning: bash is a shell, so whatever stands in its arguments is run.']);
+    assert.deepEqual(about('command: [npx], url: "http://a:81/"'), ['error: x has a command and a url.']);
+    assert.deepEqual(about('command: [npx], cwd: here'), ['error: here is not an absolute path.']);
+    assert.deepEqual(about('command: [npx], auth: {env: A}'), ['error: auth belongs to a url.']);
+    assert.deepEqual(about('url: "http://a:81/", env: {A: B}'), ['error: env belongs to a command; a url starts no program.']);
+    assert.deepEqual(about('url: "file:///x"'), ['error: Addresses that start with "file:" are not called.']);
+    assert.match(told(withService('mcp:\n  x: {command: [npx], env: {A: sk-live-1}}\n'))[0] ?? '', /name of an environment variable/);
+    assert.match(told(withService('mcp:\n  a.b: {command: [npx]}\n'))[0] ?? '', /"a\.b" is not a name/);
+  });
+
+  test('orchestrator and callbacks have their defaults, and name what there is', () => {
+    const { registry } = parseRegistry(withService(''));
+    assert.deepEqual(
+      [registry?.orchestrator, registry?.callbacks],
+      [
+        { service: null, actionsPerMinute: 10, cooldownMs: 5000, waitMs: 8000 },
+        { signEnv: null, ingestEnv: null, hosts: [], attempts: 8 },
+      ],
+    );
+    const { registry: given, problems } = parseRegistry(
+      withService(`      podium: {kind: podium, endpoint: "http://a:81/api/command", egress: lan}
+orchestrator: {service: FND.podium, actions_per_minute: 20, cooldown: 0, wait: 500ms}
+callbacks: {sign: SIGN, ingest: INGEST, hosts: [{host: "App:9000", egress: lan}], attempts: 3}
+`),
+    );
+    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      [given?.orchestrator, given?.callbacks],
+      [
+        { service: 'FND.podium', actionsPerMinute: 20, cooldownMs: 0, waitMs: 500 },
+        { signEnv: 'SIGN', ingestEnv: 'INGEST', hosts: [{ host: 'app:9000', egress: 'lan' }], attempts: 3 },
+      ],
+    );
+    assert.deepEqual(told(withService('orchestrator: {service: FND.crm}\n')), [
+      '7:25 orchestrator.service | FND.crm is of kind http. | Name a service of kind podium.',
+    ]);
+    assert.match(told(withService('orchestrator: {service: FND.podim}\n'))[0] ?? '', /There is no service FND\.podim/);
   });
 
   test('tools are of the org OS and of the list; names of built-in operations are taken', () => {

@@ -1,17 +1,34 @@
 /** The text of a registry file, checked and compiled into the `Registry` the core works with. */
-import { isAbsolute } from 'node:path';
 import { operations } from '../../../shared/contract.ts';
-import type { CallLimits, Org, Registry, RegistryProblem, Route, Rule, ToolSettings } from '../../../shared/model.ts';
+import { type Issue, Refusal, refuse } from '../../../shared/errors.ts';
+import type { CallLimits, Egress, Org, Registry, RegistryProblem, Route, Rule } from '../../../shared/model.ts';
 import { checkPattern } from '../operator/rules.ts';
 import { checkEndpoint } from './endpoint.ts';
-import { fileShape, type Hint, mostServices, nearest, type Report } from './shape.ts';
+import { compileGrids, type Draft } from './grids.ts';
+import { type Hint, nearest, type Report } from './readers.ts';
+import { callbackSettings, mcpServers, orchestratorSettings, toolSettings } from './sections.ts';
+import { fileShape, mostServices, type ServiceShape } from './shape.ts';
 import { createLines, readYaml } from './yaml.ts';
 
 /** Larger files are refused unread. */
 export const maxBytes = 16 * 1024 * 1024;
 const maxProblems = 100;
 
-const defaults = { timeoutMs: 30_000, maxResponseBytes: 8 * 1024 ** 2, priority: 50, healthIntervalMs: 30_000 };
+const defaults = {
+  timeoutMs: 30_000,
+  /** Seed 003: flows have two minutes. */
+  flowTimeoutMs: 120_000,
+  backoffMs: 1000,
+  maxBackoffMs: 30_000,
+  maxResponseBytes: 8 * 1024 ** 2,
+  priority: 50,
+  healthIntervalMs: 30_000,
+};
+/** Org codes in capitals, and the section their routes are made of. */
+const reservedOrgs = new Map([
+  ['FLOW', 'the section flows'],
+  ['MCP', 'the section mcp'],
+]);
 const defaultLimits: CallLimits = { perSecond: 100, burst: 200 };
 
 /**
@@ -30,6 +47,16 @@ export interface Parsed {
   registry: Registry | null;
   /** In the order of the file; at most 100 and one that counts the rest. */
   problems: RegistryProblem[];
+}
+
+/** A service or flow as the file has it. */
+interface Declared {
+  code: string;
+  service: string;
+  at: number;
+  value: ServiceShape;
+  kind: 'http' | 'model' | 'tool' | 'flow' | 'podium' | 'grid';
+  own: ReadonlySet<string>;
 }
 
 /**
@@ -91,10 +118,94 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
   const byName = new Map<string, Route>();
   const byOrg = new Map<string, Org>();
   const fallbacks: { route: Route; at: number; path: string[] }[] = [];
+  const grids: Draft[] = [];
   const under = (keys: (string | number)[], act: () => void) => {
     path.push(...keys);
     act();
     path.length -= keys.length;
+  };
+  const checkAddress = (key: string, address: { value: string; at: number }, egress: Egress | null) => {
+    const fault = checkEndpoint(address.value, egress);
+    if (fault) under([key], () => report[fault.severity](address.at, fault.message, fault.hint));
+  };
+  /** Checks and compiles one service or flow; `path` is where it stands. `own`: the names of its org. */
+  const addRoute = ({ code, service, at, value, kind, own }: Declared) => {
+    const name = `${code}.${service}`;
+    const { endpoint, health, answer, policy, steps } = value;
+    const qualify = (called: string) => (called.includes('.') && !own.has(called) ? called : `${code}.${called}`);
+    if (kind === 'tool' || kind === 'grid') {
+      const what = kind === 'tool' ? 'A built-in tool' : 'A grid';
+      if (endpoint) report.error(endpoint.at, `${what} has no endpoint.`, 'Remove it, or write kind: http.');
+      if (health) report.error(health.at, `${what} has no health address.`, 'Remove it.');
+    } else {
+      if (!endpoint) report.error(at, `${name} has no endpoint.`, 'Add endpoint: http://host:port/path.');
+      else {
+        if (!value.egress) {
+          report.warning(at, `${name} does not say where its endpoint is, so it counts as remote.`, 'Add egress: local, lan or remote.');
+        }
+        checkAddress('endpoint', endpoint, value.egress ?? null);
+      }
+      if (health) checkAddress('health', health, value.egress ?? null);
+    }
+    if (answer && kind !== 'flow') report.error(answer.at, 'answer belongs to kind flow.', 'Remove it, or write kind: flow.');
+    for (const given of [policy, steps])
+      if (given && kind !== 'grid') report.error(given.at, 'policy and steps belong to kind grid.', 'Remove them, or write kind: grid.');
+    if (kind === 'grid' && !steps) report.error(at, `${name} has no steps.`, 'Add steps: {first: {route: ORG.service}}.');
+    if (value.auth?.kind === 'header' && !value.auth.header) {
+      report.error(at, 'auth of kind header does not name the header.', 'Add header: X-Api-Key.');
+    }
+    const header = value.auth?.header;
+    if (
+      header &&
+      /^(?:host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|proxy-.*)$/i.test(header.value)
+    ) {
+      report.error(
+        header.at,
+        `The header ${header.value} belongs to the connection.`,
+        'Write the header the service reads the secret from.',
+      );
+    }
+    const within = kind === 'tool' || kind === 'grid';
+    const route: Route = {
+      name,
+      org: code,
+      service,
+      kind,
+      description: value.description ?? null,
+      type: value.type ?? 'internal',
+      endpoint: endpoint?.value ?? null,
+      health: health?.value ?? null,
+      method: value.method ?? 'POST',
+      auth: value.auth?.env ? { kind: value.auth.kind ?? 'bearer', env: value.auth.env, header: value.auth.header?.value ?? null } : null,
+      egress: value.egress ?? (within ? 'local' : 'remote'),
+      timeoutMs: value.timeout ?? (kind === 'flow' || kind === 'grid' ? defaults.flowTimeoutMs : defaults.timeoutMs),
+      maxResponseBytes: value.max_response ?? defaults.maxResponseBytes,
+      concurrency: value.concurrency ?? null,
+      lane: value.lane ?? null,
+      idempotent: value.idempotent ?? false,
+      retry: value.retry?.times
+        ? {
+            times: value.retry.times,
+            backoffMs: value.retry.backoff ?? defaults.backoffMs,
+            maxMs: value.retry.max ?? defaults.maxBackoffMs,
+          }
+        : null,
+      answer: answer?.value ?? 'response',
+      grid: kind === 'grid' ? { policy: policy?.value ?? 'all', steps: [] } : null,
+      mcp: null,
+      inputSchema: null,
+      fallback: value.fallback ? qualify(value.fallback.value) : null,
+      provider: value.provider ?? null,
+      model: value.model ?? null,
+      nodes: value.nodes ?? [],
+      examples: value.examples ?? [],
+      demo: value.demo ?? false,
+      line: lines(at).line,
+    };
+    if (value.fallback) fallbacks.push({ route, at: value.fallback.at, path: [...(path as string[]), 'fallback'] });
+    if (kind === 'grid') grids.push({ route, at, path: [...path], steps: steps?.value ?? [], qualify });
+    routes.push(route);
+    byName.set(name, route);
   };
 
   for (const { name: code, at: orgAt, value: given } of file.orgs ?? []) {
@@ -109,6 +220,9 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
     };
     orgs.push(org);
     byOrg.set(code, org);
+    const reserved = reservedOrgs.get(code.toUpperCase());
+    if (reserved)
+      under(['orgs', code], () => report.error(orgAt, `The org ${code} is made of ${reserved}.`, `Use another code, or ${reserved}.`));
     const coded = given.code;
     if (coded && coded.value !== code) {
       under(['orgs', code, 'code'], () =>
@@ -123,9 +237,6 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
       const kind = value.kind?.value ?? 'http';
       path.push('orgs', code, 'services', service);
       if (Object.hasOwn(operations, name)) report.error(at, `${name} is built in.`, 'Give the service another name.');
-      if (kind === 'flow' || kind === 'podium') {
-        report.warning(value.kind?.at ?? at, `This version calls kind ${kind} like kind http.`);
-      }
       if (kind === 'tool') {
         if (code !== 'OS')
           report.error(
@@ -141,78 +252,8 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
             meant ? `Did you mean ${meant}?` : `The tools are ${options.tools.join(', ')}.`,
           );
         }
-        if (value.endpoint) report.error(value.endpoint.at, 'A built-in tool has no endpoint.', 'Remove it, or write kind: http.');
-        if (value.health) report.error(value.health.at, 'A built-in tool has no health address.', 'Remove it.');
-      } else {
-        if (!value.endpoint) report.error(at, `${name} has no endpoint.`, 'Add endpoint: http://host:port/path.');
-        else {
-          if (!value.egress) {
-            report.warning(at, `${name} does not say where its endpoint is, so it counts as remote.`, 'Add egress: local, lan or remote.');
-          }
-          const fault = checkEndpoint(value.endpoint.value, value.egress ?? null);
-          if (fault) {
-            path.push('endpoint');
-            add(fault.severity, value.endpoint.at, fault.message, fault.hint);
-            path.pop();
-          }
-        }
-        if (value.health) {
-          const fault = checkEndpoint(value.health.value, value.egress ?? null);
-          if (fault) {
-            path.push('health');
-            add(fault.severity, value.health.at, fault.message, fault.hint);
-            path.pop();
-          }
-        }
       }
-      for (const key of ['concurrency', 'lane'] as const)
-        if (value[key] !== undefined) report.warning(at, `This version does not hold calls back for ${key}.`, 'Calls run as they come.');
-      if (value.auth?.kind === 'header' && !value.auth.header) {
-        report.error(at, 'auth of kind header does not name the header.', 'Add header: X-Api-Key.');
-      }
-      const header = value.auth?.header;
-      if (
-        header &&
-        /^(?:host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|keep-alive|proxy-.*)$/i.test(header.value)
-      ) {
-        report.error(
-          header.at,
-          `The header ${header.value} belongs to the connection.`,
-          'Write the header the service reads the secret from.',
-        );
-      }
-      const route: Route = {
-        name,
-        org: code,
-        service,
-        kind: kind === 'flow' || kind === 'podium' ? 'http' : kind,
-        description: value.description ?? null,
-        type: value.type ?? 'internal',
-        endpoint: value.endpoint?.value ?? null,
-        health: value.health?.value ?? null,
-        method: value.method ?? 'POST',
-        auth: value.auth?.env ? { kind: value.auth.kind ?? 'bearer', env: value.auth.env, header: value.auth.header?.value ?? null } : null,
-        egress: value.egress ?? (kind === 'tool' ? 'local' : 'remote'),
-        timeoutMs: value.timeout ?? defaults.timeoutMs,
-        maxResponseBytes: value.max_response ?? defaults.maxResponseBytes,
-        concurrency: value.concurrency ?? null,
-        lane: value.lane ?? null,
-        idempotent: value.idempotent ?? false,
-        fallback: value.fallback
-          ? value.fallback.value.includes('.') && !own.has(value.fallback.value)
-            ? value.fallback.value
-            : `${code}.${value.fallback.value}`
-          : null,
-        provider: value.provider ?? null,
-        model: value.model ?? null,
-        nodes: value.nodes ?? [],
-        examples: value.examples ?? [],
-        demo: value.demo ?? false,
-        line: lines(at).line,
-      };
-      if (value.fallback) fallbacks.push({ route, at: value.fallback.at, path: ['orgs', code, 'services', service, 'fallback'] });
-      routes.push(route);
-      byName.set(name, route);
+      addRoute({ code, service, at, value, kind, own });
       path.length -= 4;
     }
     const chosen = given.default_service;
@@ -227,6 +268,17 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
       );
     }
   }
+  const flows = file.flows ?? [];
+  if (flows.length > 0) {
+    const org = builtInOrg('FLOW', 'Flows', 'Flows, by intent');
+    orgs.push(org);
+    byOrg.set(org.code, org);
+    const own = new Set(flows.map((entry) => entry.name));
+    for (const { name, at, value } of flows)
+      under(['flows', name], () => addRoute({ code: org.code, service: name, at, value, kind: 'flow', own }));
+  }
+  const mcp = mcpServers(file.mcp, (at) => lines(at).line, report, under);
+  if (mcp.length > 0) orgs.push(builtInOrg('MCP', 'MCP servers', 'Tools of MCP servers'));
   if (routes.length > mostServices) report.error(0, `There are ${routes.length} services; ${mostServices} are the most.`, 'Remove some.');
 
   const circles = fallbacks.length > 0 ? circular(byName) : new Set<string>();
@@ -235,11 +287,21 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
     under(keys, () => {
       if (target === route.name) report.error(at, `${route.name} is its own fallback.`, 'Name another service.');
       else if (!byName.has(target)) missing(report, at, `There is no service ${target} to fall back to.`, target, () => [...byName.keys()]);
+      else if (byName.get(target)?.endpoint === null)
+        report.error(at, `${target} has no endpoint, so it cannot stand in.`, 'Name a service that has one.');
       else if (circles.has(route.name)) {
         report.error(at, `The fallback of ${route.name} leads back to it.`, 'Let one of the services in this circle have no fallback.');
       }
     });
   }
+
+  const servers = new Set(mcp.map(({ name }) => name));
+  compileGrids(grids, {
+    // Which tools a server has is known once it runs; until then its name has to do.
+    isRoute: (name) => byName.has(name) || (name.startsWith('MCP.') && servers.has(name.split('.')[1] ?? '') && name.split('.').length > 2),
+    routes: () => [...byName.keys()].slice(0, 2000),
+    report,
+  });
 
   const rules: Rule[] = [];
   file.rules?.forEach(({ value: given, at }, order) => {
@@ -308,71 +370,21 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
           : defaultLimits,
     healthIntervalMs: file.health?.interval ?? defaults.healthIntervalMs,
     tools: toolSettings(file.tools, report, under),
+    mcp,
+    orchestrator: orchestratorSettings(file.orchestrator, routes, report, under),
+    callbacks: callbackSettings(file.callbacks),
   });
 }
 
-type Under = (keys: (string | number)[], act: () => void) => void;
-
-/** The `tools` section. A path that depends on where the program was started, or a name used twice, is an error. */
-function toolSettings(given: NonNullable<ReturnType<typeof fileShape.read>>['tools'], report: Report, under: Under): ToolSettings {
-  const absolute = (keys: (string | number)[], path: { value: string; at: number } | undefined) => {
-    if (path === undefined || (isAbsolute(path.value) && !path.value.includes('\0'))) return;
-    under(['tools', ...keys], () =>
-      report.error(path.at, `${path.value.slice(0, 80)} is not an absolute path.`, 'Write the whole path, from the top.'),
-    );
-  };
-  const once = (keys: string[], named: ({ value: string; at: number } | undefined)[]) => {
-    const seen = new Set<string>();
-    named.forEach((name, index) => {
-      if (name === undefined) return;
-      if (seen.has(name.value))
-        under(['tools', ...keys, index], () => report.error(name.at, `There are two named ${name.value}.`, 'Rename one.'));
-      seen.add(name.value);
-    });
-  };
-  const roots = given?.fs?.roots ?? [];
-  const hosts = given?.ssh?.hosts ?? [];
-  roots.forEach(({ value }, index) => {
-    absolute(['fs', 'roots', index], value.path);
-  });
-  hosts.forEach(({ value }, index) => {
-    absolute(['ssh', 'hosts', index], value.identity);
-  });
-  absolute(['ssh'], given?.ssh?.known_hosts);
-  once(
-    ['fs', 'roots'],
-    roots.map(({ value }) => value.name),
-  );
-  once(
-    ['ssh', 'hosts'],
-    hosts.map(({ value }) => value.name),
-  );
-  return {
-    roots: roots.flatMap(({ value: { name, path, write } }) =>
-      name && path ? [{ name: name.value, path: path.value, write: write ?? false }] : [],
-    ),
-    fetchHosts: (given?.fetch?.hosts ?? []).flatMap(({ value: { host, egress } }) =>
-      host && egress ? [{ host: host.toLowerCase(), egress }] : [],
-    ),
-    ssh: {
-      knownHosts: given?.ssh?.known_hosts?.value ?? null,
-      hosts: hosts.flatMap(({ value: { name, address, port, user, identity, egress } }) =>
-        name
-          ? [
-              {
-                name: name.value,
-                address: address ?? name.value,
-                port: port ?? 22,
-                user: user ?? null,
-                identity: identity?.value ?? null,
-                egress: egress ?? 'remote',
-              },
-            ]
-          : [],
-      ),
-    },
-  };
-}
+const builtInOrg = (code: string, name: string, description: string): Org => ({
+  code,
+  name,
+  status: 'active',
+  description,
+  primaryNode: null,
+  repos: [],
+  defaultService: null,
+});
 
 function missing(report: Report, at: number, message: string, word: string, names: () => string[]): void {
   report.error(at, message, () => {
@@ -403,4 +415,24 @@ function circular(byName: Map<string, Route>): Set<string> {
 
 function pathText(path: (string | number)[]): string {
   return path.reduce<string>((text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${key}` : key), '');
+}
+
+/** The refusal of a text with these problems, each with its place. */
+export function invalid(problems: RegistryProblem[]): Refusal {
+  const errors = problems.filter((problem) => problem.severity === 'error');
+  const first = errors[0];
+  const issues: Issue[] = errors.map(({ path, line, column, message, hint }) => ({
+    path: path || `line ${line}`,
+    message: `line ${line}, column ${column}: ${message}${hint ? ` ${hint}` : ''}`,
+  }));
+  return new Refusal(
+    refuse(
+      'registry_invalid',
+      `The registry has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}${first ? `, in line ${first.line}: ${first.message}` : '.'}`,
+      {
+        hint: first?.hint ?? 'Correct it and save again; the registry before it still serves.',
+        issues,
+      },
+    ),
+  );
 }

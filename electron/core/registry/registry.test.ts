@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { Refusal, type WireError } from '../../../shared/errors.ts';
-import { addExample, openRegistry, type RegistryFile, revisionOf } from './registry.ts';
+import { addExample, addMcpServer, openRegistry, type RegistryFile, revisionOf } from './registry.ts';
 
 const template = 'orgs:\n  A:\n    services:\n      one: {endpoint: "http://a:81/", egress: lan}\n';
 const two = `${template}      two: {endpoint: "http://a:82/", egress: lan}\n`;
@@ -296,9 +296,61 @@ rules: []
     }
   });
 
+  test('a flow that is only its address becomes a block', () => {
+    const flows = '# flows\nflows:\n  gmail.triage: http://n8n:5678/webhook/x   # where\n';
+    assert.equal(
+      addExample(flows, 'FLOW.gmail.triage', 'sort my mail'),
+      '# flows\nflows:\n  gmail.triage: { endpoint: "http://n8n:5678/webhook/x", examples: ["sort my mail"] }   # where\n',
+    );
+    assert.equal(refusalOf(() => addExample(flows, 'FLOW.other', 'x')).code, 'route_unknown');
+  });
+
   test('an example that is there changes nothing; an unknown service is refused', () => {
     assert.equal(addExample(text, 'A.list', 'first one'), text);
     assert.equal(refusalOf(() => addExample(text, 'A.nothing', 'x')).code, 'route_unknown');
     assert.equal(refusalOf(() => addExample('a: [', 'A.x', 'x')).code, 'registry_invalid');
+  });
+});
+
+describe('adding an MCP server', () => {
+  const server = { name: 'files', command: ['npx', '-y', '@x/server: files', '/srv'], egress: 'local' } as const;
+  const added = { command: [...server.command], egress: 'local' };
+  const add = (text: string) => addMcpServer(text, { ...server, command: [...server.command] });
+  const lines = '  files:\n    command: ["npx", "-y", "@x/server: files", "/srv"]\n    egress: local\n';
+
+  test('its lines are new; every other byte stays', () => {
+    const before = `${template}# the end\n`;
+    assert.equal(add(before), `${template}\nmcp:\n${lines}# the end\n`);
+    assert.equal(add(`${template}mcp:\n  # none yet\nrules: []\n`), `${template}mcp:\n${lines}  # none yet\nrules: []\n`);
+    const grown = `${template}mcp:\n  one:   # first\n    url: http://a:81/   # there\n\n# rules\nrules: []\n`;
+    assert.equal(add(grown), grown.replace('# there\n', `# there\n${lines}`));
+    assert.equal(
+      addMcpServer(`${template}mcp: { one: { url: "http://a:81/" } }\n`, { name: 'two', url: 'http://b:82/', egress: 'lan' }),
+      `${template}mcp: { one: { url: "http://a:81/" }, two: { url: "http://b:82/", egress: lan } }\n`,
+    );
+    assert.equal(add(before.replaceAll('\n', '\r\n')).replaceAll('\r\n', '\n'), add(before));
+  });
+
+  test('whatever the layout, the server is there and the rest means the same', () => {
+    for (const text of [
+      template,
+      `${template}mcp: {}\n`,
+      `${template}mcp: {}`,
+      template.trimEnd(),
+      `{ orgs: {} }`,
+      `${template}...\n`,
+      `${template}mcp: ~ # none\n`,
+      `${template}note: |\n  text\n\n\n`,
+    ]) {
+      const { mcp, ...rest } = parse(add(text));
+      const { mcp: _, ...before } = parse(text);
+      assert.deepEqual([mcp, rest], [{ files: added }, before], text);
+    }
+  });
+
+  test('a name that is taken, both ways at once and a text that is not YAML are refused', () => {
+    assert.equal(refusalOf(() => add(add(template))).code, 'conflict');
+    assert.equal(refusalOf(() => addMcpServer(template, { name: 'x', egress: 'local' })).code, 'input_invalid');
+    assert.equal(refusalOf(() => add('a: [')).code, 'registry_invalid');
   });
 });

@@ -22,13 +22,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { isMap, isScalar, isSeq, type Pair, parseDocument, stringify } from 'yaml';
-import { type Issue, Refusal, refuse } from '../../../shared/errors.ts';
+import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Registry, RegistryProblem, RegistryState } from '../../../shared/model.ts';
-import { maxBytes, type Parsed, parseRegistry } from './parse.ts';
+import { invalid, maxBytes, type Parsed, parseRegistry } from './parse.ts';
 import { registrySchema } from './shape.ts';
 import { createLines } from './yaml.ts';
 
+export { addExample, addMcpServer } from './edit.ts';
 export { parseRegistry } from './parse.ts';
 
 export interface RegistryFile extends Disposable {
@@ -273,25 +273,6 @@ function why(caught: unknown): string {
   return words[errorCode(caught)] ?? (caught instanceof Error ? caught.message : String(caught));
 }
 
-function invalid(problems: RegistryProblem[]): Refusal {
-  const errors = problems.filter((problem) => problem.severity === 'error');
-  const first = errors[0];
-  const issues: Issue[] = errors.map(({ path, line, column, message, hint }) => ({
-    path: path || `line ${line}`,
-    message: `line ${line}, column ${column}: ${message}${hint ? ` ${hint}` : ''}`,
-  }));
-  return new Refusal(
-    refuse(
-      'registry_invalid',
-      `The registry has ${errors.length === 1 ? 'an error' : `${errors.length} errors`}${first ? `, in line ${first.line}: ${first.message}` : '.'}`,
-      {
-        hint: first?.hint ?? 'Correct it and save again; the registry before it still serves.',
-        issues,
-      },
-    ),
-  );
-}
-
 /** Replaces `file`, or what it links to, in one step; whoever reads sees the old text or the new. Keeps the mode. */
 function writeWhole(file: string, text: string): void {
   // A link that leads nowhere throws here and is not replaced.
@@ -383,85 +364,4 @@ function watchRegistryFile(file: string, look: () => void): Disposable {
       if (timer !== null) clearTimeout(timer);
     },
   };
-}
-
-/**
- * The text with one more example for `route` (ORG.service). Only the new line is written; every other byte stays, comments
- * included. The text itself when the example is there already.
- * Throws `Refusal`: registry_invalid (not YAML), route_unknown (no such service in the text).
- */
-export function addExample(text: string, route: string, example: string): string {
-  const document = parseDocument(text);
-  if (document.errors.length > 0) throw invalid(parseRegistry(text).problems);
-  const [org = '', ...rest] = route.split('.');
-  const path = ['orgs', org, 'services', rest.join('.')];
-  const service = document.getIn(path, true);
-  if (!document.hasIn(path)) {
-    throw new Refusal(refuse('route_unknown', `The registry has no service ${route}.`, { hint: 'Name a service of the registry.' }));
-  }
-  const before: unknown = document.toJS();
-  const known: unknown = document.getIn([...path, 'examples']);
-  const had: unknown[] = isSeq(known) ? (known.toJSON() as unknown[]) : [];
-  if (had.includes(example)) return text;
-
-  const edited = insertExample(text, service, example);
-  if (edited !== null && sameButFor(before, edited, path, [...had, example])) return edited;
-  // Unusual layouts are written anew; comments stay, spacing may not.
-  if (isSeq(known)) document.addIn([...path, 'examples'], example);
-  else document.setIn([...path, 'examples'], [example]);
-  return document.toString({ lineWidth: 0 });
-}
-
-function insertExample(text: string, service: unknown, example: string): string | null {
-  if (!isMap(service) || service.items.length === 0) return null;
-  const eol = text.includes('\r\n') ? '\r\n' : '\n';
-  const plain = stringify(example, { lineWidth: 0 }).trimEnd();
-  const quoted = JSON.stringify(example);
-  const item = plain.includes('\n') ? quoted : plain;
-  const insert = (at: number, what: string) => text.slice(0, at) + what + text.slice(at);
-  /** After the line that `end` is in, a line of its own. */
-  const insertLines = (end: number, lines: string) => {
-    if (end > 0 && text[end - 1] === '\n') return insert(end, `${lines}${eol}`);
-    const at = text.indexOf('\n', end);
-    return at < 0 ? `${text}${eol}${lines}${eol}` : insert(at + 1, `${lines}${eol}`);
-  };
-  const endOf = (node: unknown): number | null => (isMap(node) || isSeq(node) || isScalar(node) ? (node.range?.[1] ?? null) : null);
-  const indentOf = (at: number) => /^[ ]*/.exec(text.slice(text.lastIndexOf('\n', at - 1) + 1, at))?.[0] ?? '';
-
-  const examples = service.items.find((pair: Pair) => isScalar(pair.key) && pair.key.value === 'examples')?.value;
-  if (isSeq(examples)) {
-    const last = examples.items.at(-1);
-    const end = endOf(last);
-    if (examples.flow) {
-      return end === null ? insert((examples.range?.[0] ?? 0) + 1, quoted) : insert(end, `, ${quoted}`);
-    }
-    if (end === null || examples.range == null) return null;
-    return insertLines(end, `${indentOf(examples.range[0])}- ${item}`);
-  }
-  if (examples != null) return null;
-  const last = service.items.at(-1);
-  const end = endOf(last?.value) ?? endOf(last?.key);
-  if (end === null || service.range == null) return null;
-  if (service.flow) return insert(end, `, examples: [${quoted}]`);
-  const indent = indentOf(service.range[0]);
-  return insertLines(end, `${indent}examples:${eol}${indent}  - ${item}`);
-}
-
-/** Whether `text` says what `before` said, with `examples` at `path`. */
-function sameButFor(before: unknown, text: string, path: string[], examples: unknown[]): boolean {
-  const document = parseDocument(text);
-  if (document.errors.length > 0) return false;
-  const expected = structuredClone(before) as Record<string, unknown>;
-  let at = expected;
-  for (const key of path) at = at[key] as Record<string, unknown>;
-  at.examples = examples;
-  return sorted(document.toJS()) === sorted(expected);
-}
-
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }

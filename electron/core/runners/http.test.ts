@@ -70,6 +70,7 @@ function route(endpoint: string | null, more: Partial<Route> = {}): Route {
       idempotent: false,
       fallback: null,
     },
+    ...{ retry: null, answer: 'response', grid: null, mcp: null, inputSchema: null },
     ...{ provider: null, model: null, nodes: [], examples: [], demo: false, line: null },
     ...more,
   };
@@ -96,6 +97,8 @@ function setup(t: TestContext, options: Partial<HttpRunnerOptions> & { sovereign
     const heard: unknown[] = [];
     const run: Run = {
       ...{
+        job: null,
+        start: 1,
         route: to,
         text: null,
         params: {},

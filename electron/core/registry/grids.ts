@@ -1,0 +1,146 @@
+/** Grids as the registry declares them: every step and reference is checked when it loads, so that no grid fails on them while it runs. */
+import type { Grid, Route } from '../../../shared/model.ts';
+import { type Hint, nearest, type Report } from './readers.ts';
+import { readReferences } from './references.ts';
+import type { ServiceShape } from './shape.ts';
+
+/** A grid of the file, before it is known what its steps name. */
+export interface Draft {
+  route: Route;
+  at: number;
+  path: (string | number)[];
+  steps: Exclude<ServiceShape['steps'], undefined>['value'];
+  /** A service of the grid's own org, or ORG.name, as ORG.name. */
+  qualify(name: string): string;
+}
+
+export interface Known {
+  /** Whether a name is a route that a step may run. */
+  isRoute(name: string): boolean;
+  /** Some of them, to name the one that was probably meant. */
+  routes(): string[];
+  report: Report;
+}
+
+/** Grids inside grids, and the calls that one call of a grid comes to. */
+const maxDepth = 8;
+const maxCalls = 500;
+
+/** Gives the route of each draft its steps and reports what is wrong with them. `report.path` is empty. */
+export function compileGrids(drafts: Draft[], known: Known): void {
+  for (const draft of drafts) draft.route.grid!.steps = compileSteps(draft, known);
+  const { report } = known;
+  const grids = new Map(drafts.map((draft) => [draft.route.name, draft]));
+  const { sorted, circle } = sort(
+    drafts.map((draft) => ({
+      draft,
+      name: draft.route.name,
+      after: draft.route.grid!.steps.map(({ route }) => route).filter((route) => grids.has(route)),
+    })),
+  );
+  for (const { draft, name } of circle) {
+    under(report, draft.path, () =>
+      report.error(
+        draft.at,
+        `${name} contains itself${circle.length > 1 ? `, by way of others` : ''}.`,
+        'Let its steps run something else.',
+      ),
+    );
+  }
+  const sizes = new Map<string, { depth: number; calls: number }>();
+  for (const { draft, name } of sorted) {
+    const inside = draft.route.grid!.steps.map(({ route }) => sizes.get(route) ?? { depth: 0, calls: 1 });
+    const depth = 1 + Math.max(0, ...inside.map((size) => size.depth));
+    const calls = 1 + inside.reduce((sum, size) => sum + size.calls, 0);
+    sizes.set(name, { depth, calls });
+    under(report, draft.path, () => {
+      if (depth > maxDepth)
+        report.error(draft.at, `${depth} grids are inside each other here; ${maxDepth} are the most.`, 'Flatten some of them.');
+      else if (calls > maxCalls)
+        report.error(draft.at, `One call of this comes to ${calls} calls; ${maxCalls} are the most.`, 'Remove some steps.');
+    });
+  }
+}
+
+function compileSteps({ path, steps, qualify }: Draft, { isRoute, routes, report }: Known): Grid['steps'] {
+  const names = steps.map(({ name }) => name);
+  const compiled = steps.flatMap(({ name, at, value }) => {
+    if (!value.route) return [];
+    const error = (key: string, place: number, message: string, hint: Hint) =>
+      under(report, [...path, 'steps', name, key], () => report.error(place, message, hint));
+    const route = qualify(value.route.value);
+    if (!isRoute(route)) {
+      error('route', value.route.at, `There is no service ${route} to run.`, () => {
+        const meant = nearest(route, routes());
+        return meant ? `Did you mean ${meant}?` : 'Name a service of the registry.';
+      });
+    }
+    const after = new Set<string>();
+    const wait = (step: string, key: string, place: number) => {
+      after.add(step);
+      if (names.includes(step)) return;
+      const meant = nearest(step, names);
+      error(key, place, `There is no step ${step}.`, meant ? `Did you mean ${meant}?` : `The steps are ${names.join(', ')}.`);
+    };
+    for (const step of value.after ?? []) wait(step.value, 'after', step.at);
+    for (const text of value.params?.texts ?? []) {
+      for (const piece of readReferences(text.value)) {
+        if (typeof piece === 'string') continue;
+        if ('fault' in piece) under(report, text.path, () => report.error(text.at, piece.fault, piece.hint));
+        else if (piece.step !== null) wait(piece.step, 'params', text.at);
+      }
+    }
+    return [{ at, step: { name, route, after: [...after], params: (value.params?.value ?? {}) as Record<string, unknown> } }];
+  });
+  const { circle } = sort(compiled.map(({ at, step }) => ({ at, ...step, after: step.after.filter((name) => names.includes(name)) })));
+  if (circle[0]) {
+    const { name, at } = circle[0];
+    under(report, [...path, 'steps', name], () =>
+      report.error(
+        at,
+        circle.length === 1
+          ? `The step ${name} waits for itself.`
+          : `These steps wait for each other: ${circle.map((step) => step.name).join(', ')}.`,
+        'Let one of them wait for none of the others.',
+      ),
+    );
+  }
+  return compiled.map(({ step }) => step);
+}
+
+/** In an order in which everything comes after what it names. What comes back to itself is in `circle`; what leads there in neither. */
+function sort<Node extends { name: string; after: string[] }>(nodes: Node[]): { sorted: Node[]; circle: Node[] } {
+  const done = new Set<string>();
+  let rest = nodes;
+  const sorted: Node[] = [];
+  for (let before = -1; before < sorted.length; ) {
+    before = sorted.length;
+    for (const node of rest) {
+      if (!node.after.every((name) => done.has(name))) continue;
+      done.add(node.name);
+      sorted.push(node);
+    }
+    rest = rest.filter(({ name }) => !done.has(name));
+  }
+  const stuck = new Map(rest.map((node) => [node.name, node]));
+  return { sorted, circle: rest.filter((node) => reachable(node, stuck).has(node.name)) };
+}
+
+function reachable<Node extends { name: string; after: string[] }>(from: Node, among: Map<string, Node>): Set<string> {
+  const seen = new Set<string>();
+  const ahead = [from];
+  for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
+    for (const name of node.after) {
+      const next = among.get(name);
+      if (next && !seen.has(name)) ahead.push(next);
+      seen.add(name);
+    }
+  }
+  return seen;
+}
+
+function under(report: Report, path: (string | number)[], act: () => void): void {
+  report.path.push(...path);
+  act();
+  report.path.length -= path.length;
+}

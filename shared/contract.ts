@@ -7,13 +7,17 @@ import type {
   Capability,
   CoreSelf,
   Crossing,
+  Delivery,
   Door,
   GpuState,
   Health,
   HealthSample,
   Job,
   JobDetail,
+  Lane,
+  McpServer,
   Org,
+  PodiumState,
   Principal,
   RankedRoute,
   RegistryProblem,
@@ -44,6 +48,12 @@ export interface Ask {
   deadlineMs?: number;
   /** The person has seen what will happen, for routes that want confirmation. */
   confirm?: boolean;
+  /** Of the caller's own choosing: the same key and the same request run once (IETF Idempotency-Key). Kept 24 hours, per principal. */
+  key?: string;
+  /** Derive the key from what is asked instead: RFC 8785 canonical JSON of route or text, params and mode. */
+  content?: boolean;
+  /** Where the result goes as a signed POST once there is one. */
+  callbackUrl?: string;
 }
 
 export const Ask = z.strictObject({
@@ -55,7 +65,71 @@ export const Ask = z.strictObject({
   ask: z.boolean().optional(),
   deadlineMs: z.number().int().min(1).max(3_600_000).optional(),
   confirm: z.boolean().optional(),
+  key: z
+    .string()
+    .min(1)
+    .max(255)
+    .regex(/^[\x21-\x7e]+$/, 'visible ASCII')
+    .optional(),
+  content: z.boolean().optional(),
+  callbackUrl: z.string().max(2048).optional(),
 }) satisfies z.ZodType<Ask>;
+
+/** Seed 003's request. */
+export const Orchestrate = z.strictObject({
+  /** A route, the name of a flow or tool, or the words for it. */
+  intent: z.string().min(1).max(100_000),
+  inputs: z.record(z.string(), z.unknown()).default({}),
+  mode: z.enum(['auto', 'flow', 'mcp', 'agent']).default('auto'),
+  callback_url: z.string().max(2048).nullish(),
+  idempotency_key: Ask.shape.key.nullish(),
+  content: z.boolean().default(false),
+  /** W3C traceparent, or a name of the caller's own for it. */
+  trace: z.union([z.string().max(200), z.record(z.string(), z.unknown())]).nullish(),
+  /** How long to wait for the result before answering with the job; the registry's, else 8 s. */
+  wait_ms: z.number().int().min(0).max(600_000).optional(),
+  confirm: z.boolean().optional(),
+});
+
+/** Seed 003's answer. `status` is the job's state; with `will_callback` the result goes to the callback URL too. */
+export interface Orchestrated {
+  job_id: string | null;
+  status: Job['state'] | 'rejected';
+  result: unknown;
+  error: WireError | null;
+  will_callback: boolean;
+  mode: 'flow' | 'mcp' | 'agent' | null;
+  route: string | null;
+  duration_ms: number;
+  replayed: boolean;
+  trace: unknown;
+  crossing: string | null;
+}
+
+/** Seed 004's request and answer. */
+export const OrchestratorAction = z.strictObject({
+  action: z.enum(['enqueue_story', 'enqueue_plan', 'halt', 'status']),
+  payload: z
+    .looseObject({
+      story_id: z.string().min(1).max(200).optional(),
+      plan_id: z.string().min(1).max(200).optional(),
+      nonce: z.string().min(8).max(200).optional(),
+    })
+    .default({}),
+  source: z.string().max(100).default('command-center'),
+  auth: z.looseObject({ user_id: z.string().max(200).optional(), session_id: z.string().max(200).optional() }).optional(),
+});
+
+export interface OrchestratorAnswer {
+  success: boolean;
+  job_id: string | null;
+  status: Job['state'] | 'rejected';
+  audit_id: string | null;
+  stream_url: string | null;
+  error: WireError | null;
+  /** What the upstream answered, as it came; null while it has not. */
+  podium_result: unknown;
+}
 
 /** A request in the shared shape, whatever door it came through. Adapters make it; the seam takes nothing else. */
 export interface Call extends Ask {
@@ -76,6 +150,8 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Out = unknown> 
   needs: Capability;
   http: `${'GET' | 'POST' | 'PUT' | 'DELETE'} /${string}`;
   input: Schema;
+  /** Whether an answer says that the work goes on: HTTP answers 202 then. */
+  goesOn?(output: never): boolean;
   /** Carries the type of the answer; nothing is parsed on the way out of our own process. */
   output?: Out;
 }
@@ -165,6 +241,7 @@ export const operations = {
       q: z.string().max(500).optional(),
       state: word.optional(),
       route: word.optional(),
+      lane: word.optional(),
       cursor: word.optional(),
       ...page,
     }),
@@ -184,6 +261,145 @@ export const operations = {
     needs: 'dispatch',
     http: 'POST /jobs/{id}/cancel',
     input: z.strictObject({ id: word }),
+  }),
+  'OS.jobs.retry': operation<{ id: string; job: string }>()({
+    name: 'OS.jobs.retry',
+    summary: 'Run an ended job again, as a new job with the same request',
+    effect: 'write',
+    needs: 'dispatch',
+    http: 'POST /jobs/{id}/retry',
+    input: z.strictObject({ id: word }),
+  }),
+  'OS.lanes': operation<{ lanes: Lane[] }>()({
+    name: 'OS.lanes',
+    summary: 'What runs and stands in each lane and bounded service',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /lanes',
+    input: nothing,
+  }),
+  'OS.orchestrate': operation<Orchestrated>()({
+    name: 'OS.orchestrate',
+    summary: 'Run an intent: the result if it is there in time, else the job that goes on',
+    // The call it makes leaves the rows; this one is only a way to ask for it.
+    effect: 'read',
+    needs: 'dispatch',
+    http: 'POST /orchestrate',
+    input: Orchestrate,
+    goesOn: ({ status }: Orchestrated) => status === 'queued' || status === 'waiting' || status === 'running',
+  }),
+  'OS.callbacks': operation<{ deliveries: Delivery[]; cursor: string | null }>()({
+    name: 'OS.callbacks',
+    summary: 'Results on their way to callback URLs, newest first',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /callbacks',
+    input: z.strictObject({
+      job: word.optional(),
+      state: z.enum(['pending', 'delivered', 'dead']).optional(),
+      cursor: word.optional(),
+      ...page,
+    }),
+  }),
+  'OS.callbacks.redeliver': operation<Delivery>()({
+    name: 'OS.callbacks.redeliver',
+    summary: 'Send a result to its callback URL once more, under the same webhook-id',
+    effect: 'write',
+    needs: 'dispatch',
+    http: 'POST /callbacks/{id}/redeliver',
+    input: z.strictObject({ id: word }),
+  }),
+  'OS.callbacks.check': operation<{ ok: boolean; reason: string; expected: string | null }>()({
+    name: 'OS.callbacks.check',
+    summary: 'Check the Standard Webhooks signature of what was received',
+    effect: 'read',
+    needs: 'read',
+    http: 'POST /callbacks/check',
+    input: z.strictObject({
+      id: word,
+      timestamp: word,
+      signature: z.string().max(2000),
+      body: z.string().max(1_000_000),
+      /** Of the receiver; the core's own when absent. */
+      secret: z.string().max(500).optional(),
+    }),
+  }),
+  'OS.orchestrator.dispatch': operation<OrchestratorAnswer>()({
+    name: 'OS.orchestrator.dispatch',
+    summary: 'The one audited way to the orchestrator: enqueue a story or plan, halt, ask for its status',
+    effect: 'read',
+    needs: 'dispatch',
+    http: 'POST /api/orchestrator/dispatch',
+    input: OrchestratorAction,
+  }),
+  'OS.orchestrator.status': operation<{ podium: PodiumState[]; jobs: Job[]; status: unknown }>()({
+    name: 'OS.orchestrator.status',
+    summary: 'Queue, agents and stories of the orchestrator, as it tells them',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /api/orchestrator/status',
+    input: nothing,
+  }),
+  'OS.orchestrator.job': operation<{
+    job_id: string;
+    status: Job['state'];
+    story: unknown;
+    result: unknown;
+    error: WireError | null;
+    job: Job;
+  }>()({
+    name: 'OS.orchestrator.job',
+    summary: 'One job of the orchestrator',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /api/orchestrator/status/{job}',
+    input: z.strictObject({ job: word }),
+  }),
+  'OS.mcp': operation<{ servers: McpServer[] }>()({
+    name: 'OS.mcp',
+    summary: 'MCP servers, their tools and what is approved',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /mcp-servers',
+    input: nothing,
+  }),
+  'OS.mcp.add': operation<{ server: McpServer; revision: string }>()({
+    name: 'OS.mcp.add',
+    summary: 'Write an MCP server into the registry; it is started once it is approved',
+    effect: 'write',
+    needs: 'admin',
+    http: 'POST /mcp-servers',
+    input: z.strictObject({
+      name: z.string().min(1).max(60),
+      command: z.array(z.string().min(1).max(4096)).min(1).max(100).optional(),
+      url: z.string().max(2048).optional(),
+      egress: z.enum(['local', 'lan', 'remote']).default('local'),
+    }),
+  }),
+  'OS.mcp.approve': operation<McpServer>()({
+    name: 'OS.mcp.approve',
+    summary: 'Approve a server as it stands in the registry, or the changed definitions of its tools; needs confirm',
+    effect: 'write',
+    needs: 'admin',
+    http: 'POST /mcp-servers/{server}/approve',
+    /** Without `tool`: the server, and every tool it has now. */
+    input: z.strictObject({ server: word, tool: word.optional() }),
+  }),
+  'OS.mcp.refresh': operation<McpServer>()({
+    name: 'OS.mcp.refresh',
+    summary: 'Start a server if need be and ask for its tools again',
+    effect: 'write',
+    needs: 'dispatch',
+    http: 'POST /mcp-servers/{server}/refresh',
+    input: z.strictObject({ server: word }),
+  }),
+  'OS.mcp.stop': operation<McpServer>()({
+    name: 'OS.mcp.stop',
+    summary: 'End a server and everything it started; it starts again when it is called',
+    effect: 'write',
+    needs: 'admin',
+    http: 'POST /mcp-servers/{server}/stop',
+    input: z.strictObject({ server: word }),
   }),
   'OS.audit': operation<{ entries: AuditEntry[]; cursor: string | null; total: number }>()({
     name: 'OS.audit',
@@ -290,6 +506,8 @@ export const operations = {
         .nullable()
         .optional(),
       retentionDays: z.number().int().min(90).max(3650).optional(),
+      jobsKeptDays: z.number().int().min(1).max(3650).optional(),
+      jobsKeptMost: z.number().int().min(1000).max(100_000_000).optional(),
       healthIntervalMs: z.number().int().min(1000).max(3_600_000).optional(),
     }),
   }),
@@ -338,9 +556,15 @@ export interface Settings {
   limits: { perSecond: number; burst: number } | null;
   /** Where a value comes from, so that the page can say what wins. */
   limitsFrom: 'settings' | 'registry';
+  /** Audit entries are kept at least so long. */
   retentionDays: number;
+  /** Ended jobs are kept so long, and so many. */
+  jobsKeptDays: number;
+  jobsKeptMost: number;
   healthIntervalMs: number;
   publicKey: string;
+  /** Names of what signs and checks callbacks; never the secrets. `null`: none, so callbacks in are refused. */
+  callbacks: { signs: string; checks: string | null };
 }
 
 // --- events -----------------------------------------------------------------------------------------------------------
@@ -348,6 +572,13 @@ export interface Settings {
 export type EventBody =
   | { type: 'crossing'; crossing: Crossing }
   | { type: 'job'; job: Job }
+  /** Lanes that changed; one with nothing in it is gone. */
+  | { type: 'lanes'; lanes: Lane[] }
+  | { type: 'delivery'; delivery: Delivery }
+  | { type: 'mcp'; servers: McpServer[] }
+  | { type: 'podium'; podium: PodiumState }
+  /** A message of the orchestrator behind podium, as it came: QUEUE_UPDATE, STORY_STATUS, AGENT_STATUS. */
+  | { type: 'upstream'; route: string; message: unknown }
   | { type: 'chunk'; job: string; text: string }
   | { type: 'health'; health: Health }
   | { type: 'breaker'; breaker: BreakerState }

@@ -51,6 +51,16 @@ export interface Route {
   concurrency: number | null;
   lane: string | null;
   idempotent: boolean;
+  /** Tries after a failure that can pass, with backoff between them: at most `times`, first after `backoffMs`, doubled up to `maxMs`. */
+  retry: { times: number; backoffMs: number; maxMs: number } | null;
+  /** Of a flow: whether its answer is the result, or a callback to /callbacks/ingest brings it. */
+  answer: 'response' | 'callback';
+  /** Of a grid. */
+  grid: Grid | null;
+  /** Of an MCP tool: the server and the tool's own name. */
+  mcp: { server: string; tool: string } | null;
+  /** JSON Schema of the parameters where the service tells one; null when anything may be sent. */
+  inputSchema: unknown;
   /** Route name tried when the endpoint cannot be reached or its breaker is open. */
   fallback: string | null;
   provider: string | null;
@@ -71,9 +81,58 @@ export interface Rule {
   line: number | null;
 }
 
+/** Several routes run as one. */
+export interface Grid {
+  /** all: every step has to succeed; any: the first that succeeds ends it; best: whatever succeeded is the answer, if anything did. */
+  policy: 'all' | 'any' | 'best';
+  steps: GridStep[];
+}
+
+export interface GridStep {
+  name: string;
+  route: string;
+  /** Names of the steps that have to be over first: those it names in `after` and those its references read. */
+  after: string[];
+  /** References such as `$.params.text` or `$.steps.fetch.result.items[0].id` are replaced by what they point at. */
+  params: Record<string, unknown>;
+}
+
+/** An MCP server as the registry declares it. */
+export interface McpSpec {
+  name: string;
+  transport: { kind: 'stdio'; argv: string[]; cwd: string | null; env: { name: string; from: string }[] } | { kind: 'http'; url: string };
+  auth: ServiceAuth | null;
+  egress: Egress;
+  timeoutMs: number;
+  /** A stdio server that nobody called for so long is ended. */
+  idleMs: number;
+  line: number | null;
+}
+
 export interface CallLimits {
   perSecond: number;
   burst: number;
+}
+
+/** Seed 004's own limits: actions of one principal a minute (sliding), and the pause between equal stories. */
+export interface OrchestratorSettings {
+  /** Route of kind podium that /api/orchestrator/dispatch forwards to; null: the first there is. */
+  service: string | null;
+  actionsPerMinute: number;
+  cooldownMs: number;
+  /** How long /orchestrate waits before it answers with the job. */
+  waitMs: number;
+}
+
+export interface CallbackSettings {
+  /** Environment variable with the secret that signs what goes out (`whsec_...`); null: the core's own, shown in Settings. */
+  signEnv: string | null;
+  /** Environment variable with the secret that callbacks in are checked with; null: they are refused. */
+  ingestEnv: string | null;
+  /** Hosts that a callback URL may name although they are not public. */
+  hosts: { host: string; egress: Egress }[];
+  /** Tries before a delivery is dead. */
+  attempts: number;
 }
 
 /** What the built-in tools may reach: nothing that is not declared here. */
@@ -98,6 +157,9 @@ export interface Registry {
   limits: CallLimits | null;
   healthIntervalMs: number;
   tools: ToolSettings;
+  mcp: McpSpec[];
+  orchestrator: OrchestratorSettings;
+  callbacks: CallbackSettings;
 }
 
 /** A fault in the registry file. `line` and `column` are 1-based. */
@@ -188,6 +250,8 @@ export interface Crossing {
   attempts: Attempt[];
   left: Departure[];
   mock: boolean;
+  /** Nothing ran: this is the answer of an earlier call under the same idempotency key. */
+  replayed?: { job: string; crossing: string; how: 'attached' | 'replayed' };
   /** Set by a runner; only the adapter that can honour one does. */
   directives?: { halt?: number; html?: string; raw?: { contentType: string; base64: string } };
   signature: Signature | null;
@@ -223,7 +287,22 @@ export interface Resolution {
 
 // --- jobs -----------------------------------------------------------------------------------------------------------
 
-export type JobState = 'accepted' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'unknown';
+/**
+ * queued: its turn has not come (lane, concurrency). waiting: something has to happen first, by `waits.until` at the latest (backoff, a callback).
+ * unknown: it was cut off between send and answer.
+ */
+export type JobState = 'queued' | 'waiting' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'unknown';
+
+/** Why a job does not run now. */
+export interface Waits {
+  kind: 'lane' | 'concurrency' | 'retry' | 'callback' | 'suspect';
+  /** One sentence: `job_12 runs in the lane stories`. */
+  reason: string;
+  /** When it goes on by itself, or is given up for `callback`; null when that depends on others. */
+  until: number | null;
+  /** How many go before it, 0 for the next one; null where there is no line. */
+  position: number | null;
+}
 
 export interface Job {
   id: string;
@@ -246,14 +325,141 @@ export interface Job {
   errorMessage: string | null;
   auditSeq: number | null;
   cancelRequestedAt: number | null;
-  waits: string | null;
+  waits: Waits | null;
+  lane: string | null;
+  /** What it is about, where that limits how often: `story:STORY-001`. */
+  subject: string | null;
+  /** How often it was started. */
+  starts: number;
+}
+
+/** One thing that happened to a job, for its timeline. */
+export interface JobEvent {
+  at: number;
+  kind: 'queued' | 'waiting' | 'started' | 'retried' | 'cancel_requested' | 'progress' | 'restored' | 'replayed' | 'callback' | 'ended';
+  detail: string;
+}
+
+/** One try to hand a result to its callback URL. `status` null: no answer. */
+export interface DeliveryAttempt {
+  at: number;
+  durationMs: number;
+  status: number | null;
+  error: string | null;
+}
+
+/** A result on its way to a callback URL (Standard Webhooks). */
+export interface Delivery {
+  /** The `webhook-id`, the same in every attempt. */
+  id: string;
+  job: string;
+  url: string;
+  state: 'pending' | 'delivered' | 'dead';
+  attempts: DeliveryAttempt[];
+  createdAt: number;
+  /** When it is tried next; null when it is not. */
+  nextAt: number | null;
+  /** The bytes that are signed and sent. */
+  body: string;
+}
+
+/** A job's idempotency key, and what came under it since. */
+export interface KeyUse {
+  key: string;
+  /** Derived from the content (RFC 8785) instead of given. */
+  content: boolean;
+  /** SHA-256 (hex) of the canonical JSON of what was asked. */
+  bodyHash: string;
+  expiresAt: number;
+  /** Later calls under this key, oldest first. `differed`: paths of the members that were not the same. */
+  uses: { at: number; crossing: string; outcome: 'attached' | 'replayed' | 'mismatch'; differed: string[] }[];
 }
 
 export interface JobDetail extends Job {
   params: unknown;
   attempts: Attempt[];
+  /** What it answered, null while it has not or when it failed; large ones are cut and say so. */
+  result: unknown;
+  error: WireError | null;
   /** The whole crossing once there is one; large results are cut and say so. */
   record: Crossing | null;
+  events: JobEvent[];
+  key: KeyUse | null;
+  deliveries: Delivery[];
+}
+
+/** What was found at start, and what was done with it. */
+export interface BootReport {
+  at: number;
+  /** The last core ended without saying goodbye. */
+  crashed: boolean;
+  /** Jobs that stood in line or waited, and do so again. */
+  restored: string[];
+  /** Jobs of idempotent services that were cut off, and run again. */
+  again: string[];
+  /** Jobs that were cut off and are `unknown` now. */
+  unknown: string[];
+  /** Jobs that were running at three crashes, and are not tried again. */
+  dead: string[];
+  /** Deliveries that go on. */
+  deliveries: number;
+}
+
+/** A lane, or a service with a bound on its calls at one time, while something runs or stands in it. */
+export interface Lane {
+  name: string;
+  kind: 'lane' | 'concurrency';
+  capacity: number;
+  running: string[];
+  /** In the order they will start. */
+  queued: string[];
+}
+
+// --- MCP servers --------------------------------------------------------------------------------------------------
+
+/**
+ * unapproved: nothing was started, and nothing will be. idle: approved, not running now. starting, ready. failed: `detail` says why.
+ */
+export type McpState = 'unapproved' | 'idle' | 'starting' | 'ready' | 'failed';
+
+export interface McpTool {
+  name: string;
+  /** The route it is: MCP.<server>.<name>. */
+  route: string;
+  description: string | null;
+  /** JSON Schema of its arguments. */
+  inputSchema: unknown;
+  /** changed: its definition is not the approved one, so it is not called until somebody approves it again. */
+  approval: 'approved' | 'changed' | 'new';
+}
+
+export interface McpServer {
+  name: string;
+  transport: 'stdio' | 'http';
+  /** The whole argv in words, or the URL. */
+  target: string;
+  state: McpState;
+  detail: string | null;
+  approved: boolean;
+  tools: McpTool[];
+  pid: number | null;
+  startedAt: number | null;
+}
+
+// --- the orchestrator behind podium ----------------------------------------------------------------------------------
+
+/** The stream of one podium service. What it said is passed through as it came. */
+export interface PodiumState {
+  route: string;
+  connected: boolean;
+  /** When the next try to connect is made; null while connected. */
+  retryAt: number | null;
+  detail: string | null;
+  /** The newest QUEUE_UPDATE, AGENT_STATUS of each agent and STORY_STATUS of each story, as they came. */
+  queue: unknown;
+  agents: Record<string, unknown>;
+  stories: Record<string, unknown>;
+  at: number | null;
 }
 
 // --- health, breakers, gpu ---------------------------------------------------------------------------------------
@@ -316,7 +522,7 @@ export interface GpuState {
 
 // --- audit ----------------------------------------------------------------------------------------------------------
 
-export type AuditKind = 'intent' | 'outcome' | 'rejected' | 'change';
+export type AuditKind = 'intent' | 'outcome' | 'rejected' | 'replayed' | 'change';
 
 export interface AuditEntry {
   seq: number;
@@ -396,9 +602,14 @@ export interface Snapshot {
   health: Health[];
   breakers: BreakerState[];
   gpu: GpuState;
-  /** The newest jobs, running ones always among them. */
+  /** The newest jobs, those that have not ended always among them, up to a thousand. */
   jobs: Job[];
-  counts: { running: number; jobs: number; audit: number };
+  lanes: Lane[];
+  mcp: McpServer[];
+  podium: PodiumState[];
+  boot: BootReport | null;
+  /** `running`: those that have not ended; `queued` of them wait. */
+  counts: { running: number; queued: number; jobs: number; audit: number };
   /** The newest signals, oldest first. */
   signals: { seq: number; at: number; signal: string }[];
 }

@@ -32,8 +32,8 @@ export interface Answer {
   policy?: readonly string[];
 }
 
-export function json(response: ServerResponse, body: string): void {
-  write(response, { status: 200, headers: jsonType, body });
+export function json(response: ServerResponse, body: string, status = 200): void {
+  write(response, { status, headers: jsonType, body });
 }
 
 /** The failure as an RFC 9457 problem; `more` are further headers. */

@@ -2,7 +2,7 @@
 
 import type { Readable, Writable } from 'node:stream';
 import { catalogue, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Health, Job, RegistryProblem, RouteSummary, VerifyReport } from '../../shared/model.ts';
+import type { Crossing, Health, Job, RegistryProblem, RouteSummary, VerifyReport, Waits } from '../../shared/model.ts';
 import { signalOf } from '../../shared/signal.ts';
 
 export interface Terminal {
@@ -94,7 +94,14 @@ function hintOf({ code, choices, hint }: WireError): string | null {
 export function jobLine(job: Job): string {
   const took = job.durationMs === null ? '' : ` ${Math.round(job.durationMs)} ms`;
   const now = job.progress === null || job.finishedAt !== null ? '' : ` ${percent(job.progress)} ${job.progressNote ?? ''}`;
-  return `${job.id}  ${clock(job.createdAt)} ${job.state.padEnd(9)} ${job.route ?? '-'}${took}${now}${job.waits ? ` waits: ${job.waits}` : ''}${job.text ? `  "${job.text}"` : ''}`;
+  return `${job.id}  ${clock(job.createdAt)} ${job.state.padEnd(9)} ${job.route ?? '-'}${took}${now}${job.waits ? ` ${waitWords(job.waits)}` : ''}${job.text ? `  "${job.text}"` : ''}`;
+}
+
+/** Why a job waits, and for how long still. */
+export function waitWords({ reason, until, position }: Waits): string {
+  const left = until === null ? '' : `, ${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s at most`;
+  const before = position === null || position === 0 ? '' : `, ${position} before it`;
+  return `(${inert(reason)}${left}${before})`;
 }
 
 export function healthLine({ status, reason }: Health, name: string): string {

@@ -23,6 +23,9 @@ const flagTypes = {
   data: { type: 'string', short: 'd', about: 'JSON object sent as params; @FILE or - reads it' },
   ask: { type: 'boolean', about: 'Ask back when the operator is not sure, instead of taking the fallback' },
   deadline: { type: 'string', about: 'MS that the whole call may take' },
+  wait: { type: 'string', about: 'SECONDS to wait for the result; then the job goes on by itself' },
+  key: { type: 'string', about: 'Idempotency KEY: the same one with the same request runs once' },
+  callback: { type: 'string', about: 'URL that gets the result as a signed POST' },
   yes: { type: 'boolean', short: 'y', about: 'Confirm what wants confirmation' },
   org: { type: 'string', about: 'Only this ORG' },
   route: { type: 'string', about: 'Only this ROUTE, such as FND.salesforce' },
@@ -53,13 +56,13 @@ export const commands = {
     usage: 'dispatch TEXT',
     about: 'Send a request to the route it means',
     words: [1, 1000],
-    flags: [...hosting, 'data', 'ask', 'deadline', 'yes'],
+    flags: [...hosting, 'data', 'ask', 'deadline', 'wait', 'key', 'callback', 'yes'],
   },
   'dispatch-to': {
     usage: 'dispatch-to ORG SERVICE',
     about: 'Send a request to this route',
     words: [1, 2],
-    flags: [...hosting, 'data', 'deadline', 'yes'],
+    flags: [...hosting, 'data', 'deadline', 'wait', 'key', 'callback', 'yes'],
   },
   resolve: {
     usage: 'resolve TEXT',
@@ -72,10 +75,23 @@ export const commands = {
   ping: { usage: 'ping ORG.SERVICE', about: 'Probe one service now', words: [1, 2], flags: hosting },
   interactive: { usage: 'interactive', about: 'Type request after request', words: [0, 0], flags: hosting },
   jobs: {
-    usage: 'jobs [get ID | cancel ID]',
+    usage: 'jobs [get ID | cancel ID | retry ID]',
     about: 'What was dispatched, newest first',
     words: [0, 2],
     flags: [...hosting, 'state', 'route', 'q', 'limit'],
+  },
+  lanes: { usage: 'lanes', about: 'What runs and stands in line, lane by lane', words: [0, 0], flags: hosting },
+  callbacks: {
+    usage: 'callbacks [list | redeliver ID]',
+    about: 'Results on their way to callback URLs',
+    words: [0, 2],
+    flags: [...hosting, 'state', 'limit'],
+  },
+  mcp: {
+    usage: 'mcp [list | add NAME URL | add NAME -- COMMAND … | approve NAME [TOOL] | refresh NAME | stop NAME]',
+    about: 'MCP servers and their tools',
+    words: [0, 100],
+    flags: [...hosting, 'yes'],
   },
   signals: { usage: 'signals', about: 'The newest signals, one line each', words: [0, 0], flags: [...hosting, 'follow', 'limit'] },
   audit: {
@@ -138,7 +154,7 @@ export function parseCommand(argv: readonly string[]): Invocation {
 }
 
 /** Whole number of a flag; `Refusal` usage when it is none. */
-export function numberOf(flags: Flags, name: 'port' | 'limit' | 'deadline', [low, high]: [number, number]): number | null {
+export function numberOf(flags: Flags, name: 'port' | 'limit' | 'deadline' | 'wait', [low, high]: [number, number]): number | null {
   const text = flags[name];
   if (text === undefined) return null;
   const value = Number(text);

@@ -4,9 +4,10 @@ import { createInterface } from 'node:readline/promises';
 import type { Readable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
 import { type Ask, operations } from '../../shared/contract.ts';
-import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
+import { catalogue, Refusal, refuse } from '../../shared/errors.ts';
 import type { Crossing } from '../../shared/model.ts';
-import type { Client } from '../../shared/port.ts';
+import { agreed, type Context, confirmed, type Run } from './cli-context.ts';
+import { jobCommands } from './cli-jobs.ts';
 import {
   clock,
   gib,
@@ -22,7 +23,6 @@ import {
   printError,
   printJson,
   problemLine,
-  type Terminal,
   tagOf,
 } from './cli-print.ts';
 import { type ClientCommand, type Flags, type Invocation, misworded, nearest, numberOf, unfit } from './cli-words.ts';
@@ -42,15 +42,9 @@ export async function runCommand(invocation: Invocation, { client, terminal, sig
   }
 }
 
-interface Context {
-  client: Client;
-  terminal: Terminal;
-  signal: AbortSignal;
-}
-
-type Run = (invocation: Invocation, context: Context) => Promise<number>;
-
 const runners: Record<ClientCommand, Run> = {
+  ...jobCommands,
+
   async dispatch({ words, flags }, context) {
     return dispatch({ ...(await askOf(flags, context)), text: words.join(' '), ...(flags.ask && { ask: true }) }, flags, context);
   },
@@ -138,32 +132,6 @@ const runners: Record<ClientCommand, Run> = {
     if (flags.json) printJson(terminal, health);
     else print(terminal, [healthLine(health, health.route)]);
     return exit;
-  },
-
-  async jobs({ words: [action = 'list', id], flags }, context) {
-    const { client, terminal } = context;
-    if (action === 'get' && id !== undefined) {
-      const job = await client.operate('OS.jobs.get', { id });
-      if (flags.json) return printJson(terminal, job);
-      const lines = [jobLine(job), `why         ${job.why}`, `params      ${JSON.stringify(job.params)}`];
-      for (const attempt of job.attempts)
-        lines.push(
-          `attempt     ${attempt.route} ${attempt.endpoint ?? ''} ${attempt.status ?? attempt.error ?? ''} ${Math.round(attempt.durationMs)} ms`,
-        );
-      if (job.errorMessage) lines.push(`error       ${job.errorMessage}`);
-      if (job.record?.ok) lines.push(JSON.stringify(job.record.result, null, 2));
-      return print(terminal, lines);
-    }
-    if (action === 'cancel' && id !== undefined) {
-      const found = await client.operate('OS.jobs.cancel', { id });
-      return flags.json ? printJson(terminal, found) : print(terminal, [`${found.id} ${found.state}: ${found.outcome}`]);
-    }
-    if (action !== 'list' || id !== undefined) throw misworded('jobs', action, ['list', 'get', 'cancel']);
-    const limit = numberOf(flags, 'limit', [1, 500]) ?? 20;
-    const { state, route, q } = flags;
-    const found = await client.operate('OS.jobs', { limit, ...(state && { state }), ...(route && { route }), ...(q && { q }) });
-    if (flags.json) return printJson(terminal, found);
-    return print(terminal, [...found.jobs.map(jobLine), `${found.jobs.length} of ${found.total} jobs`]);
   },
 
   async signals({ flags }, { client, terminal, signal }) {
@@ -286,6 +254,8 @@ async function askOf(flags: Flags, { terminal }: Context): Promise<Ask> {
     ...(flags.data !== undefined && { params: await readData(flags.data, terminal.stdin) }),
     ...(deadlineMs !== null && { deadlineMs }),
     ...(flags.yes && { confirm: true }),
+    ...(flags.key !== undefined && { key: flags.key }),
+    ...(flags.callback !== undefined && { callbackUrl: flags.callback }),
   };
 }
 
@@ -313,9 +283,16 @@ async function readData(source: string, stdin: Readable): Promise<Record<string,
 
 async function dispatch(ask: Ask, flags: Flags, context: Context): Promise<number> {
   const { terminal } = context;
-  let crossing = await call(ask, context);
-  if (crossing.error?.code === 'confirm_required' && (await agreed(crossing.error, terminal)))
-    crossing = await call({ ...ask, confirm: true }, context);
+  const seconds = numberOf(flags, 'wait', [0, 86_400]);
+  let crossing = await call(ask, context, seconds);
+  if (typeof crossing !== 'string' && crossing.error?.code === 'confirm_required' && (await agreed(crossing.error, terminal)))
+    crossing = await call({ ...ask, confirm: true }, context, seconds);
+  if (typeof crossing === 'string') {
+    const job = await context.client.operate('OS.jobs.get', { id: crossing });
+    return flags.json
+      ? printJson(terminal, job)
+      : print(terminal, [jobLine(job), `It goes on; dispatcher jobs get ${job.id} tells its end.`]);
+  }
   if (flags.json) {
     printJson(terminal, crossing);
     return crossing.error ? catalogue[crossing.error.code].exit : 0;
@@ -323,12 +300,22 @@ async function dispatch(ask: Ask, flags: Flags, context: Context): Promise<numbe
   return printCrossing(crossing, terminal);
 }
 
-/** One call, cancelled by Ctrl-C. On a terminal, the progress of its job is shown on stderr while it runs. */
-async function call(ask: Ask, { client, terminal, signal }: Context): Promise<Crossing> {
+/**
+ * One call, cancelled by Ctrl-C. On a terminal, the progress of its job is shown on stderr while it runs. With `seconds` the job's id
+ * when it has not ended by then.
+ */
+async function call(ask: Ask, context: Context, seconds: number): Promise<Crossing | string>;
+async function call(ask: Ask, context: Context, seconds?: null): Promise<Crossing>;
+async function call(ask: Ask, context: Context, seconds: number | null): Promise<Crossing | string>;
+async function call(ask: Ask, { client, terminal, signal }: Context, seconds: number | null = null): Promise<Crossing | string> {
   let mine: string | null = null;
+  const { promise: late, resolve: giveUp } = Promise.withResolvers<string>();
+  const timer = seconds === null ? null : setTimeout(() => mine !== null && giveUp(mine), seconds * 1000);
   const live = terminal.stderr.isTTY === true;
+  const began = performance.now();
   const pending = client.call(ask, (accepted) => {
     mine = accepted.job;
+    if (seconds !== null && performance.now() - began >= seconds * 1000) giveUp(mine);
     if (!live) return;
     client.watch(0, {
       snapshot: () => {},
@@ -343,30 +330,12 @@ async function call(ask: Ask, { client, terminal, signal }: Context): Promise<Cr
   signal.addEventListener('abort', cancel, { once: true });
   if (signal.aborted) cancel();
   try {
-    return await pending.answer;
+    return await Promise.race([pending.answer, late]);
   } finally {
+    if (timer !== null) clearTimeout(timer);
     signal.removeEventListener('abort', cancel);
     if (live && mine !== null) terminal.stderr.write('\r\u001b[K');
   }
-}
-
-/** Runs `operate`; when it wants confirmation, asks for it on a terminal and runs it again. */
-async function confirmed<T>(operate: (more: { confirm?: boolean }) => Promise<T>, flags: Flags, { terminal }: Context): Promise<T> {
-  try {
-    return await operate(flags.yes ? { confirm: true } : {});
-  } catch (caught) {
-    const wire = toWire(caught);
-    if (wire.code !== 'confirm_required' || !(await agreed(wire, terminal))) throw caught;
-    return operate({ confirm: true });
-  }
-}
-
-async function agreed(wire: WireError, { stdin, stderr }: Terminal): Promise<boolean> {
-  if (!stdin.isTTY || !stderr.isTTY) return false;
-  const lines = createInterface({ input: stdin, output: stderr });
-  const typed = await lines.question(`${inert(wire.message)}\nType yes to go on: `);
-  lines.close();
-  return typed.trim().toLowerCase() === 'yes';
 }
 
 /** The prompt of seed 000. Ctrl-C cancels the call under way; at the prompt it leaves. */

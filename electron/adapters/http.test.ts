@@ -562,7 +562,7 @@ test('the OpenAPI document lists every operation and how to write it', async () 
   >;
   assert.deepEqual(
     paths['/jobs']?.get?.parameters?.map(({ name, required }) => `${name} ${required}`),
-    ['q false', 'state false', 'route false', 'cursor false', 'limit false'],
+    ['q false', 'state false', 'route false', 'lane false', 'cursor false', 'limit false'],
   );
   assert.deepEqual(
     paths['/tokens/{id}']?.delete?.parameters?.map((one) => `${one.name} ${one.in}`),

@@ -252,7 +252,9 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
       const params = { ...given, ...(request.params as object) };
       core
         .dispatch({ route: operation.name, params, confirm, ...context(request, 'http', path) })
-        .then(({ error, result }) => (error ? fail(raw, error) : json(raw, JSON.stringify(result ?? null))))
+        .then(({ error, result }) =>
+          error ? fail(raw, error) : json(raw, JSON.stringify(result ?? null), operation.goesOn?.(result as never) ? 202 : 200),
+        )
         .catch((caught) => fail(raw, foreseen(caught)));
     },
   });

@@ -3,10 +3,13 @@
  * synchronous, so a call is judged in one piece and nothing changes under it. After them come audit and execute, which wait.
  */
 import type { z } from 'zod';
+import type { Ask } from '../../shared/contract.ts';
 import { type Issue, refuse, type WireError } from '../../shared/errors.ts';
 import type { CallLimits, Capability, Crossing, Door, Principal, Route, Sovereign } from '../../shared/model.ts';
 import { tooDeep } from './crossing.ts';
-import type { Limits } from './limits.ts';
+import type { Accepted } from './jobs/life.ts';
+import type { Loop } from './jobs/loop.ts';
+import type { Resource } from './jobs/schedule.ts';
 import type { Runner } from './runners/runner.ts';
 
 /** A route as the table holds it: its spec, its chain, and how it runs. */
@@ -19,6 +22,12 @@ export interface CompiledRoute {
   audited: boolean;
   /** Leaves a job that can be listed and cancelled. */
   tracked: boolean;
+  /** What it needs a place in. */
+  resources: readonly Resource[];
+  /** The call makes the orchestrator do something (seed 004), which is limited more than asking. */
+  isAction(params: Record<string, unknown>): boolean;
+  /** What a call is about, where equal ones keep a distance; null for most. */
+  subject(params: Record<string, unknown>): string | null;
 }
 
 /** What the call reaches besides its own words. */
@@ -27,8 +36,10 @@ export interface Runtime {
   door: Door;
   text: string | null;
   confirmed: boolean;
-  /** Makes a call of this one's own; its crossing names this one as parent. */
-  dispatch(ask: { route?: string; text?: string; params?: Record<string, unknown> }): Promise<Crossing>;
+  /** Of the run that is under way. */
+  signal: AbortSignal | undefined;
+  /** Makes a call of this one's own, cut off with it unless `detached`, or by `signal`; its crossing names this one as parent. */
+  dispatch(ask: Ask, how?: { accepted?: Accepted; detached?: true; signal?: AbortSignal }): Promise<Crossing>;
 }
 
 /** The call as every boundary sees it: the seven keys of seed 002. */
@@ -68,18 +79,23 @@ export function lacking(principal: Principal, route: CompiledRoute): WireError {
   });
 }
 
-export function limitsBoundary(limits: Limits): Boundary {
+export function limitsBoundary(loop: Pick<Loop, 'admit'>): Boundary {
   return {
     name: 'limits',
-    cross({ runtime: { principal } }) {
-      const retryAfterMs = limits.take(principal.id);
-      if (retryAfterMs === 0) return null;
-      return refused('limited', `${principal.name} makes calls faster than its limit.`, {
-        hint: `Wait ${retryAfterMs} ms and call again.`,
-        retryAfterMs,
-      });
+    cross({ params, route, runtime: { principal } }) {
+      const subject = route.subject(params);
+      const refusal = loop.admit(principal.id, { action: route.isAction(params), subject });
+      if (refusal === null) return null;
+      const { retryAfterMs, reason } = refusal;
+      return refused('limited', reason, { hint: `Wait ${retryAfterMs} ms and call again.`, retryAfterMs });
     },
   };
+}
+
+/** Two equal stories keep a distance. */
+export function storyOf(params: Record<string, unknown>): string | null {
+  const id = params.story_id ?? params.storyId;
+  return typeof id === 'string' && id !== '' ? `story:${id.slice(0, 200)}` : null;
 }
 
 /** Input of a service: any object, within a depth that can be recorded; names that would reach into prototypes are refused. */

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
 import { Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type {
+  BootReport,
   CallLimits,
   Capability,
   CoreSelf,
   Crossing,
   Door,
+  Lane,
   Principal,
   Registry,
   Route,
@@ -21,12 +23,15 @@ import type {
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
 import { createSigner } from './crossing.ts';
-import { type Accepted, createSeam } from './dispatch.ts';
+import { createSeam } from './dispatch.ts';
 import { createEgress } from './egress.ts';
 import { createJournal } from './events.ts';
 import { createGpu } from './gpu.ts';
 import { createHealth } from './health.ts';
-import { createLimits } from './limits.ts';
+import { takeStock } from './jobs/boot.ts';
+import type { Accepted } from './jobs/life.ts';
+import { createLoop } from './jobs/loop.ts';
+import { createSeal } from './jobs/seal.ts';
 import { createOperationRunner, dangers, hashToken } from './operations.ts';
 import { createModels } from './operator/models.ts';
 import { createOperator, type Operator } from './operator/operator.ts';
@@ -41,7 +46,7 @@ import { compileTable, type Table } from './table.ts';
 import { createToolbox, toolNames } from './tools/toolbox.ts';
 
 export { textOf } from './crossing.ts';
-export type { Accepted } from './dispatch.ts';
+export type { Accepted } from './jobs/life.ts';
 
 export interface CoreOptions {
   /** The one folder for configuration and data. */
@@ -76,6 +81,13 @@ export interface Core extends AsyncDisposable {
 }
 
 const TICK_MS = 2000;
+const DAY_MS = 86_400_000;
+const PRUNE_MS = 3_600_000;
+/** Jobs in line or waiting; more are refused. */
+const QUEUE_MOST = 100_000;
+/** Jobs that have not ended in one snapshot, and names in a lane's line: more than anybody looks at. */
+const SHOWN_LIVE = 1000;
+const SHOWN_LINE = 200;
 
 /**
  * Opens the core on a home folder.
@@ -126,7 +138,17 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const store = await opening;
   const startedAt = clock();
   const journal = createJournal(clock);
-  const limits = createLimits(() => performance.now());
+  const loop = stack.use(
+    createLoop({
+      random: Math.random,
+      deliveries: {
+        send: (delivery, attempt) => callbacks.send(delivery, attempt),
+        dead: (delivery) => callbacks.dead(delivery),
+        again: (delivery, at) => callbacks.again(delivery, at),
+      },
+      onLanes: (lanes) => journal.publish({ type: 'lanes', lanes: lanes.map(shortLane) }),
+    }),
+  );
   const stats = createStats(store.read.routeStats());
 
   // --- state that the built-in routes change ---------------------------------------------------------------------------
@@ -135,7 +157,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   let chosenLimits: CallLimits | null | undefined = readSetting('limits', undefined);
   let chosenInterval: number | undefined = readSetting('healthIntervalMs', undefined);
   let retentionDays: number = readSetting('retentionDays', 90);
+  let jobsKeptDays: number = readSetting('jobsKeptDays', 90);
+  let jobsKeptMost: number = readSetting('jobsKeptMost', 1_000_000);
   let url: string | null = null;
+  let boot: BootReport | null = null;
   let cpu = { at: performance.now(), used: process.cpuUsage(), percent: 0 };
 
   function readSetting<T>(key: string, otherwise: T): T {
@@ -178,6 +203,23 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const tool = createToolRunner(tools);
   const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
 
+  const later = () => {
+    throw new Refusal(refuse('internal', 'later'));
+  };
+  const callbacks = {
+    check: (_url: string) => refuse('input_invalid', 'later'),
+    begin: (_record: Crossing, _url: string) => {},
+    send: (_id: string, _n: number) => {},
+    dead: (_id: string) => {},
+    again: (_id: string, _at: number) => {},
+    resume: () => 0,
+    names: () => ({ signs: 'x', checks: null }),
+  };
+  const hub = { servers: () => [] };
+  const podium = { states: () => [] };
+  const more = new Proxy({}, { ownKeys: () => [] }) as never;
+  void later;
+
   // --- registry, operator, table: a new one is made aside and swapped in ------------------------------------------------
 
   let learning: Promise<void> = Promise.resolve();
@@ -217,7 +259,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     firstOperator = null;
     const old = table;
     table = compileTable(next, operator, {
-      limits: limitsBoundary(limits),
+      limits: limitsBoundary(loop),
       sovereign: sovereignBoundary((spec) => (spec.endpoint === null || mock ? null : egress.check(spec.endpoint, spec.egress))),
       operationRunner,
       runnerOf: (spec) => (spec.kind === 'tool' && !(mock && tools.get(spec.service)?.outward) ? tool : mock ? mocked : http),
@@ -225,9 +267,20 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     });
     old?.operator[Symbol.dispose]();
     breakers.assign(next.routes);
-    limits.configure(limitsNow().limits);
+    configureLoop();
     health.refresh();
     if (old) journal.publish({ type: 'routes', orgs: next.orgs, routes: summaries(), rules: next.rules });
+  }
+
+  function configureLoop(): void {
+    const { orchestrator, callbacks } = table.registry;
+    loop.configure({
+      calls: limitsNow().limits,
+      actionsPerMinute: orchestrator.actionsPerMinute,
+      cooldownMs: orchestrator.cooldownMs,
+      queueMost: QUEUE_MOST,
+      deliveryTries: callbacks.attempts,
+    });
   }
 
   function limitsNow(): Pick<Settings, 'limits' | 'limitsFrom'> {
@@ -242,12 +295,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...(stats.of(route.name) ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null }),
   });
   const summaries = () => table.registry.routes.map(summary);
-  const counts = () => ({ ...store.read.counts(), running: seam.running().length });
+  const counts = () => ({ ...store.read.counts(), ...loop.counts() });
   let known = { jobs: 0, audit: 0 };
   /** The counts, or the last ones known. */
   const countsShown = () => {
     known = readOr(known, () => store.read.counts());
-    return { ...known, running: seam.running().length };
+    return { ...known, ...loop.counts() };
   };
 
   let unreadable = false;
@@ -285,9 +338,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   }
 
   function snapshot(): Snapshot {
-    const running = seam.running();
+    const live = seam.live(SHOWN_LIVE);
+    const shown = new Set(live.map((job) => job.id));
     const newest = readOr([], () => store.read.jobs({ limit: 200 }).jobs);
-    const listed = newest.filter((job) => !running.some((live) => live.id === job.id));
+    const listed = newest.filter((job) => !shown.has(job.id));
     return {
       seq: journal.seq,
       self: self(),
@@ -299,7 +353,11 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       health: health.all(),
       breakers: breakers.all(),
       gpu: gpu.state(),
-      jobs: [...running.reverse(), ...listed],
+      jobs: [...live.reverse(), ...listed],
+      lanes: loop.lanes().map(shortLane),
+      mcp: hub.servers(),
+      podium: podium.states(),
+      boot,
       counts: countsShown(),
       signals: journal.signals(200),
     };
@@ -356,6 +414,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     databaseFile,
     ...limitsNow(),
     retentionDays,
+    jobsKeptDays,
+    jobsKeptMost,
+    callbacks: callbacks.names(),
     healthIntervalMs: chosenInterval ?? registry.registry.healthIntervalMs,
     publicKey: signer.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
   });
@@ -407,13 +468,18 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     setSovereign,
     settings,
     clock,
+    lanes: () => loop.lanes(),
+    more,
     cancelWaitMs: 3000,
     async changeSettings(changes) {
       for (const [key, value] of Object.entries(changes)) if (value !== undefined) await store.setSetting(key, JSON.stringify(value));
       if (changes.limits !== undefined) chosenLimits = changes.limits;
       if (changes.healthIntervalMs !== undefined) chosenInterval = changes.healthIntervalMs;
       if (changes.retentionDays !== undefined) retentionDays = changes.retentionDays;
-      limits.configure(limitsNow().limits);
+      if (changes.jobsKeptDays !== undefined) jobsKeptDays = changes.jobsKeptDays;
+      if (changes.jobsKeptMost !== undefined) jobsKeptMost = changes.jobsKeptMost;
+      prune();
+      configureLoop();
       health.refresh();
       return settings();
     },
@@ -424,23 +490,32 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     sovereign: () => sovereign,
     store: options.audit === false ? null : store,
     signer,
+    seal: createSeal(signer.key),
     journal,
-    limits,
+    loop,
     egress,
     breakers,
     health,
     stats,
+    callbacks,
     clock,
     mock,
   });
   stack.defer(() => seam.close());
 
   await learn(`📖 OS → OS : registry_loaded, services=${registry.state.services}, rules=${registry.state.rules}`);
-  if (store.leftRunning.length > 0)
-    journal.publish(
-      { type: 'self', self: self(), counts: counts() },
-      `🧾 OS → OS : boot_report, left_running=${store.leftRunning.length}, now=unknown`,
-    );
+  const serving = () => table;
+  const found = await takeStock({ store, table: serving(), at: clock() });
+  const now = loop.now();
+  loop.schedule({
+    type: 'remember',
+    at: now,
+    actions: store.read.recentActions(clock() - 60_000).map(({ principal, at }) => ({ principal, at: now - (clock() - at) })),
+    subjects: store.read.recentSubjects(clock() - 3_600_000).map(({ subject, at }) => ({ subject, at: now - (clock() - at) })),
+  });
+  seam.resume(found.jobs);
+  boot = { ...found.report, deliveries: callbacks.resume() };
+  if (boot.crashed || found.jobs.length > 0) journal.publish({ type: 'self', self: self(), counts: counts() }, bootSignal(boot));
   if (!mock) health.start();
   gpu.start();
 
@@ -456,6 +531,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   }, TICK_MS);
   tick.unref();
   stack.defer(() => clearInterval(tick));
+  const prune = () => store.prune({ before: clock() - jobsKeptDays * DAY_MS, most: jobsKeptMost });
+  const pruning = setInterval(prune, PRUNE_MS).unref();
+  stack.defer(() => clearInterval(pruning));
 
   const everything: readonly Capability[] = ['read', 'dispatch', 'admin'];
   const owner = {
@@ -531,6 +609,14 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     },
   };
 }
+
+function bootSignal({ crashed, restored, again, unknown, dead }: BootReport): string {
+  const counts = { restored, again, unknown, dead };
+  const words = Object.entries(counts).flatMap(([word, jobs]) => (jobs.length > 0 ? [`${word}=${jobs.length}`] : []));
+  return `🧾 OS → OS : boot_report, crashed=${crashed}${words.length > 0 ? `, ${words.join(', ')}` : ''}`;
+}
+
+const shortLane = (lane: Lane): Lane => (lane.queued.length > SHOWN_LINE ? { ...lane, queued: lane.queued.slice(0, SHOWN_LINE) } : lane);
 
 const iconOf = { healthy: '🟢', degraded: '🟡', down: '🔴', unknown: '⚪' } as const;
 

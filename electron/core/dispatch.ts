@@ -1,31 +1,29 @@
 /**
  * The seam: shape, resolve, run, record. One call in, one crossing out, whatever door it came through.
  *
- * Finding the route and crossing its boundaries is one synchronous piece. Then the intent is durable before the first byte
- * goes to any service, the runner runs, and the caller has the answer while the outcome is on its way to the disk.
+ * Finding the route and crossing its boundaries is one synchronous piece, so that a call is judged as a whole. What passes lives its life
+ * (jobs/life.ts); what does not leaves a row that says why.
  */
-import type { Call } from '../../shared/contract.ts';
-import { Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Job, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
-import { signalOf } from '../../shared/signal.ts';
-import { type CompiledRoute, type Input, lacking } from './boundaries.ts';
+import type { Ask, Call } from '../../shared/contract.ts';
+import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
+import type { Crossing, Job, KeyUse, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
+import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
 import type { Breakers } from './breaker.ts';
-import { createIds, type Signer, tooDeep, traceIdOf } from './crossing.ts';
+import { createIds, type Signer, traceIdOf } from './crossing.ts';
 import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
-import type { Limits } from './limits.ts';
-import { eventOf, type Kept, keep, type OutcomeRow, outcomeRow, stateOf } from './record.ts';
-import type { Outcome } from './runners/runner.ts';
-import { CallRuntime, Running } from './running.ts';
+import { createKeys, type Look } from './jobs/keys.ts';
+import { type Accepted, createLife, type Found, type Kin, type Life, reportBug } from './jobs/life.ts';
+import type { Live } from './jobs/live.ts';
+import type { Loop } from './jobs/loop.ts';
+import type { Seal } from './jobs/seal.ts';
 import type { Stats } from './stats.ts';
+import type { HeldKey } from './store/keys.ts';
 import { redact } from './store/redact.ts';
 import type { Store } from './store/store.ts';
+import type { FoundJob } from './store/tended.ts';
 import { findRoute, nearestNames, type Table } from './table.ts';
-
-/** Outcomes kept that could not be recorded, and how long until they are tried again. */
-const OWED_MAX = 10_000;
-const OWED_RETRY_MS = 1000;
 
 export interface SeamParts {
   table(): Table;
@@ -33,32 +31,30 @@ export interface SeamParts {
   /** null only in the benchmark that shows what the record costs. */
   store: Store | null;
   signer: Signer;
+  seal: Seal;
   journal: Journal;
-  limits: Limits;
+  loop: Loop;
   egress: Egress;
   breakers: Breakers;
   health: Health;
   stats: Stats;
+  /** What stands against a callback URL, and what brings a result there. */
+  callbacks: { check(url: string): WireError | null; begin(record: Crossing, url: string): void };
   clock(): number;
   mock: boolean;
 }
 
-export type Accepted = (accepted: { job: string; route: string; audit: { seq: number; hash: string } }) => void;
-
-export interface Seam {
+export interface Seam extends Pick<Life, 'arrived' | 'cancel' | 'recorded' | 'close'> {
   dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing>;
   resolve(ask: { text?: string; route?: string }, principal: Principal): Resolution;
-  /** Asks a running job to stop; null when no such job runs here, else how it ended. */
-  cancel(job: string, by: string): Promise<Job> | null;
-  /** Jobs that run now, oldest first. */
-  running(): Job[];
-  /** Resolves when every outcome answered so far is on record, or owed to it. */
-  recorded(): Promise<void>;
-  /** Refuses what comes from now on, cuts what runs off, and waits until all of it is on record. */
-  close(): Promise<void>;
+  /** Jobs that have not ended, oldest first; of more than `most` those that run and the newest. */
+  live(most: number): Job[];
+  job(id: string): Job | null;
+  /** Lets jobs found at start go on; those whose route is gone or whose words cannot be read end, and say so. */
+  resume(found: readonly FoundJob[]): void;
 }
 
-interface Found {
+interface Decision {
   route: CompiledRoute | null;
   confidence: number | null;
   why: string;
@@ -69,21 +65,23 @@ interface Found {
 }
 
 export function createSeam(parts: SeamParts): Seam {
-  const { store, signer, journal, limits, egress, breakers, health, stats, clock } = parts;
+  const { store, signer, seal, journal, loop, egress, breakers, health, stats, clock } = parts;
   const ids = createIds(clock);
-  const running = new Map<string, Running>();
-  let active = 0;
-  let newest: Promise<void> = Promise.resolve();
-  let idle: PromiseWithResolvers<void> | null = null;
+  const keys = createKeys({ find: (caller, key): HeldKey | null => store?.read.key(caller, key) ?? null });
+  const life = createLife({
+    ...{ store, signer, seal, journal, loop, keys, health, stats, clock },
+    newId: ids.next,
+    deliver: parts.callbacks.begin,
+    refuse: finishRefused,
+  });
+  const refusing = new Set<Promise<unknown>>();
   let closing = false;
   /** `at` is monotonic: a clock set back must not end the recording. */
   const limitedRows = { at: Number.NEGATIVE_INFINITY, held: 0 };
-  let owed: OutcomeRow[] = [];
-  let paying: Promise<void> | null = null;
 
   // --- resolve -------------------------------------------------------------------------------------------------------
 
-  function find(table: Table, { route: name, text, ask }: { route?: string; text?: string; ask?: boolean }): Found {
+  function find(table: Table, { route: name, text, ask }: { route?: string; text?: string; ask?: boolean }): Decision {
     if (name !== undefined) {
       const route = findRoute(table, name);
       if (route) return found(route, 1, `named ${route.spec.name}`);
@@ -120,7 +118,7 @@ export function createSeam(parts: SeamParts): Seam {
     return { ...missing(error), abstained: true, ranked };
   }
 
-  const found = (route: CompiledRoute, confidence: number, why: string): Found => ({
+  const found = (route: CompiledRoute, confidence: number, why: string): Decision => ({
     route,
     confidence,
     why,
@@ -129,7 +127,7 @@ export function createSeam(parts: SeamParts): Seam {
     usedFallback: false,
     ranked: [],
   });
-  const missing = (error: WireError): Found => ({
+  const missing = (error: WireError): Decision => ({
     route: null,
     confidence: null,
     why: error.message,
@@ -156,7 +154,7 @@ export function createSeam(parts: SeamParts): Seam {
     const needs = decision.route?.needs ?? null;
     const denied = needs === null || principal.capabilities.includes(needs) ? null : lacking(principal, decision.route!);
     // Built-in routes do not count.
-    const look = spec?.kind === 'operation' ? null : limits.look(principal.id);
+    const look = spec?.kind === 'operation' ? null : loop.admission(principal.id);
     const waits =
       look && look.retryAfterMs > 0 ? refuse('limited', 'The limit is used up for now.', { retryAfterMs: look.retryAfterMs }) : null;
     const open =
@@ -192,36 +190,19 @@ export function createSeam(parts: SeamParts): Seam {
 
   // --- dispatch ------------------------------------------------------------------------------------------------------
 
-  function dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing> {
-    active++;
-    return cross(call, signal, accepted).then(settled, (bug) => {
-      settled(null);
-      throw bug;
-    });
-  }
-
-  function settled<Ended>(ended: Ended): Ended {
-    active--;
-    if (active === 0) idle?.resolve();
-    return ended;
-  }
-
-  async function cross(call: Call, signal: AbortSignal | undefined, accepted: Accepted | undefined): Promise<Crossing> {
-    const started = performance.now();
-    const { principal, door } = call;
-    const traceId = traceIdOf(call.traceparent) ?? ids.hex(16);
+  function newRecord(call: Call, more: { at: number; id: string; traceparent: string }): Crossing {
     // In the order of canonical JSON, so that the engine can write it; the signature comes last, when it is signed.
-    const record = {
-      at: clock(),
+    return {
+      at: more.at,
       attempts: [],
       audit: null,
       boundaries: [],
-      caller: principal.id,
+      caller: call.principal.id,
       confidence: null,
-      door,
+      door: call.door,
       durationMs: 0,
       error: null,
-      id: ids.next('x_'),
+      id: more.id,
       job: null,
       left: [],
       mock: parts.mock,
@@ -230,9 +211,27 @@ export function createSeam(parts: SeamParts): Seam {
       result: null,
       route: null,
       text: call.text ?? null,
-      traceparent: `00-${traceId}-${ids.hex(8)}-01`,
+      traceparent: more.traceparent,
       why: '',
     } as unknown as Crossing;
+  }
+
+  function inputOf(call: Call, record: Crossing, { table, route }: { table: Table; route: CompiledRoute }): Input {
+    return {
+      params: call.params ?? {},
+      query: call.query ?? {},
+      path: call.path ?? '',
+      headers: call.headers ?? {},
+      config: { fallbackOrg: table.registry.fallbackOrg, limits: table.registry.limits, sovereign: parts.sovereign() },
+      route,
+      runtime: new CallRuntime(call, record, dispatch),
+    };
+  }
+
+  function dispatch(call: Call, signal?: AbortSignal, accepted?: Accepted): Promise<Crossing> {
+    const started = performance.now();
+    const traceId = traceIdOf(call.traceparent) ?? ids.hex(16);
+    const record = newRecord(call, { at: clock(), id: ids.next('x_'), traceparent: `00-${traceId}-${ids.hex(8)}-01` });
     const end = () => {
       record.durationMs = round(performance.now() - started);
     };
@@ -258,15 +257,7 @@ export function createSeam(parts: SeamParts): Seam {
     if (!decision.route) return refuseWith(decision.error!);
     const { route } = decision;
     record.route = route.spec.name;
-    const input: Input = {
-      params: call.params ?? {},
-      query: call.query ?? {},
-      path: call.path ?? '',
-      headers: call.headers ?? {},
-      config: { fallbackOrg: table.registry.fallbackOrg, limits: table.registry.limits, sovereign: parts.sovereign() },
-      route,
-      runtime: new CallRuntime(call, record, (child) => dispatch(child, signal)),
-    };
+    const input = inputOf(call, record, { table, route });
     let mark = started;
     for (const boundary of route.chain) {
       const verdict = boundary.cross(input);
@@ -278,283 +269,217 @@ export function createSeam(parts: SeamParts): Seam {
       if ('refused' in verdict) return refuseWith(verdict.refused);
       input.params = verdict.rewrote.params;
     }
-    return execute({ input, record, call, end, mark, signal, accepted });
-  }
+    if (call.key === undefined && call.content === undefined && call.callbackUrl === undefined)
+      return life.begin({ input, record, call, end, mark, signal, accepted, key: null });
 
-  async function execute({
-    input,
-    record,
-    call,
-    end,
-    mark,
-    signal,
-    accepted,
-  }: {
-    input: Input;
-    record: Crossing;
-    call: Call;
-    end(): void;
-    mark: number;
-    signal: AbortSignal | undefined;
-    accepted: Accepted | undefined;
-  }): Promise<Crossing> {
-    const { route } = input;
-    const name = route.spec.name;
-    const stamp = (boundary: string, outcome: 'passed' | 'refused') => {
-      const now = performance.now();
-      record.boundaries.push({ boundary, ms: round(now - mark), outcome });
-      mark = now;
-    };
-    if (route.tracked) record.job = ids.next('job_');
-
-    // Audit before execute: whatever happens next, there is a trace that it was meant to happen.
-    const kept = route.audited && store ? keep(record, input.params) : null;
-    if (kept && store) {
-      try {
-        const { seq, hash } = await store.begin({
-          at: record.at,
-          crossing: record.id,
-          job: record.job,
-          caller: record.caller,
-          door: record.door,
-          route: name,
-          detail: kept.intent,
-          jobRow:
-            record.job === null
-              ? null
-              : {
-                  text: kept.text,
-                  params: kept.params,
-                  confidence: record.confidence,
-                  why: kept.why,
-                },
-        });
-        record.audit = { hash, seq };
-      } catch (caught) {
-        stamp('audit', 'refused');
-        record.job = null;
-        record.error = toWire(caught);
-        end();
-        return finishRefused(record, call);
-      }
-    }
-    if (route.audited) stamp('audit', 'passed');
-
-    const abort = new AbortController();
-    let cut: WireError | null = null;
-    const stop = (error: WireError) => {
-      cut ??= error;
-      abort.abort(error);
-    };
-    const allowed = Math.min(route.spec.timeoutMs, call.deadlineMs ?? route.spec.timeoutMs);
-    const deadline = setTimeout(
-      () =>
-        stop(
-          refuse('upstream_timeout', `${name} did not answer within ${allowed} ms.`, {
-            hint: 'Raise its timeout in the registry, or look at its health.',
-          }),
-        ),
-      allowed,
-    );
-    const onCallerGone = () => stop(refuse('cancelled', 'The caller cancelled.'));
-    if (signal?.aborted) onCallerGone();
-    else signal?.addEventListener('abort', onCallerGone, { once: true });
-    // What waited for its audit entry while the door closed is not started any more.
-    if (closing) stop(shutDown());
-
-    const tracked =
-      record.job === null
-        ? null
-        : new Running(record, { route: route.spec, stop, startedAt: clock(), text: kept ? kept.text : record.text });
-    if (tracked) {
-      running.set(tracked.id, tracked);
-      if (journal.kept) journal.publish({ type: 'job', job: tracked.job });
-      if (record.audit) accepted?.({ job: tracked.id, route: name, audit: record.audit });
-    }
-
-    let outcome: Outcome;
+    if (!route.tracked)
+      return refuseWith(
+        refuse('input_invalid', `${route.spec.name} is built in: it takes no idempotency key and calls nobody back.`, {
+          hint: 'Leave them out.',
+        }),
+      );
+    const unfit = call.callbackUrl === undefined ? null : parts.callbacks.check(call.callbackUrl);
+    if (unfit !== null) return refuseWith(unfit);
+    let look: Look | null;
     try {
-      if (cut !== null) throw new Refusal(cut);
-      outcome = await route.run({
-        route: route.spec,
-        text: record.text,
-        params: input.params,
-        signal: abort.signal,
-        deadlineAt: record.at + allowed,
-        traceparent: record.traceparent,
-        principal: call.principal,
-        door: call.door,
-        runtime: input.runtime,
-        attempts: record.attempts,
-        left: record.left,
-        newAttemptId: () => ids.next('att_'),
-        progress: (progress, note) => tracked && noteProgress(tracked, progress, note),
-        chunk: (text) => record.job !== null && journal.publish({ type: 'chunk', job: record.job, text }),
-      });
+      look = keys.look(call, route.spec.name);
     } catch (caught) {
-      if (!isRefusal(caught)) reportBug(caught);
-      outcome = { ok: false, error: toWire(caught) };
+      if (!(caught instanceof Refusal)) throw caught;
+      return refuseWith(caught.wire);
     }
-    clearTimeout(deadline);
-    signal?.removeEventListener('abort', onCallerGone);
-    // What cut the run off is the reason, not what the socket said when it was destroyed.
-    if (cut !== null && !outcome.ok) outcome = { ok: false, error: cut };
-    if (outcome.ok && tooDeep(outcome.result))
-      outcome = { ok: false, error: refuse('upstream_failed', `${name} answered with JSON nested too deep to record.`) };
-
-    stamp('execute', outcome.ok ? 'passed' : 'refused');
-    record.ok = outcome.ok;
-    if (outcome.ok) {
-      record.result = outcome.result ?? null;
-      if (outcome.directives) record.directives = outcome.directives;
-    } else record.error = outcome.error;
-    end();
-    if (route.tracked) {
-      stats.note(name, { at: record.at, durationMs: record.durationMs, error: record.error?.code ?? null });
-      // A caller in more of a hurry than the service says nothing of its health.
-      if (allowed === route.spec.timeoutMs || record.error?.code !== 'upstream_timeout')
-        health.note(name, { ok: record.ok, durationMs: record.durationMs, error: record.error?.code ?? null });
-    }
-    return finish(record, { kept, tracked });
+    record.boundaries.push({
+      boundary: 'replay',
+      ms: round(performance.now() - mark),
+      outcome: look === null || look.is === 'new' ? 'passed' : 'refused',
+    });
+    if (look === null || look.is === 'new') return life.begin({ input, record, call, end, mark, signal, accepted, key: look?.key ?? null });
+    return replay(look, { record, call, end });
   }
 
-  async function finish(record: Crossing, { kept, tracked }: { kept: Kept | null; tracked: Running | null }): Promise<Crossing> {
-    await signer.sign(record);
-    if (!kept || !store) {
-      conclude(record, tracked);
-      return record;
+  /** Answers with what the first call under this key has, or says why it cannot be had. Nothing runs. */
+  async function replay(
+    look: Exclude<Look, { is: 'new' }>,
+    { record, call, end }: { record: Crossing; call: Call; end(): void },
+  ): Promise<Crossing> {
+    const used = (outcome: KeyUse['uses'][number]['outcome'], differed: string[]) =>
+      store?.noteKeyUse(look.job, { at: record.at, crossing: record.id, outcome, differed });
+    if (look.is === 'refused') {
+      used('mismatch', look.differed);
+      record.error = look.error;
+      end();
+      return finishRefused(record, call);
     }
-    // The answer leaves while its outcome is on the way to the disk: a crash in between leaves the job unknown, which is true.
-    // Whoever reads the record waits for it (`recorded`); so do watchers and `close`.
-    const row = outcomeRow(record, kept);
-    active++;
-    newest = store.finish(row).then(
-      () => settled(conclude(record, tracked)),
-      (caught: unknown) => {
-        const error = toWire(caught);
-        if (!isRefusal(caught)) reportBug(caught);
-        owe(row);
-        journal.publish(
-          { type: 'rejected', door: record.door, error },
-          `❌ OS → OS : outcome_owed, crossing=${record.id}, error=${error.code}`,
-        );
-        settled(conclude(record, tracked));
-      },
-    );
+    const first = look.is === 'running' ? await look.crossing : (store?.read.job(look.job)?.record ?? null);
+    if (first === null) {
+      record.error = refuse('unknown_outcome', `What ${look.job} answered is not on record any more.`, { hint: 'Send it with a new key.' });
+      end();
+      return finishRefused(record, call);
+    }
+    const how = look.is === 'running' ? 'attached' : 'replayed';
+    used(how, []);
+    Object.assign(record, {
+      ok: first.ok,
+      result: first.result,
+      error: first.error,
+      job: look.job,
+      replayed: { job: look.job, crossing: first.id, how },
+    });
+    if (first.directives) record.directives = first.directives;
+    end();
+    await recordRow(record, { kind: 'replayed', outcome: how, detail: redact({ key: look.key.key, job: look.job, crossing: first.id }) });
+    await signer.sign(record);
+    life.publish(record);
     return record;
   }
 
-  /** Keeps an outcome that could not be recorded and records it once that can be done. What is still owed at the end is `unknown` at the next start. */
-  function owe(outcome: OutcomeRow): void {
-    if (owed.length >= OWED_MAX) return;
-    owed.push(outcome);
-    if (owed.length === 1) setTimeout(pay, OWED_RETRY_MS).unref();
+  /** One row for a call that did not run. One that cannot be written leaves `audit` null: it is not on record, and says so. */
+  async function recordRow(
+    record: Crossing,
+    { kind, outcome, detail }: { kind: 'rejected' | 'replayed'; outcome: string; detail: string },
+  ): Promise<void> {
+    try {
+      record.audit =
+        (await store?.append({ at: record.at, kind, caller: record.caller, door: record.door, route: record.route, outcome, detail })) ??
+        null;
+    } catch (caught) {
+      if (!(caught instanceof Refusal)) reportBug(caught);
+    }
   }
 
-  function pay(): Promise<void> {
-    paying ??= tryOwed().finally(() => {
-      paying = null;
-    });
-    return paying;
+  function finishRefused(record: Crossing, call: Call): Promise<Crossing> {
+    const refused = recordRefusal(record, call);
+    refusing.add(refused);
+    const done = () => refusing.delete(refused);
+    refused.then(done, done);
+    return refused;
   }
 
-  async function tryOwed(): Promise<void> {
-    const tried = owed.slice();
-    const paid = await Promise.allSettled(tried.map((outcome) => store!.finish(outcome)));
-    owed = owed.filter((outcome) => paid[tried.indexOf(outcome)]?.status !== 'fulfilled');
-    if (owed.length > 0 && !closing) setTimeout(pay, OWED_RETRY_MS).unref();
-  }
-
-  async function finishRefused(record: Crossing, call: Call): Promise<Crossing> {
+  async function recordRefusal(record: Crossing, call: Call): Promise<Crossing> {
     const error = record.error!;
-    const detail = () => redact({ text: record.text, params: call.params ?? {}, error, parent: record.parent });
-    if (store && error.code !== 'store_unavailable' && error.code !== 'shutting_down') {
+    if (error.code !== 'store_unavailable' && error.code !== 'shutting_down') {
       // A flood of limited calls must not become a flood of rows: one a second, saying how many it stands for.
       const held = error.code === 'limited' && performance.now() - limitedRows.at < 1000;
       if (held) limitedRows.held++;
       else {
-        const text = error.code === 'limited' ? redact({ error, unrecorded: limitedRows.held }) : detail();
+        const detail =
+          error.code === 'limited'
+            ? redact({ error, unrecorded: limitedRows.held })
+            : redact({ text: record.text, params: call.params ?? {}, error, parent: record.parent });
         if (error.code === 'limited') Object.assign(limitedRows, { at: performance.now(), held: 0 });
-        try {
-          record.audit = await store.append({
-            at: record.at,
-            kind: 'rejected',
-            caller: record.caller,
-            door: record.door,
-            route: record.route,
-            outcome: error.code,
-            detail: text,
-          });
-        } catch (caught) {
-          // Nothing was sent; the refusal stands, and says with a null audit that it is not on record.
-          if (!isRefusal(caught)) reportBug(caught);
-        }
+        await recordRow(record, { kind: 'rejected', outcome: error.code, detail });
       }
     }
     await signer.sign(record);
-    publishCrossing(record);
+    life.publish(record);
     return record;
   }
 
-  function noteProgress(tracked: Running, progress: number | null, note: string | null): void {
-    tracked.progress = progress;
-    tracked.progressNote = note;
-    store?.progress(tracked.id, progress, note);
-    const { org, service } = tracked.route;
-    const done = progress === null ? '' : `, done=${Math.round(progress * 100)}%`;
-    const words = note === null ? '' : `, note=${note.slice(0, 80)}`;
-    journal.publish({ type: 'job', job: tracked.job }, `⏳ OS → ${org} : progress, service=${service}${done}${words}`);
-  }
+  // --- after a restart -------------------------------------------------------------------------------------------------
 
-  function abort(tracked: Running, error: WireError): void {
-    if (tracked.cancelRequestedAt === null && error.code === 'cancelled') {
-      tracked.cancelRequestedAt = clock();
-      store?.cancelRequested(tracked.id, tracked.cancelRequestedAt);
-      const { org, service } = tracked.route;
-      journal.publish({ type: 'job', job: tracked.job }, `✋ OS → ${org} : cancel_requested, service=${service}, job=${tracked.id}`);
+  function resume(found: readonly FoundJob[]): void {
+    const ready: Found[] = [];
+    for (const job of found) {
+      const one = restored(job);
+      if ('input' in one) ready.push(one);
+      else life.lost(one, { text: job.text });
     }
-    tracked.stop(error);
+    life.resume(ready);
   }
 
-  /** The call is over, and on record or owed to it. */
-  function conclude(record: Crossing, tracked: Running | null): void {
-    if (tracked) {
-      running.delete(tracked.id);
-      tracked.state = stateOf(record);
-      if (journal.kept) journal.publish({ type: 'job', job: tracked.job });
-      tracked.waiter?.resolve(tracked.job);
+  /** The call as it was, or its crossing with the reason why it cannot go on. */
+  function restored(job: FoundJob): Found | Crossing {
+    const text = job.call === null ? null : seal.open(job.call);
+    const kin = text === null ? null : (JSON.parse(text) as Kin);
+    const call: Call = kin?.ask ?? { door: job.door, principal: { id: job.caller, name: job.caller, capabilities: [] } };
+    const record = newRecord(call, {
+      at: job.createdAt,
+      id: job.crossing,
+      traceparent: kin?.traceparent ?? `00-${ids.hex(16)}-${ids.hex(8)}-01`,
+    });
+    const table = parts.table();
+    const route = job.route === null ? null : findRoute(table, job.route);
+    Object.assign(record, {
+      attempts: job.attempts,
+      confidence: job.confidence,
+      job: job.id,
+      route: job.route,
+      text: job.text,
+      why: job.why,
+    });
+    const end = () => {
+      record.durationMs = Math.max(0, clock() - record.at);
+    };
+    if (kin === null || route === null) {
+      record.error =
+        route === null
+          ? refuse('route_unknown', `Its route ${job.route} is gone from the registry.`, { hint: 'Put it back and run the job again.' })
+          : refuse('internal', 'The words of this job cannot be read any more: the key beside the database is another one.');
+      end();
+      return record;
     }
-    publishCrossing(record);
+    const input = inputOf(call, record, { table, route });
+    return { record, input, call, starts: job.starts, waits: job.waits, suspect: job.crashes > 0, end };
   }
 
-  function publishCrossing(record: Crossing): void {
-    // Reads are how fronts look at the state; telling every front of every look would tell nobody anything.
-    if (record.ok && record.job === null && record.audit === null && store) return;
-    journal.publish({ type: 'crossing', crossing: journal.kept ? eventOf(record) : record }, signalOf(record));
-  }
+  /** With its place in the line as it is now. */
+  const jobOf = (live: Live): Job => (live.waits === null ? live.job : { ...live.job, waits: loop.waits(live.id) ?? live.waits });
 
   return {
     dispatch,
     resolve,
-    cancel(job, by) {
-      const entry = running.get(job);
-      if (!entry) return null;
-      entry.waiter ??= Promise.withResolvers();
-      abort(entry, refuse('cancelled', `Cancelled by ${by}.`, { hint: 'The service may have done part of it.' }));
-      return entry.waiter.promise;
+    resume,
+    arrived: life.arrived,
+    cancel: life.cancel,
+    recorded: life.recorded,
+    live(most) {
+      const all = loop.all();
+      const shown = all.length <= most ? all : all.filter((live, i) => live.state === 'running' || i >= all.length - most).slice(-most);
+      return shown.map(jobOf);
     },
-    running: () => [...running.values()].map((entry) => entry.job),
-    recorded: () => newest,
+    job(id) {
+      const live = loop.live(id);
+      return live && jobOf(live);
+    },
     async close() {
       closing = true;
-      for (const entry of running.values()) abort(entry, shutDown());
-      if (active > 0) {
-        idle ??= Promise.withResolvers();
-        await idle.promise;
-      }
-      if (owed.length > 0) await pay();
+      await life.close();
+      await Promise.allSettled(refusing);
     },
   };
+}
+
+/** What a call reaches besides its own words. */
+class CallRuntime implements Runtime {
+  /** Of the run that is under way: what it calls is cut off with it. */
+  signal: AbortSignal | undefined;
+  readonly #call: Call;
+  readonly #record: Crossing;
+  readonly #dispatch: Seam['dispatch'];
+
+  constructor(call: Call, record: Crossing, dispatch: Seam['dispatch']) {
+    this.#call = call;
+    this.#record = record;
+    this.#dispatch = dispatch;
+  }
+
+  get principal() {
+    return this.#call.principal;
+  }
+  get door() {
+    return this.#call.door;
+  }
+  get text() {
+    return this.#call.text ?? null;
+  }
+  get confirmed() {
+    return this.#call.confirm === true;
+  }
+
+  dispatch(ask: Ask, { accepted, detached, signal = this.signal }: Parameters<Runtime['dispatch']>[1] & object = {}): Promise<Crossing> {
+    const { id, traceparent } = this.#record;
+    const call = { traceparent, ...ask, door: this.door, principal: this.principal, parent: id };
+    return this.#dispatch(call, detached ? undefined : signal, accepted);
+  }
 }
 
 const inProcess = {
@@ -564,16 +489,4 @@ const inProcess = {
 } as const;
 const reasonOf = { local: 'stays on this machine', lan: 'stays in the local network', remote: 'leaves the local network' } as const;
 
-const shutDown = () =>
-  refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' });
-
 const round = (ms: number) => Math.round(ms * 1000) / 1000;
-
-const isRefusal = (caught: unknown): caught is Refusal => caught instanceof Error && caught.name === 'Refusal';
-
-/** The one place where a thrown exception, a bug, is written down. */
-function reportBug(caught: unknown): void {
-  process.stderr.write(
-    `${JSON.stringify({ level: 'error', time: Date.now(), msg: 'bug', stack: caught instanceof Error ? caught.stack : String(caught) })}\n`,
-  );
-}

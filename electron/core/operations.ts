@@ -7,6 +7,7 @@ import type {
   CoreSelf,
   Crossing,
   GpuState,
+  Lane,
   Principal,
   RegistryProblem,
   RegistryState,
@@ -21,7 +22,7 @@ import type { Seam } from './dispatch.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import type { Operator } from './operator/operator.ts';
-import type { Runner } from './runners/runner.ts';
+import type { Run, Runner } from './runners/runner.ts';
 import type { Store } from './store/store.ts';
 import { findRoute, type Table } from './table.ts';
 
@@ -54,14 +55,25 @@ export interface OperationParts {
   settings(): Settings;
   changeSettings(changes: InputOf<'OS.settings.set'>): Promise<Settings>;
   clock(): number;
+  lanes(): Lane[];
+  /** What other modules do. */
+  more: Pick<Implementation, Elsewhere>;
   /** Longest a cancel waits to see what became of the job, milliseconds. */
   cancelWaitMs: number;
 }
 
-type Implementation = {
-  [N in OperationName]: (input: ParsedOf<N>, by: Principal) => OutputOf<N> | Promise<OutputOf<N>>;
+/** Each takes its parsed input and answers its result, or throws a Refusal. */
+export type Implementation = {
+  [N in OperationName]: (input: ParsedOf<N>, by: Principal, run: Run) => OutputOf<N> | Promise<OutputOf<N>>;
 };
-type ParsedOf<N extends OperationName> = z.output<typeof import('../../shared/contract.ts').operations[N]['input']>;
+export type ParsedOf<N extends OperationName> = z.output<typeof import('../../shared/contract.ts').operations[N]['input']>;
+
+/** Built-in routes that other modules implement. */
+type Elsewhere =
+  | 'OS.orchestrate'
+  | `OS.callbacks${'' | '.redeliver' | '.check'}`
+  | `OS.orchestrator.${'dispatch' | 'status' | 'job'}`
+  | `OS.mcp${'' | '.add' | '.approve' | '.refresh' | '.stop'}`;
 
 const absent = (what: string, hint: string) => new Refusal(refuse('not_found', what, { hint }));
 
@@ -79,6 +91,7 @@ export function createOperationRunner(parts: OperationParts): Runner {
   };
 
   const implementation: Implementation = {
+    ...parts.more,
     'OS.status': () => ({ self: parts.self(), sovereign: parts.sovereign(), registry: parts.registry.state(), counts: parts.counts() }),
     'OS.routes'({ org }) {
       const { registry } = table();
@@ -146,12 +159,17 @@ export function createOperationRunner(parts: OperationParts): Runner {
     'OS.jobs.get'({ id }) {
       const job = store.read.job(id);
       if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');
-      const live = seam()
-        .running()
-        .find((entry) => entry.id === id);
-      return live ? { ...job, ...live } : job;
+      return { ...job, ...seam().job(id) };
     },
     async 'OS.jobs.cancel'({ id }, by) {
+      const caller = seam().job(id)?.caller;
+      if (caller !== undefined && caller !== by.id && !by.capabilities.includes('admin'))
+        throw new Refusal(
+          refuse('forbidden', `${id} is a job of ${caller}.`, {
+            hint: 'Its caller may cancel it, or a token with admin.',
+            needed: ['admin'],
+          }),
+        );
       const ending = seam().cancel(id, by.name);
       if (!ending) {
         const job = store.read.job(id);
@@ -162,13 +180,48 @@ export function createOperationRunner(parts: OperationParts): Runner {
       const timer = setTimeout(() => giveUp(null), parts.cancelWaitMs);
       const job = await Promise.race([ending, waited]);
       clearTimeout(timer);
-      if (!job) return { id, state: 'running', outcome: `It was asked to stop and has not yet, after ${parts.cancelWaitMs / 1000} s.` };
+      if (!job)
+        return {
+          id,
+          state: seam().job(id)?.state ?? 'running',
+          outcome: `It was asked to stop and has not yet, after ${parts.cancelWaitMs / 1000} s.`,
+        };
       return {
         id,
         state: job.state,
         outcome: job.state === 'cancelled' ? 'It was cut off and is cancelled.' : `It ended before the cancel reached it: ${job.state}.`,
       };
     },
+    async 'OS.jobs.retry'({ id }, by, run) {
+      const job = store.read.job(id);
+      if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');
+      if (seam().job(id)) throw new Refusal(refuse('conflict', 'The job has not ended.', { hint: 'Cancel it first, or wait.' }));
+      if (job.caller !== by.id && !by.capabilities.includes('admin'))
+        throw new Refusal(
+          refuse('forbidden', `${id} was a job of ${job.caller}.`, {
+            hint: 'Its caller may run it again, or a token with admin.',
+            needed: ['admin'],
+          }),
+        );
+      if (JSON.stringify(job.params).includes('[redacted]') || isCut(job.params))
+        throw new Refusal(
+          refuse('conflict', 'Its parameters are not on record as they were: secrets were left out, or they were too long.', {
+            hint: 'Send it again with them.',
+          }),
+        );
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      const ask = {
+        ...(job.route !== null && { route: job.route }),
+        ...(job.text !== null && { text: job.text }),
+        params: job.params as Record<string, unknown>,
+      };
+      run.runtime.dispatch(ask, { detached: true, accepted: ({ job: next }) => resolve(next) }).then((crossing) => {
+        if (crossing.job !== null) resolve(crossing.job);
+        else reject(new Refusal(crossing.error ?? refuse('internal', 'It left no job.')));
+      }, reject);
+      return { id, job: await promise };
+    },
+    'OS.lanes': () => ({ lanes: parts.lanes() }),
     'OS.audit': (filter) => store.read.audit(filter),
     'OS.audit.verify': () => store.verify(),
     'OS.audit.drill': () => store.drill(),
@@ -227,13 +280,16 @@ export function createOperationRunner(parts: OperationParts): Runner {
     },
   };
 
-  return async ({ route, params, principal }) => {
+  return async (run) => {
     // Whoever was answered finds the answer on record.
     await seam().recorded();
-    const run = implementation[route.name as OperationName] as (input: unknown, by: Principal) => unknown;
-    return { ok: true, result: await run(params, principal) };
+    const operate = implementation[run.route.name as OperationName] as (input: unknown, by: Principal, run: Run) => unknown;
+    return { ok: true, result: await operate(run.params, run.principal, run) };
   };
 }
+
+/** Long parameters are kept as what they began with. */
+const isCut = (params: unknown) => typeof params === 'object' && params !== null && 'cut' in params && 'head' in params;
 
 /** How a token is kept: SHA-256 suffices, since 256 random bits cannot be guessed. */
 export function hashToken(secret: string): string {

@@ -2,7 +2,8 @@
 import { operations } from '../../shared/contract.ts';
 import type { Registry, Route } from '../../shared/model.ts';
 import type { Boundary, CompiledRoute } from './boundaries.ts';
-import { danger, identity, schemaInput, serviceInput } from './boundaries.ts';
+import { danger, identity, schemaInput, serviceInput, storyOf } from './boundaries.ts';
+import type { Resource } from './jobs/schedule.ts';
 import { editDistance } from './nearest.ts';
 import type { Operator } from './operator/operator.ts';
 import type { Runner } from './runners/runner.ts';
@@ -43,6 +44,11 @@ export function operationRoute(name: string): Route {
     concurrency: null,
     lane: null,
     idempotent: operation.effect === 'read',
+    retry: null,
+    answer: 'response',
+    grid: null,
+    mcp: null,
+    inputSchema: null,
     fallback: null,
     provider: null,
     model: null,
@@ -57,7 +63,17 @@ export function compileTable(registry: Registry, operator: Operator, compiler: C
   const routes = new Map<string, CompiledRoute>();
   const service = [identity, compiler.limits, serviceInput, compiler.sovereign];
   for (const spec of registry.routes) {
-    routes.set(spec.name, { spec, chain: service, run: compiler.runnerOf(spec), needs: 'dispatch', audited: true, tracked: true });
+    routes.set(spec.name, {
+      spec,
+      chain: service,
+      run: compiler.runnerOf(spec),
+      needs: 'dispatch',
+      audited: true,
+      tracked: true,
+      resources: resourcesOf(spec),
+      isAction: spec.kind === 'podium' ? ({ action }) => action !== 'status' : no,
+      subject: spec.kind === 'podium' ? storyOf : noSubject,
+    });
   }
   for (const operation of Object.values(operations)) {
     const write = operation.effect === 'write';
@@ -70,11 +86,24 @@ export function compileTable(registry: Registry, operator: Operator, compiler: C
       needs: operation.needs,
       audited: write,
       tracked: false,
+      resources: [],
+      isAction: no,
+      subject: noSubject,
     });
   }
   const names = new Map<string, string>();
   for (const name of routes.keys()) names.set(name.toLowerCase(), name);
   return { registry, routes, names, operator };
+}
+
+const no = () => false;
+const noSubject = () => null;
+
+function resourcesOf({ name, lane, concurrency }: Route): Resource[] {
+  const resources: Resource[] = [];
+  if (lane !== null) resources.push({ key: `lane:${lane}`, kind: 'lane', name: lane, capacity: 1 });
+  if (concurrency !== null) resources.push({ key: `service:${name}`, kind: 'concurrency', name, capacity: concurrency });
+  return resources;
 }
 
 export function findRoute(table: Table, name: string): CompiledRoute | null {

@@ -15,6 +15,10 @@ export interface Run {
   principal: Principal;
   door: Door;
   runtime: Runtime;
+  /** null for what leaves no job. */
+  job: string | null;
+  /** How often the job was started, this time included. */
+  start: number;
   /** The runner pushes one for each start. */
   attempts: Attempt[];
   /** The runner pushes what it sent off this machine. */
@@ -26,7 +30,10 @@ export interface Run {
   chunk(text: string): void;
 }
 
-export type Outcome = { ok: true; result: unknown; directives?: Crossing['directives'] } | { ok: false; error: WireError };
+/** `handed`: the work was handed over; a callback ends the job, `until` at the latest. */
+export type Outcome =
+  | { ok: true; result: unknown; directives?: Crossing['directives']; handed?: { until: number } }
+  | { ok: false; error: WireError };
 
 /** Resolves with a failure as a value; it rejects only for bugs. */
 export type Runner = (run: Run) => Promise<Outcome>;

@@ -1,0 +1,41 @@
+/** What a start does with the jobs that the core before it left. */
+import type { BootReport } from '../../../shared/model.ts';
+import type { Store } from '../store/store.ts';
+import type { FoundJob } from '../store/tended.ts';
+import type { Table } from '../table.ts';
+import { findRoute } from '../table.ts';
+
+/** Crashes under which a job ran before it is given up. */
+const CRASHES_MOST = 3;
+
+/**
+ * Jobs in line and waiting ones go on. One that was cut off between send and answer runs again only where calling twice does no more than
+ * calling once; else nobody knows what became of it. One that ran at three crashes may have caused them. All of it is durable on return.
+ */
+export async function takeStock({
+  store,
+  table,
+  at,
+}: {
+  store: Store;
+  table: Table;
+  at: number;
+}): Promise<{ report: BootReport; jobs: FoundJob[] }> {
+  const report: BootReport = { at, crashed: store.found.crashed, restored: [], again: [], unknown: [], dead: [], deliveries: 0 };
+  const settle: { id: string; as: 'unknown' | 'again' | 'dead' }[] = [];
+  const jobs: FoundJob[] = [];
+  for (const job of store.found.jobs) {
+    if (job.state !== 'running') {
+      report.restored.push(job.id);
+      jobs.push(job);
+      continue;
+    }
+    const route = job.route === null ? null : findRoute(table, job.route);
+    const as = job.crashes >= CRASHES_MOST ? 'dead' : route?.spec.idempotent && job.call !== null ? 'again' : 'unknown';
+    settle.push({ id: job.id, as });
+    report[as].push(job.id);
+    if (as === 'again') jobs.push({ ...job, state: 'queued', waits: null });
+  }
+  if (settle.length > 0) await store.settleFound(settle, at);
+  return { report, jobs };
+}

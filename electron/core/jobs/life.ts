@@ -1,0 +1,601 @@
+/**
+ * The life of one accepted call: its intent on record, its turn, its runs, its outcome. What has no job, a built-in route, lives the same
+ * life without a turn.
+ */
+import type { Call } from '../../../shared/contract.ts';
+import { catalogue, Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
+import type { Attempt, Crossing, Job, JobEvent, Waits } from '../../../shared/model.ts';
+import { signalOf } from '../../../shared/signal.ts';
+import type { CompiledRoute, Input } from '../boundaries.ts';
+import { type Signer, tooDeep } from '../crossing.ts';
+import type { Journal } from '../events.ts';
+import type { Health } from '../health.ts';
+import { eventOf, type Kept, keep, type OutcomeRow, outcomeRow, stateOf } from '../record.ts';
+import type { Outcome } from '../runners/runner.ts';
+import type { Stats } from '../stats.ts';
+import type { NewKey } from '../store/keys.ts';
+import type { Store } from '../store/store.ts';
+import type { Keys } from './keys.ts';
+import { type Ended, Live } from './live.ts';
+import type { Loop } from './loop.ts';
+import type { Seal } from './seal.ts';
+
+/** Outcomes kept that could not be recorded, and how long until they are tried again. */
+const OWED_MAX = 10_000;
+const OWED_RETRY_MS = 1000;
+
+export type Accepted = (accepted: { job: string; route: string; audit: { seq: number; hash: string } }) => void;
+
+/** A call that crossed its boundaries. */
+export interface Crossed {
+  input: Input;
+  record: Crossing;
+  call: Call;
+  /** Takes the time; the crossing lasted until now. */
+  end(): void;
+  /** performance.now() at the last boundary. */
+  mark: number;
+  signal: AbortSignal | undefined;
+  accepted: Accepted | undefined;
+  key: NewKey | null;
+}
+
+export interface LifeParts {
+  /** null only in the benchmark that shows what the record costs. */
+  store: Store | null;
+  signer: Signer;
+  journal: Journal;
+  health: Health;
+  stats: Stats;
+  loop: Loop;
+  keys: Keys;
+  seal: Seal;
+  /** What is said to the callback URL of a job once it ended. */
+  deliver(record: Crossing, url: string): void;
+  /** A refusal that leaves its own row. */
+  refuse(record: Crossing, call: Call): Promise<Crossing>;
+  clock(): number;
+  newId(prefix: string): string;
+}
+
+/** What a job needs to go on after a restart, besides its row. */
+export interface Kin {
+  ask: Omit<Call, 'headers' | 'query' | 'path'>;
+  traceparent: string;
+}
+
+/** A job as it was found at start. */
+export interface Found {
+  record: Crossing;
+  input: Input;
+  call: Call;
+  starts: number;
+  waits: Waits | null;
+  /** It ran when the core crashed. */
+  suspect: boolean;
+  end(): void;
+}
+
+export interface Life {
+  /** Resolves with the crossing when the call is over. */
+  begin(crossed: Crossed): Promise<Crossing>;
+  /** Lets jobs found at start go on: oldest first. */
+  resume(found: readonly Found[]): void;
+  /** Ends a job found at start that cannot go on; its record says why. */
+  lost(record: Crossing, about: { text: string | null }): void;
+  /** Asks a job to stop; null when no such job lives, else how it ended. */
+  cancel(job: string, by: string): Promise<Job> | null;
+  /** What a callback brought for a job. */
+  arrived(job: string, answer: Outcome): 'taken' | 'not_waiting';
+  recorded(): Promise<void>;
+  publish(record: Crossing): void;
+  close(): Promise<void>;
+}
+
+export function createLife(parts: LifeParts): Life {
+  const { store, signer, journal, health, stats, loop, keys, seal, clock } = parts;
+  let active = 0;
+  let newest: Promise<void> = Promise.resolve();
+  let idle: PromiseWithResolvers<void> | null = null;
+  let closing = false;
+  let owed: OutcomeRow[] = [];
+  let paying: Promise<void> | null = null;
+
+  function settled(): void {
+    active--;
+    if (active === 0) idle?.resolve();
+  }
+
+  // --- beginning -----------------------------------------------------------------------------------------------------
+
+  async function accept(crossed: Crossed): Promise<Crossing> {
+    const { input, record, call, end } = crossed;
+    const { route } = input;
+    const kept = route.audited && store ? keep(record, input.params) : null;
+    let live: Live | null = null;
+    if (route.tracked) {
+      record.job = parts.newId('job_');
+      live = new Live(record, { route: route.spec, subject: route.subject(input.params), text: kept ? kept.text : record.text });
+      const refused = loop.submit(live, submission(route, call, live, record));
+      if (refused !== null) {
+        record.job = null;
+        record.error = refuse('limited', refused.reason, { hint: 'Call again later.', retryAfterMs: refused.retryAfterMs });
+        end();
+        return parts.refuse(record, call);
+      }
+    }
+    const unheed = live && heed(crossed.signal, live);
+    // What comes while the door closes is not started any more.
+    if (live && closing) stopForClose(live);
+    // Audit before execute: whatever happens next, there is a trace that it was meant to happen.
+    if (kept && store) {
+      try {
+        const { seq, hash } = await store.begin({
+          at: record.at,
+          crossing: record.id,
+          job: record.job,
+          caller: record.caller,
+          door: record.door,
+          route: route.spec.name,
+          detail: kept.intent,
+          jobRow:
+            live === null
+              ? null
+              : { text: kept.text, params: kept.params, confidence: record.confidence, why: kept.why, more: more(crossed, live) },
+        });
+        record.audit = { hash, seq };
+      } catch (caught) {
+        stamp(crossed, 'audit', 'refused');
+        unheed?.();
+        if (live) drop(live);
+        record.job = null;
+        record.error = toWire(caught);
+        end();
+        return parts.refuse(record, call);
+      }
+    }
+    if (route.audited) stamp(crossed, 'audit', 'passed');
+    if (live) {
+      if (journal.kept || live.waits !== null) announce(live);
+      if (record.audit) crossed.accepted?.({ job: live.id, route: route.spec.name, audit: record.audit });
+    }
+    const outcome = await (live ? carry(crossed, live) : run(crossed, null));
+    unheed?.();
+    return finish(crossed, { kept, live, outcome });
+  }
+
+  function submission({ spec, resources }: CompiledRoute, { deadlineMs }: Call, live: Live, record: Crossing) {
+    const expiresAt = deadlineMs === undefined ? null : loop.now() + Math.max(0, deadlineMs - (clock() - record.at));
+    return { resources, retry: spec.retry, expiresAt, starts: live.starts };
+  }
+
+  /** What the row of a job has besides that of one that simply runs; null for that one. */
+  function more({ input, record, call, key }: Crossed, live: Live) {
+    const { spec } = input.route;
+    const outlives = live.state !== 'running' || spec.idempotent || spec.retry !== null || spec.answer === 'callback';
+    const action = input.route.isAction(input.params);
+    if (!outlives && !action && key === null && call.callbackUrl === undefined && spec.lane === null) return null;
+    const { headers: _headers, query: _query, path: _path, ...ask } = call;
+    return {
+      state: live.state as 'running' | 'queued' | 'waiting',
+      waits: live.waits,
+      lane: spec.lane,
+      subject: live.subject,
+      action,
+      call: outlives
+        ? seal.seal(JSON.stringify({ ask: { ...ask, params: input.params }, traceparent: record.traceparent } satisfies Kin))
+        : null,
+      key,
+      callbackUrl: call.callbackUrl ?? null,
+    };
+  }
+
+  /** The intent could not be recorded: nothing was started, nothing will be. */
+  function drop(live: Live): void {
+    if (live.state === 'running') loop.finished(live, { ok: false, again: false, retryAfterMs: null });
+    else loop.cancel(live);
+  }
+
+  // --- running -------------------------------------------------------------------------------------------------------
+
+  /** Until the returned function is called, a caller that leaves cancels. */
+  function heed(signal: AbortSignal | undefined, live: Live): () => void {
+    const onCallerGone = () => ask(live, refuse('cancelled', 'The caller cancelled.'));
+    if (signal?.aborted) onCallerGone();
+    else signal?.addEventListener('abort', onCallerGone, { once: true });
+    return () => signal?.removeEventListener('abort', onCallerGone);
+  }
+
+  /** From the first turn to the last outcome. null: it stays as it is until the next start. */
+  async function carry(crossed: Crossed, live: Live): Promise<Outcome | null> {
+    for (;;) {
+      const turn = live.turn();
+      if (turn !== undefined) {
+        await turn;
+        if (live.ended !== null) return afterAll(live);
+        // A start that is not on record must not happen: it could not be told from one that did.
+        const unrecorded = await store?.start(live.id, clock(), live.starts).then(
+          () => null,
+          (caught: unknown) => toWire(caught),
+        );
+        if (unrecorded) {
+          loop.finished(live, { ok: false, again: false, retryAfterMs: null });
+          return { ok: false, error: unrecorded };
+        }
+        announce(live);
+      }
+      const outcome = await run(crossed, live);
+      if (closing && live.cut?.code === 'shutting_down' && !outcome.ok && resumable(crossed.input.route)) {
+        await note(live, {
+          state: 'queued',
+          attempts: crossed.record.attempts,
+          why: 'waiting',
+          detail: 'Dispatcher shut down; it runs again at the next start.',
+        });
+        return null;
+      }
+      if (outcome.ok && outcome.handed) {
+        loop.handed(live, loop.now() + Math.max(0, outcome.handed.until - clock()));
+        await noteWait(crossed, live, 'waiting');
+        continue;
+      }
+      const again = !outcome.ok && live.cut === null && canPass(crossed.input.route, outcome.error);
+      loop.finished(live, { ok: outcome.ok, again, retryAfterMs: outcome.ok ? null : (outcome.error.retryAfterMs ?? null) });
+      if (live.ended !== null) return outcome;
+      await noteWait(crossed, live, 'retried');
+    }
+  }
+
+  const noteWait = (crossed: Crossed, live: Live, why: JobEvent['kind']) =>
+    live.waits === null
+      ? Promise.resolve()
+      : note(live, { state: live.state as 'queued' | 'waiting', attempts: crossed.record.attempts, why, detail: live.waits.reason });
+
+  async function note(
+    live: Live,
+    about: { state: 'queued' | 'waiting'; attempts: Attempt[]; why: JobEvent['kind']; detail: string },
+  ): Promise<void> {
+    announce(live);
+    await store
+      ?.wait(live.id, { at: clock(), waits: live.waits, ...about })
+      .catch((caught: unknown) => complain(toWire(caught), `job=${live.id}`));
+  }
+
+  /** How a job ended that stood in line or waited. */
+  function afterAll({ id, ended, cut, answer, waits }: Live): Outcome | null {
+    switch (ended as Ended) {
+      case 'done':
+        return answer;
+      case 'cancelled':
+        return { ok: false, error: cut ?? refuse('cancelled', 'It was cancelled.') };
+      case 'expired':
+        return {
+          ok: false,
+          error: refuse('wait_expired', `${id} was not started within its deadline: ${waits?.reason ?? 'it stood in line'}`, {
+            hint: 'Give it more time, or look at what runs before it.',
+          }),
+        };
+      case 'callback_expired':
+        return {
+          ok: false,
+          error: refuse('upstream_timeout', 'The callback that should have brought the result did not come in time.', {
+            hint: 'Look at the flow; POST /callbacks/ingest is where its result belongs.',
+          }),
+        };
+      case 'shut':
+        return null;
+      default:
+        throw new Error(`ended ${ended}`);
+    }
+  }
+
+  async function run(crossed: Crossed, live: Live | null): Promise<Outcome> {
+    const { input, record, call } = crossed;
+    const { spec } = input.route;
+    const abort = new AbortController();
+    let cut: WireError | null = null;
+    const stop = (error: WireError) => {
+      cut ??= error;
+      abort.abort(error);
+    };
+    const left = call.deadlineMs === undefined ? Number.POSITIVE_INFINITY : call.deadlineMs - (clock() - record.at);
+    const allowed = Math.max(1, Math.min(spec.timeoutMs, left));
+    const deadline = setTimeout(
+      () =>
+        stop(
+          refuse('upstream_timeout', `${spec.name} did not answer within ${allowed} ms.`, {
+            hint: 'Raise its timeout in the registry, or look at its health.',
+          }),
+        ),
+      allowed,
+    );
+    const onCallerGone = () => stop(refuse('cancelled', 'The caller cancelled.'));
+    if (live) {
+      live.startedAt ??= clock();
+      live.runs(abort);
+    } else if (crossed.signal?.aborted) onCallerGone();
+    else crossed.signal?.addEventListener('abort', onCallerGone, { once: true });
+    input.runtime.signal = abort.signal;
+    let outcome: Outcome;
+    try {
+      if (abort.signal.aborted) throw new Refusal(abort.signal.reason as WireError);
+      outcome = await input.route.run({
+        route: spec,
+        text: record.text,
+        params: input.params,
+        signal: abort.signal,
+        deadlineAt: clock() + allowed,
+        traceparent: record.traceparent,
+        principal: call.principal,
+        door: call.door,
+        runtime: input.runtime,
+        attempts: record.attempts,
+        left: record.left,
+        job: record.job,
+        start: live?.starts ?? 1,
+        newAttemptId: () => parts.newId('att_'),
+        progress: (progress, words) => live && noteProgress(live, progress, words),
+        chunk: (text) => record.job !== null && journal.publish({ type: 'chunk', job: record.job, text }),
+      });
+    } catch (caught) {
+      if (!isRefusal(caught)) reportBug(caught);
+      outcome = { ok: false, error: toWire(caught) };
+    }
+    clearTimeout(deadline);
+    if (!live) crossed.signal?.removeEventListener('abort', onCallerGone);
+    // What cut the run off is the reason, not what the socket said when it was destroyed.
+    const reason = cut ?? live?.cut ?? null;
+    if (reason !== null && !outcome.ok) outcome = { ok: false, error: reason };
+    if (outcome.ok && tooDeep(outcome.result))
+      outcome = { ok: false, error: refuse('upstream_failed', `${spec.name} answered with JSON nested too deep to record.`) };
+    return outcome;
+  }
+
+  // --- ending --------------------------------------------------------------------------------------------------------
+
+  async function finish(
+    crossed: Crossed,
+    { kept, live, outcome }: { kept: Kept | null; live: Live | null; outcome: Outcome | null },
+  ): Promise<Crossing> {
+    const { input, record, call, end } = crossed;
+    const { spec } = input.route;
+    stamp(crossed, 'execute', outcome?.ok ? 'passed' : 'refused');
+    if (outcome?.ok) {
+      record.ok = true;
+      record.result = outcome.result ?? null;
+      if (outcome.directives) record.directives = outcome.directives;
+    } else record.error = outcome === null ? notNow() : outcome.error;
+    end();
+    if (live && outcome !== null) {
+      stats.note(spec.name, { at: record.at, durationMs: record.durationMs, error: record.error?.code ?? null });
+      // A caller in more of a hurry than the service says nothing of its health; neither does one that cancelled or stood in line.
+      const { code = null } = record.error ?? {};
+      const hurried = code === 'upstream_timeout' && call.deadlineMs !== undefined && call.deadlineMs < spec.timeoutMs;
+      if (!hurried && code !== 'cancelled' && code !== 'wait_expired')
+        health.note(spec.name, { ok: record.ok, durationMs: record.durationMs, error: code });
+    }
+    await signer.sign(record);
+    // The job goes on at the next start: what is on record of it stays as it is.
+    if (outcome === null) return record;
+    if (!kept || !store) {
+      conclude(record, live);
+      return record;
+    }
+    // The answer leaves while its outcome is on the way to the disk: a crash in between leaves the job unknown, which is true.
+    // Whoever reads the record waits for it (`recorded`); so do watchers and `close`.
+    const row = outcomeRow(record, kept);
+    active++;
+    newest = store.finish(row).then(
+      () => {
+        conclude(record, live);
+        settled();
+      },
+      (caught: unknown) => {
+        const error = toWire(caught);
+        if (!isRefusal(caught)) reportBug(caught);
+        owe(row);
+        complain(error, `outcome_owed, crossing=${record.id}`);
+        conclude(record, live);
+        settled();
+      },
+    );
+    // In the same turn, so that one commit has both.
+    if (call.callbackUrl !== undefined && live) parts.deliver(record, call.callbackUrl);
+    return record;
+  }
+
+  /** The call is over, and on record or owed to it. */
+  function conclude(record: Crossing, live: Live | null): void {
+    if (live) {
+      live.state = stateOf(record);
+      live.waits = null;
+      if (journal.kept) journal.publish({ type: 'job', job: live.job });
+      live.waiter?.resolve(live.job);
+    }
+    publish(record);
+  }
+
+  function publish(record: Crossing): void {
+    // Reads are how fronts look at the state; telling every front of every look would tell nobody anything.
+    if (record.ok && record.job === null && record.audit === null && store) return;
+    journal.publish({ type: 'crossing', crossing: journal.kept ? eventOf(record) : record }, signalOf(record));
+  }
+
+  function complain(error: WireError, words: string): void {
+    journal.publish({ type: 'rejected', door: 'core', error }, `❌ OS → OS : ${words}, error=${error.code}`);
+  }
+
+  /** Keeps an outcome that could not be recorded and records it once that can be done. What is still owed at the end is `unknown` at the next start. */
+  function owe(outcome: OutcomeRow): void {
+    if (owed.length >= OWED_MAX) return;
+    owed.push(outcome);
+    if (owed.length === 1) setTimeout(pay, OWED_RETRY_MS).unref();
+  }
+
+  function pay(): Promise<void> {
+    paying ??= tryOwed().finally(() => {
+      paying = null;
+    });
+    return paying;
+  }
+
+  async function tryOwed(): Promise<void> {
+    const tried = owed.slice();
+    const paid = await Promise.allSettled(tried.map((outcome) => store!.finish(outcome)));
+    owed = owed.filter((outcome) => paid[tried.indexOf(outcome)]?.status !== 'fulfilled');
+    if (owed.length > 0 && !closing) setTimeout(pay, OWED_RETRY_MS).unref();
+  }
+
+  // --- what happens to it meanwhile ------------------------------------------------------------------------------------
+
+  function announce(live: Live): void {
+    const { org, service } = live.route;
+    const { waits } = live;
+    const words = waits === null ? null : `⏸️ OS → ${org} : ${live.state}, service=${service}, job=${live.id}, for=${waits.kind}`;
+    journal.publish({ type: 'job', job: live.job }, words);
+  }
+
+  function noteProgress(live: Live, progress: number | null, words: string | null): void {
+    live.progress = progress;
+    live.progressNote = words;
+    store?.progress(live.id, progress, words);
+    const { org, service } = live.route;
+    const done = progress === null ? '' : `, done=${Math.round(progress * 100)}%`;
+    const said = words === null ? '' : `, note=${words.slice(0, 80)}`;
+    journal.publish({ type: 'job', job: live.job }, `⏳ OS → ${org} : progress, service=${service}${done}${said}`);
+  }
+
+  function ask(live: Live, error: WireError): void {
+    if (live.cancelRequestedAt === null && error.code === 'cancelled') {
+      live.cancelRequestedAt = clock();
+      store?.cancelRequested(live.id, live.cancelRequestedAt);
+      const { org, service } = live.route;
+      journal.publish({ type: 'job', job: live.job }, `✋ OS → ${org} : cancel_requested, service=${service}, job=${live.id}`);
+    }
+    live.stop(error);
+    loop.cancel(live);
+  }
+
+  function stopForClose(live: Live): void {
+    if (live.state === 'running') live.stop(shutDown());
+    else live.over('shut');
+  }
+
+  // --- after a restart -------------------------------------------------------------------------------------------------
+
+  function resume(found: readonly Found[]): void {
+    const lives = found.map((one) => {
+      const live = new Live(one.record, {
+        route: one.input.route.spec,
+        subject: one.input.route.subject(one.input.params),
+        text: one.record.text,
+      });
+      live.starts = one.starts;
+      // Until the schedule has said what becomes of it.
+      live.held(
+        one.waits?.kind === 'callback' ? 'waiting' : 'queued',
+        one.waits ?? { kind: 'lane', reason: 'It was restored.', until: null, position: null },
+      );
+      return live;
+    });
+    loop.restore(
+      found.map(({ input, call, record, waits, suspect }, i) => ({
+        live: lives[i]!,
+        job: submission(input.route, call, lives[i]!, record),
+        waits: waits && { ...waits, until: waits.until === null ? null : loop.now() + Math.max(0, waits.until - clock()) },
+        suspect,
+      })),
+    );
+    found.forEach((one, i) => {
+      const crossed: Crossed = { ...one, mark: performance.now(), signal: undefined, accepted: undefined, key: null };
+      const kept = keep(one.record, one.input.params);
+      active++;
+      void carry(crossed, lives[i]!)
+        .then((outcome) => finish(crossed, { kept, live: lives[i]!, outcome }))
+        .catch(reportBug)
+        .finally(settled);
+    });
+  }
+
+  function lost(record: Crossing, { text }: { text: string | null }): void {
+    const kept = { text, why: record.why, params: null, intent: '', clean: false };
+    active++;
+    void signer
+      .sign(record)
+      .then(() => store?.finish(outcomeRow(record, kept)))
+      .catch((caught: unknown) => complain(toWire(caught), `lost, job=${record.job}`))
+      .then(() => publish(record))
+      .finally(settled);
+  }
+
+  return {
+    lost,
+    begin(crossed) {
+      active++;
+      const over = accept(crossed);
+      if (crossed.key !== null)
+        keys.reserve(crossed.call.principal.id, crossed.key, {
+          job: crossed.record.job!,
+          crossing: over,
+          recorded: over.then(() => newest),
+        });
+      return over.finally(settled);
+    },
+    resume,
+    cancel(job, by) {
+      const live = loop.live(job);
+      if (live === null) return null;
+      live.waiter ??= Promise.withResolvers();
+      ask(live, refuse('cancelled', `Cancelled by ${by}.`, { hint: 'The service may have done part of it.' }));
+      return live.waiter.promise;
+    },
+    arrived(job, answer) {
+      const live = loop.live(job);
+      if (live === null || live.waits?.kind !== 'callback') return 'not_waiting';
+      live.answer = answer;
+      loop.schedule({ type: 'arrived', at: loop.now(), job });
+      return 'taken';
+    },
+    recorded: () => newest,
+    publish,
+    async close() {
+      closing = true;
+      for (const live of loop.all()) stopForClose(live);
+      if (active > 0) {
+        idle ??= Promise.withResolvers();
+        await idle.promise;
+      }
+      if (owed.length > 0) await pay();
+    },
+  };
+
+  function stamp(crossed: Crossed, boundary: string, outcome: 'passed' | 'refused'): void {
+    const now = performance.now();
+    crossed.record.boundaries.push({ boundary, ms: Math.round((now - crossed.mark) * 1000) / 1000, outcome });
+    crossed.mark = now;
+  }
+}
+
+/** It may be started again although it was cut off. */
+const resumable = ({ spec }: CompiledRoute): boolean => spec.idempotent;
+
+/** Failures before a byte reached the service; what it did with any other is known only where twice is no more than once. */
+const NOTHING_SENT: ReadonlySet<string> = new Set(['upstream_refused', 'upstream_name_unknown', 'upstream_unreachable', 'breaker_open']);
+
+const canPass = ({ spec }: CompiledRoute, { code }: WireError): boolean =>
+  spec.retry !== null && (NOTHING_SENT.has(code) || (spec.idempotent && catalogue[code].retry));
+
+const shutDown = () =>
+  refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' });
+
+const notNow = () =>
+  refuse('shutting_down', 'Dispatcher shut down before this ran; it goes on at the next start.', { hint: 'Look at its job then.' });
+
+const isRefusal = (caught: unknown): caught is Refusal => caught instanceof Error && caught.name === 'Refusal';
+
+/** The one place where a thrown exception, a bug, is written down. */
+export function reportBug(caught: unknown): void {
+  process.stderr.write(
+    `${JSON.stringify({ level: 'error', time: Date.now(), msg: 'bug', stack: caught instanceof Error ? caught.stack : String(caught) })}\n`,
+  );
+}

@@ -1,0 +1,115 @@
+/** A job that has not ended: what it is, and where it stands. */
+import type { WireError } from '../../../shared/errors.ts';
+import type { Crossing, Job, JobState, Route, Waits } from '../../../shared/model.ts';
+import type { Outcome } from '../runners/runner.ts';
+
+/** How a job ended that did not run to its end; `shut`: not at all, it goes on at the next start. */
+export type Ended = 'done' | 'cancelled' | 'expired' | 'callback_expired' | 'shut';
+
+/** What fronts see of it, its Job, is made when somebody looks. */
+export class Live {
+  readonly id: string;
+  readonly route: Route;
+  readonly subject: string | null;
+  state: JobState = 'running';
+  waits: Waits | null = null;
+  starts = 0;
+  startedAt: number | null = null;
+  ended: Ended | null = null;
+  /** What the callback brought. */
+  answer: Outcome | null = null;
+  progress: number | null = null;
+  progressNote: string | null = null;
+  cancelRequestedAt: number | null = null;
+  /** Of who cancelled it and wants to know what became of it. */
+  waiter: PromiseWithResolvers<Job> | null = null;
+  readonly #record: Crossing;
+  readonly #text: string | null;
+  #cut: WireError | null = null;
+  #abort: AbortController | null = null;
+  #turn: PromiseWithResolvers<void> | null = null;
+
+  /** `text` with its secrets redacted. */
+  constructor(record: Crossing, { route, subject, text }: { route: Route; subject: string | null; text: string | null }) {
+    this.id = record.job!;
+    this.route = route;
+    this.subject = subject;
+    this.#record = record;
+    this.#text = text;
+  }
+
+  /** Its turn has come. */
+  began(start: number): void {
+    this.state = 'running';
+    this.waits = null;
+    this.starts = start;
+    this.#turn?.resolve();
+    this.#turn = null;
+  }
+
+  /** It has to wait. */
+  held(state: 'queued' | 'waiting', waits: Waits): void {
+    this.state = state;
+    this.waits = waits;
+    this.#turn ??= Promise.withResolvers();
+  }
+
+  /** Nothing more will be started. */
+  over(how: Ended): void {
+    this.ended = how;
+    this.#turn?.resolve();
+    this.#turn = null;
+  }
+
+  /** Resolves when its turn has come, or when it is over. */
+  turn(): Promise<void> | undefined {
+    return this.#turn?.promise;
+  }
+
+  /** Why it was told to stop; null when it was not. */
+  get cut(): WireError | null {
+    return this.#cut;
+  }
+
+  /** What cuts the run that starts now off. */
+  runs(abort: AbortController): void {
+    this.#abort = abort;
+    if (this.#cut !== null) abort.abort(this.#cut);
+  }
+
+  /** Cuts off what runs, now and whatever would start later. The first reason counts. */
+  stop(error: WireError): void {
+    this.#cut ??= error;
+    this.#abort?.abort(this.#cut);
+  }
+
+  get job(): Job {
+    const { id, route, door, caller, at, confidence, why, audit, durationMs, error } = this.#record;
+    const over = this.state !== 'running' && this.state !== 'queued' && this.state !== 'waiting';
+    return {
+      id: this.id,
+      crossing: id,
+      state: this.state,
+      route,
+      text: this.#text,
+      door,
+      caller,
+      createdAt: at,
+      startedAt: this.startedAt,
+      finishedAt: over ? at + durationMs : null,
+      durationMs: over ? durationMs : null,
+      progress: this.progress,
+      progressNote: this.progressNote,
+      confidence,
+      why,
+      errorCode: over ? (error?.code ?? null) : null,
+      errorMessage: over ? (error?.message ?? null) : null,
+      auditSeq: audit?.seq ?? null,
+      cancelRequestedAt: this.cancelRequestedAt,
+      waits: this.waits,
+      lane: this.route.lane,
+      subject: this.subject,
+      starts: this.starts,
+    };
+  }
+}

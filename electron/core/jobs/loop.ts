@@ -1,0 +1,191 @@
+/** Performs what the schedule decides: holds its state, one timer, and the jobs it speaks of. */
+
+import { assertNever } from '../../../shared/errors.ts';
+import type { CallLimits, Lane, Waits } from '../../../shared/model.ts';
+import type { Live } from './live.ts';
+import {
+  admission,
+  createSchedule,
+  type Effect,
+  lanesOf,
+  type ScheduleEvent,
+  type State,
+  type Submitted,
+  step,
+  waitsOf,
+} from './schedule.ts';
+
+/** Timers of the platform end at 2^31 - 1 ms; a tick that comes too early does no harm. */
+const SLEEP_MOST_MS = 3_600_000;
+
+export interface LoopParts {
+  random(): number;
+  deliveries: { send(delivery: string, attempt: number): void; dead(delivery: string): void; again(delivery: string, at: number): void };
+  /** Lanes whose places or line changed, gathered over a turn. */
+  onLanes(lanes: Lane[]): void;
+}
+
+export interface Refused {
+  retryAfterMs: number;
+  reason: string;
+}
+
+export interface Loop extends Disposable {
+  /** Milliseconds since the epoch on a clock that only goes forward while the process lives. */
+  now(): number;
+  configure(limits: {
+    calls: CallLimits | null;
+    actionsPerMinute: number;
+    cooldownMs: number;
+    queueMost: number;
+    deliveryTries: number;
+  }): void;
+  /** Counts one call; what stands against it, or null. */
+  admit(principal: string, about: { action: boolean; subject: string | null }): Refused | null;
+  admission(principal: string): ReturnType<typeof admission>;
+  /** `live` has begun or is held when this returns null. */
+  submit(live: Live, job: Omit<Submitted, 'id'>): Refused | null;
+  restore(jobs: readonly { live: Live; job: Omit<Submitted, 'id'>; waits: Waits | null; suspect: boolean }[]): void;
+  /** A run ended; afterwards `live` is over, held, or has begun again. */
+  finished(live: Live, end: { ok: boolean; again: boolean; retryAfterMs: number | null }): void;
+  handed(live: Live, until: number): void;
+  cancel(live: Live): void;
+  /** For what is decided about callbacks. */
+  schedule(event: ScheduleEvent): void;
+  live(job: string): Live | null;
+  all(): Live[];
+  counts(): { running: number; queued: number };
+  lanes(): Lane[];
+  /** As it is now: positions move without anybody being told. */
+  waits(job: string): Waits | null;
+  /** Lets go of whatever waits, without ending it. */
+  shut(): void;
+}
+
+export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
+  const startedAt = Date.now() - performance.now();
+  const now = () => Math.floor(startedAt + performance.now());
+  const lives = new Map<string, Live>();
+  let state: State = createSchedule();
+  let refused: Refused | null = null;
+  let timer: NodeJS.Timeout | null = null;
+  let changed: Set<string> | null = null;
+
+  function apply(event: ScheduleEvent): void {
+    const next = step(state, event);
+    state = next.state;
+    for (const effect of next.effects) perform(effect);
+  }
+
+  function perform(effect: Effect): void {
+    switch (effect.type) {
+      case 'start':
+        lives.get(effect.job)?.began(effect.start);
+        return;
+      case 'wait':
+        lives.get(effect.job)?.held(effect.state, effect.waits);
+        return;
+      case 'stop':
+        // Whoever asked for it cut the run off with the reason (Live.stop).
+        return;
+      case 'end': {
+        const live = lives.get(effect.job);
+        lives.delete(effect.job);
+        live?.over(effect.how);
+        return;
+      }
+      case 'refuse':
+        refused = { retryAfterMs: effect.retryAfterMs, reason: effect.reason };
+        return;
+      case 'send':
+        deliveries.send(effect.delivery, effect.attempt);
+        return;
+      case 'dead':
+        deliveries.dead(effect.delivery);
+        return;
+      case 'retry_delivery':
+        deliveries.again(effect.delivery, effect.at);
+        return;
+      case 'lanes':
+        noteLanes(effect.keys);
+        return;
+      case 'wake':
+        wake(effect.at);
+        return;
+      default:
+        assertNever(effect);
+    }
+  }
+
+  function wake(at: number | null): void {
+    if (timer !== null) clearTimeout(timer);
+    timer = at === null ? null : setTimeout(tick, Math.min(SLEEP_MOST_MS, Math.max(0, at - now()))).unref();
+    function tick() {
+      timer = null;
+      apply({ type: 'tick', at: now() });
+      // Too early by a rounded millisecond, or by the longest sleep: the schedule has not changed its mind, so it does not say so again.
+      if (timer === null && at !== null && at > now()) wake(at);
+    }
+  }
+
+  function noteLanes(keys: readonly string[]): void {
+    if (changed === null) {
+      changed = new Set();
+      setImmediate(() => {
+        const told = changed!;
+        changed = null;
+        onLanes(lanesOf(state, [...told]));
+      });
+    }
+    for (const key of keys) changed.add(key);
+  }
+
+  function answer(event: ScheduleEvent): Refused | null {
+    refused = null;
+    apply(event);
+    return refused;
+  }
+
+  return {
+    now,
+    configure: (limits) => apply({ type: 'configure', ...limits }),
+    admit(principal, { action, subject }) {
+      const at = now();
+      // The pause between equal subjects first: a refused action must not use up one of the ten.
+      const early = subject === null ? null : answer({ type: 'subject', at, subject });
+      return early ?? answer({ type: 'admit', at, principal, action });
+    },
+    admission: (principal) => admission(state, principal, now()),
+    submit(live, job) {
+      lives.set(live.id, live);
+      const refusal = answer({ type: 'submit', at: now(), job: { ...job, id: live.id } });
+      if (refusal !== null) lives.delete(live.id);
+      return refusal;
+    },
+    restore(jobs) {
+      for (const { live } of jobs) lives.set(live.id, live);
+      apply({ type: 'restore', at: now(), jobs: jobs.map(({ live, job, waits, suspect }) => ({ ...job, id: live.id, waits, suspect })) });
+    },
+    finished: (live, end) => apply({ type: 'finished', at: now(), job: live.id, random: end.again ? random() : 0, ...end }),
+    handed: (live, until) => apply({ type: 'handed', at: now(), job: live.id, until }),
+    cancel: (live) => apply({ type: 'cancel', at: now(), job: live.id }),
+    schedule: apply,
+    live: (job) => lives.get(job) ?? null,
+    all: () => [...lives.values()],
+    counts() {
+      let queued = 0;
+      for (const { state } of lives.values()) if (state !== 'running') queued++;
+      return { running: lives.size, queued };
+    },
+    lanes: () => lanesOf(state),
+    waits: (job) => waitsOf(state, job),
+    shut() {
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
+      for (const live of lives.values()) if (live.state !== 'running') live.over('shut');
+    },
+    [Symbol.dispose]() {
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}

@@ -2,53 +2,13 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Ask, Event } from '../../shared/contract.ts';
+import type { Event } from '../../shared/contract.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import { signalOf } from '../../shared/signal.ts';
-import { type Core, createCore } from './core.ts';
-
-interface Seen {
-  url: string;
-  headers: IncomingMessage['headers'];
-  body: string;
-}
-
-/** A real service on loopback that keeps a ledger of what it saw. */
-async function startService(answer: (request: Seen, response: ServerResponse) => void) {
-  const ledger: Seen[] = [];
-  const server = createServer((request, response) => {
-    let body = '';
-    request.setEncoding('utf8').on('data', (piece) => {
-      body += piece;
-    });
-    request.on('end', () => {
-      const seen = { url: request.url!, headers: request.headers, body };
-      ledger.push(seen);
-      answer(seen, response);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    ledger,
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
-
-const json = (value: unknown) => (_: Seen, response: ServerResponse) => {
-  response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify(value));
-};
+import { json, openCore, operate, startService } from './testing.ts';
 
 const registryOf = (url: string, more = '') => `
 orgs:
@@ -65,18 +25,6 @@ orgs:
 rules:
   - {pattern: salesforce, org: FND, service: salesforce, priority: 100}
 ${more}`;
-
-async function openCore(template: string, options: Partial<Parameters<typeof createCore>[0]> = {}) {
-  const home = options.home ?? mkdtempSync(join(tmpdir(), 'core-'));
-  const core = await createCore({ home, template, version: 'test', ...options });
-  return Object.assign(core, {
-    ask: (ask: Ask, more: { principal?: typeof core.owner.principal } = {}) =>
-      core.dispatch({ ...ask, door: 'library', principal: core.owner.principal, ...more }),
-  });
-}
-
-const operate = async (core: Core, route: string, params: Record<string, unknown> = {}) =>
-  (await core.dispatch({ route, params, door: 'library', principal: core.owner.principal })).result as never;
 
 test('a text finds its service; the record says why, and the audit chain has it before and after', async () => {
   await using service = await startService(json({ success: true, synced: 150 }));

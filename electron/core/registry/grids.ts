@@ -17,6 +17,8 @@ export interface Draft {
 export interface Known {
   /** Whether a name is a route that a step may run. */
   isRoute(name: string): boolean;
+  /** The route of the registry with this name; undefined for a tool of an MCP server. */
+  route(name: string): Route | undefined;
   /** Some of them, to name the one that was probably meant. */
   routes(): string[];
   report: Report;
@@ -47,12 +49,17 @@ export function compileGrids(drafts: Draft[], known: Known): void {
       ),
     );
   }
-  const sizes = new Map<string, { depth: number; calls: number }>();
+  const sizes = new Map<string, Size>();
+  const held: Held[] = [];
   for (const { draft, name } of sorted) {
-    const inside = draft.route.grid!.steps.map(({ route }) => sizes.get(route) ?? { depth: 0, calls: 1 });
+    const inside = draft.route.grid!.steps.map(
+      ({ route }) => sizes.get(route) ?? { depth: 0, calls: 1, lanes: lanesOf(known.route(route)) },
+    );
     const depth = 1 + Math.max(0, ...inside.map((size) => size.depth));
     const calls = 1 + inside.reduce((sum, size) => sum + size.calls, 0);
-    sizes.set(name, { depth, calls });
+    const lanes = new Set(inside.flatMap((size) => [...size.lanes]));
+    sizes.set(name, { depth, calls, lanes: new Set([...lanes, ...lanesOf(draft.route)]) });
+    if (draft.route.lane !== null) held.push({ draft, name: draft.route.lane, after: [...lanes] });
     under(report, draft.path, () => {
       if (depth > maxDepth)
         report.error(draft.at, `${depth} grids are inside each other here; ${maxDepth} are the most.`, 'Flatten some of them.');
@@ -60,6 +67,42 @@ export function compileGrids(drafts: Draft[], known: Known): void {
         report.error(draft.at, `One call of this comes to ${calls} calls; ${maxCalls} are the most.`, 'Remove some steps.');
     });
   }
+  for (const { draft, name } of sort(merged(held)).circle) {
+    under(report, draft.path, () =>
+      report.error(
+        draft.at,
+        `${draft.route.name} holds the lane ${name} while its steps wait for a lane that may be held by what waits for this one.`,
+        'Take the lane from the grid or from its steps.',
+      ),
+    );
+  }
+}
+
+interface Size {
+  depth: number;
+  calls: number;
+  /** Of itself and of everything in it. */
+  lanes: ReadonlySet<string>;
+}
+
+/** A lane that a grid holds, and the lanes its steps wait for meanwhile. */
+interface Held {
+  draft: Draft;
+  name: string;
+  after: string[];
+}
+
+const lanesOf = (route: Route | undefined): Set<string> => new Set(route?.lane == null ? [] : [route.lane]);
+
+/** One for each lane: grids in the same lane wait for what any of them waits for. */
+function merged(held: Held[]): Held[] {
+  const lanes = new Map<string, Held>();
+  for (const each of held) {
+    const known = lanes.get(each.name);
+    lanes.set(each.name, known ? { ...known, after: [...known.after, ...each.after] } : each);
+  }
+  const names = new Set(lanes.keys());
+  return [...lanes.values()].map((each) => ({ ...each, after: each.after.filter((name) => names.has(name)) }));
 }
 
 function compileSteps({ path, steps, qualify }: Draft, { isRoute, routes, report }: Known): Grid['steps'] {

@@ -405,6 +405,19 @@ rules:
     ]);
     const deep = Object.fromEntries(Array.from({ length: 9 }, (_, level) => [`g${level}`, [level === 8 ? 'one' : `g${level + 1}`]]));
     assert.deepEqual(grids(deep), ['5:7 orgs.G.services.g0 | 9 grids are inside each other here; 8 are the most.']);
+    // Named after the service each runs.
+    const laned = (lanes: Record<string, string>) =>
+      told(
+        [
+          'orgs: {G: {services: {',
+          'one: {endpoint: "http://a:81/", egress: lan, lane: x}, two: {endpoint: "http://a:81/", egress: lan, lane: y}, ',
+          ...Object.entries(lanes).map(([name, lane]) => `${name}: {kind: grid, lane: ${lane}, steps: {a: {route: ${name.slice(0, 3)}}}},`),
+          '}}}',
+        ].join(' '),
+      ).map((line) => line.split(' | ')[1]?.slice(0, 29));
+    assert.deepEqual(laned({ 'one-grid': 'y' }), []);
+    assert.deepEqual(laned({ 'one-grid': 'x' }), ['G.one-grid holds the lane x w']);
+    assert.deepEqual(laned({ 'one-grid': 'y', 'two-grid': 'x' }), ['G.one-grid holds the lane y w', 'G.two-grid holds the lane x w']);
     const wide = { a: Array(50).fill('b') as string[], b: Array(20).fill('one') as string[] };
     assert.deepEqual(grids(wide), ['5:7 orgs.G.services.a | One call of this comes to 1051 calls; 500 are the most.']);
   });

@@ -299,6 +299,7 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
   compileGrids(grids, {
     // Which tools a server has is known once it runs; until then its name has to do.
     isRoute: (name) => byName.has(name) || (name.startsWith('MCP.') && servers.has(name.split('.')[1] ?? '') && name.split('.').length > 2),
+    route: (name) => byName.get(name),
     routes: () => [...byName.keys()].slice(0, 2000),
     report,
   });

@@ -70,6 +70,14 @@ function readOne(text: string): Exclude<ReturnType<typeof readReferences>[number
   return { written: text, root, step, keys: rest };
 }
 
+/** Every reference in the texts of `value`. */
+export function referencesIn(value: unknown): Reference[] {
+  if (typeof value === 'string')
+    return readReferences(value).filter((piece) => typeof piece === 'object' && 'root' in piece) as Reference[];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap(referencesIn);
+}
+
 /**
  * `value` with every reference replaced: one that is a whole text by what it points at, as it is; one inside a longer text by its words,
  * or its JSON. Only own members are looked up.
@@ -111,8 +119,8 @@ function fillText(text: string, scope: Scope): Filled {
   return { ok: true, value: values.map((each) => (typeof each === 'string' ? each : JSON.stringify(each))).join('') };
 }
 
-/** undefined when there is nothing. */
-function lookUp({ root, step, keys }: Reference, { params, text, results }: Scope): unknown {
+/** What a reference points at; undefined when there is nothing. */
+export function lookUp({ root, step, keys }: Reference, { params, text, results }: Scope): unknown {
   let value: unknown = root === 'params' ? params : root === 'text' ? (text ?? undefined) : results.get(step!);
   for (const key of keys) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;

@@ -1,6 +1,6 @@
 /** A real server of the demo: JSON in, an answer out, `/health`, and a ledger of what it saw, which the tests read. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 /** One request as a demo service saw it. `outcome` is null while it is being answered. */
 export interface LedgerLine {
@@ -115,6 +115,12 @@ export async function openService(options: { handle: Handler; port?: number; hea
     });
   await listen(options.port ?? 0).catch(() => listen(0));
   const { port } = server.address() as AddressInfo;
+  // Those that became WebSockets too, which closeAllConnections knows nothing of.
+  const connections = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
   return {
     url: `http://127.0.0.1:${port}`,
     server,
@@ -122,7 +128,7 @@ export async function openService(options: { handle: Handler; port?: number; hea
     async stop() {
       if (!server.listening) return;
       const closed = new Promise((resolve) => server.close(resolve));
-      server.closeAllConnections();
+      for (const socket of connections) socket.destroy();
       await closed;
     },
     async start() {

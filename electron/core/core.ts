@@ -36,6 +36,7 @@ import { createOperationRunner, dangers, hashToken } from './operations.ts';
 import { createModels } from './operator/models.ts';
 import { createOperator, type Operator } from './operator/operator.ts';
 import { addExample, openRegistry } from './registry/registry.ts';
+import { createGridRunner } from './runners/grid.ts';
 import { createHttpRunner } from './runners/http.ts';
 import { createMockRunner } from './runners/mock.ts';
 import { createToolRunner } from './runners/tool.ts';
@@ -201,6 +202,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   });
   const tools = createToolbox({ store, egress, settings: () => table.registry.tools, clock });
   const tool = createToolRunner(tools);
+  const grid = createGridRunner({ clock });
   const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
 
   const later = () => {
@@ -262,7 +264,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       limits: limitsBoundary(loop),
       sovereign: sovereignBoundary((spec) => (spec.endpoint === null || mock ? null : egress.check(spec.endpoint, spec.egress))),
       operationRunner,
-      runnerOf: (spec) => (spec.kind === 'tool' && !(mock && tools.get(spec.service)?.outward) ? tool : mock ? mocked : http),
+      runnerOf: (spec) =>
+        spec.kind === 'grid' ? grid : spec.kind === 'tool' && !(mock && tools.get(spec.service)?.outward) ? tool : mock ? mocked : http,
       dangers,
     });
     old?.operator[Symbol.dispose]();

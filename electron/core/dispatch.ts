@@ -475,7 +475,10 @@ class CallRuntime implements Runtime {
     return this.#call.confirm === true;
   }
 
-  dispatch(ask: Ask, { accepted, detached, signal = this.signal }: Parameters<Runtime['dispatch']>[1] & object = {}): Promise<Crossing> {
+  dispatch(
+    ask: Ask,
+    { accepted, detached, signal = this.signal }: { accepted?: Accepted; detached?: true; signal?: AbortSignal } = {},
+  ): Promise<Crossing> {
     const { id, traceparent } = this.#record;
     const call = { traceparent, ...ask, door: this.door, principal: this.principal, parent: id };
     return this.#dispatch(call, detached ? undefined : signal, accepted);

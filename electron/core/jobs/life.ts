@@ -127,6 +127,7 @@ export function createLife(parts: LifeParts): Life {
     const unheed = live && heed(crossed.signal, live);
     // What comes while the door closes is not started any more.
     if (live && closing) stopForClose(live);
+    const onRecord = live?.starts ?? 0;
     // Audit before execute: whatever happens next, there is a trace that it was meant to happen.
     if (kept && store) {
       try {
@@ -159,7 +160,7 @@ export function createLife(parts: LifeParts): Life {
       if (journal.kept || live.waits !== null) announce(live);
       if (record.audit) crossed.accepted?.({ job: live.id, route: route.spec.name, audit: record.audit });
     }
-    const outcome = await (live ? carry(crossed, live) : run(crossed, null));
+    const outcome = await (live ? carry(crossed, live, onRecord) : run(crossed, null));
     unheed?.();
     return finish(crossed, { kept, live, outcome });
   }
@@ -206,13 +207,12 @@ export function createLife(parts: LifeParts): Life {
     return () => signal?.removeEventListener('abort', onCallerGone);
   }
 
-  /** From the first turn to the last outcome. null: it stays as it is until the next start. */
-  async function carry(crossed: Crossed, live: Live): Promise<Outcome | null> {
-    for (;;) {
-      const turn = live.turn();
-      if (turn !== undefined) {
-        await turn;
-        if (live.ended !== null) return afterAll(live);
+  /** From the first turn to the last outcome; `onRecord` starts are durable. null: it stays as it is until the next start. */
+  async function carry(crossed: Crossed, live: Live, onRecord: number): Promise<Outcome | null> {
+    for (let recorded = onRecord; ; ) {
+      await live.turn();
+      if (live.ended !== null) return afterAll(live);
+      if (live.starts !== recorded) {
         // A start that is not on record must not happen: it could not be told from one that did.
         const unrecorded = await store?.start(live.id, clock(), live.starts).then(
           () => null,
@@ -222,6 +222,7 @@ export function createLife(parts: LifeParts): Life {
           loop.finished(live, { ok: false, again: false, retryAfterMs: null });
           return { ok: false, error: unrecorded };
         }
+        recorded = live.starts;
         announce(live);
       }
       const outcome = await run(crossed, live);
@@ -510,7 +511,7 @@ export function createLife(parts: LifeParts): Life {
       const crossed: Crossed = { ...one, mark: performance.now(), signal: undefined, accepted: undefined, key: null };
       const kept = keep(one.record, one.input.params);
       active++;
-      void carry(crossed, lives[i]!)
+      void carry(crossed, lives[i]!, one.starts)
         .then((outcome) => finish(crossed, { kept, live: lives[i]!, outcome }))
         .catch(reportBug)
         .finally(settled);

@@ -62,6 +62,13 @@ test('F27: ten actions pass in any minute, and the eleventh when the first is a 
   );
 });
 
+test('fewer actions a minute count those that passed before', () => {
+  const { action, configure } = open();
+  for (const at of [0, 1000, 2000]) action(at);
+  configure({ actionsPerMinute: 2 });
+  assert.deepEqual([action(3000), action(61_000)], [58_000, 0]);
+});
+
 test('F27: the same story within five seconds waits for the rest of them, another does not', () => {
   const { subject } = open();
   assert.deepEqual([subject(0), subject(4000), subject(4000, 'story:2'), subject(4999), subject(5000)], [0, 1000, 0, 1, 0]);
@@ -76,10 +83,12 @@ test('limits survive a restart, and a clock that was set back shuts nobody out f
   ];
   const subjects = [
     { subject: 'story:1', at: 99_000 },
+    { subject: 'story:1', at: 97_000 },
     { subject: 'story:2', at: 99_000_000 },
   ];
   ask({ type: 'remember', at: 100_000, actions, subjects });
   assert.deepEqual([action(100_000), subject(100_000), subject(100_000, 'story:2')], [30_000, 4000, 5000]);
+  assert.deepEqual([action(130_000), action(130_001)], [0, 29_999]);
 });
 
 const asks = fc.array(

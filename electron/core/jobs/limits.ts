@@ -113,7 +113,7 @@ export interface Remembered {
 /** Counts what was admitted earlier. A time in the future counts as now: a wall clock that was set back must not shut anybody out for longer. */
 export function rememberLimits(limits: Limits, { at: now, actions, subjects }: Remembered): Limits {
   let next = limits;
-  for (const action of [...actions].sort((a, b) => a.at - b.at)) {
+  for (const action of actions) {
     const known = lookup(next.actions, action.principal) ?? List<number>();
     const times = known.push(Math.min(action.at, now));
     next = { ...next, actions: note(next.actions, now, [action.principal, times.sort()]) };

@@ -16,6 +16,7 @@ import {
 
 const stories: Resource = { key: 'lane:stories', kind: 'lane', name: 'stories', capacity: 1 };
 const two: Resource = { key: 'service:FND.two', kind: 'concurrency', name: 'FND.two', capacity: 2 };
+const retry = { times: 3, backoffMs: 100, maxMs: 300 };
 
 function submit(id: string, resources: readonly Resource[] = [], more: Partial<Submitted> = {}, at = 0): ScheduleEvent {
   return { type: 'submit', at, job: { id, resources, retry: null, expiresAt: null, starts: 0, ...more } };
@@ -161,9 +162,19 @@ test('a larger capacity counts from the next job on', () => {
   ]);
 });
 
+test('a job that is tried again does not bring its old capacity back', () => {
+  const wider = { ...stories, capacity: 2 };
+  assert.deepEqual(play([submit('a', [stories], { retry }), submit('b', [wider]), failed('a'), tick(100)]), [
+    'start a',
+    'start b',
+    'a waiting (retry until 100)',
+    'start a again (2)',
+  ]);
+});
+
 test('a full queue refuses whoever would have to stand in it', () => {
   assert.deepEqual(
-    play([configure({ queueMost: 1 }), submit('a', [stories]), submit('b', [stories]), submit('c', [stories]), submit('d')]),
+    play([configure({ queueMost: 1 }), submit('a', [stories]), submit('b', [stories, two]), submit('c', [two]), submit('d')]),
     ['start a', 'b queued (lane, 0 before it)', 'refuse, again in 1000', 'start d'],
   );
 });
@@ -172,7 +183,7 @@ test('every job that does not run says why, as it is now', () => {
   const { state } = run([
     submit('a', [stories]),
     submit('b', [stories]),
-    submit('c', [stories, two]),
+    submit('c', [two, stories]),
     submit('d', [two]),
     handed('a', 500),
     cancel('b'),
@@ -184,6 +195,29 @@ test('every job that does not run says why, as it is now', () => {
     { kind: 'concurrency', reason: 'c is next for FND.two', until: null, position: 1 },
     null,
   ]);
+});
+
+test('the reason names who is in the way', () => {
+  const one = { ...two, capacity: 1 };
+  const { state } = run([
+    restore([found('s', [], { suspect: true }), found('t', [], { suspect: true })]),
+    submit('a', [stories]),
+    submit('b', [one]),
+    submit('c', [stories]),
+    submit('d', [one]),
+  ]);
+  assert.deepEqual(
+    ['t', 'c', 'd'].map((job) => waitsOf(state, job)!.reason),
+    [
+      'jobs that ran when the core crashed start one at a time, and it is the turn of s',
+      'a runs in the lane stories',
+      'FND.two takes 1 at a time',
+    ],
+  );
+});
+
+test('a job is taken once', () => {
+  assert.deepEqual(play([submit('a'), submit('a'), restore([found('a', [])]), done('a'), done('a')]), ['start a', 'end a done']);
 });
 
 test('lanes tell who runs and who stands in them, and when that changed', () => {
@@ -207,8 +241,6 @@ test('lanes tell who runs and who stands in them, and when that changed', () => 
 });
 
 // --- stories: retries, callbacks, ends ------------------------------------------------------------------------------
-
-const retry = { times: 3, backoffMs: 100, maxMs: 300 };
 
 test('a failure that can pass is tried again after a growing pause, and ends with the last try', () => {
   assert.deepEqual(
@@ -334,9 +366,17 @@ test('after a restart a job that waits for its callback still has its lane, and 
   ]);
 });
 
+test('a retry that was to come after the job is given up does not come, however late that is noticed', () => {
+  const waits = { kind: 'retry' as const, reason: '', until: 300, position: null };
+  assert.deepEqual(play([restore([found('a', [], { waits, expiresAt: 200 })]), tick(400)]), [
+    'a waiting (retry until 300)',
+    'end a expired',
+  ]);
+});
+
 test('J11: those that ran when the core crashed start one at a time while others go on, and are ordinary afterwards', () => {
   const suspects = ['a', 'b', 'c'].map((id) => found(id, [], { suspect: true, starts: 1, retry }));
-  assert.deepEqual(play([restore([...suspects, found('d', [])]), done('a'), failed('b'), handed('c', 900), tick(200)]), [
+  assert.deepEqual(play([restore([...suspects, found('d', [])]), done('a'), failed('b'), tick(200), handed('c', 900)]), [
     'start a again (2)',
     'b queued (suspect, 0 before it)',
     'c queued (suspect, 1 before it)',
@@ -345,8 +385,8 @@ test('J11: those that ran when the core crashed start one at a time while others
     'start b again (2)',
     'b waiting (retry until 200)',
     'start c again (2)',
-    'c waiting (callback until 900)',
     'start b again (3)',
+    'c waiting (callback until 900)',
   ]);
 });
 
@@ -375,7 +415,15 @@ test('a delivery waits as long as the receiver asks, and is dead at once when it
 
 test('a delivery that arrived is over; one that waits is sent at once when somebody asks for it', () => {
   assert.deepEqual(
-    play([deliver('d'), deliver('d'), delivered('d', 1), deliver('d', 2, 0, 1), delivered('d', 3, { ok: true }), tick(10_000)]),
+    play([
+      deliver('d'),
+      deliver('d'),
+      delivered('d', 1),
+      delivered('d', 1),
+      deliver('d', 2, 0, 1),
+      delivered('d', 3, { ok: true }),
+      tick(10_000),
+    ]),
     ['send d (1)', 'd again at 5001', 'send d (2)'],
   );
 });

@@ -431,6 +431,8 @@ export interface McpTool {
   inputSchema: unknown;
   /** changed: its definition is not the approved one, so it is not called until somebody approves it again. */
   approval: 'approved' | 'changed' | 'new';
+  /** Of a changed one: what was approved. */
+  before?: { description: string | null; inputSchema: unknown };
 }
 
 export interface McpServer {

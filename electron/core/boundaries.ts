@@ -22,12 +22,18 @@ export interface CompiledRoute {
   audited: boolean;
   /** Leaves a job that can be listed and cancelled. */
   tracked: boolean;
-  /** What it needs a place in. */
+  /** What a call of it means to the schedule. */
+  standing(asked: { params: Record<string, unknown>; text: string | null }): Standing;
+}
+
+/** What a call means to the schedule. */
+export interface Standing {
+  /** What it needs a place in before it runs. */
   resources: readonly Resource[];
-  /** The call makes the orchestrator do something (seed 004), which is limited more than asking. */
-  isAction(params: Record<string, unknown>): boolean;
-  /** What a call is about, where equal ones keep a distance; null for most. */
-  subject(params: Record<string, unknown>): string | null;
+  /** What it is about, where equal ones keep a distance; null for most. */
+  subject: string | null;
+  /** It makes the orchestrator do something (seed 004), which is limited more than asking. */
+  action: boolean;
 }
 
 /** What the call reaches besides its own words. */
@@ -82,20 +88,13 @@ export function lacking(principal: Principal, route: CompiledRoute): WireError {
 export function limitsBoundary(loop: Pick<Loop, 'admit'>): Boundary {
   return {
     name: 'limits',
-    cross({ params, route, runtime: { principal } }) {
-      const subject = route.subject(params);
-      const refusal = loop.admit(principal.id, { action: route.isAction(params), subject });
+    cross({ params, route, runtime: { principal, text } }) {
+      const refusal = loop.admit(principal.id, route.standing({ params, text }));
       if (refusal === null) return null;
       const { retryAfterMs, reason } = refusal;
       return refused('limited', reason, { hint: `Wait ${retryAfterMs} ms and call again.`, retryAfterMs });
     },
   };
-}
-
-/** Two equal stories keep a distance. */
-export function storyOf(params: Record<string, unknown>): string | null {
-  const id = params.story_id ?? params.storyId;
-  return typeof id === 'string' && id !== '' ? `story:${id.slice(0, 200)}` : null;
 }
 
 /** Input of a service: any object, within a depth that can be recorded; names that would reach into prototypes are refused. */

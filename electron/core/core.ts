@@ -10,8 +10,11 @@ import type {
   Capability,
   CoreSelf,
   Crossing,
+  Delivery,
   Door,
+  JobDetail,
   Lane,
+  Org,
   Principal,
   Registry,
   Route,
@@ -22,24 +25,33 @@ import type {
 } from '../../shared/model.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
-import { createSigner } from './crossing.ts';
+import { createIds, createSigner } from './crossing.ts';
 import { createSeam } from './dispatch.ts';
 import { createEgress } from './egress.ts';
 import { createJournal } from './events.ts';
 import { createGpu } from './gpu.ts';
 import { createHealth } from './health.ts';
 import { takeStock } from './jobs/boot.ts';
+import { createCallbacks } from './jobs/callbacks.ts';
+import { createIngest, type Ingest } from './jobs/ingest.ts';
 import type { Accepted } from './jobs/life.ts';
 import { createLoop } from './jobs/loop.ts';
 import { createSeal } from './jobs/seal.ts';
+import { newWebhookSecret } from './jobs/webhook-signature.ts';
 import { createOperationRunner, dangers, hashToken } from './operations.ts';
 import { createModels } from './operator/models.ts';
 import { createOperator, type Operator } from './operator/operator.ts';
-import { addExample, openRegistry } from './registry/registry.ts';
+import { orchestratorOperations } from './podium/operations.ts';
+import { addExample, addMcpServer, openRegistry } from './registry/registry.ts';
+import { ingestAddress } from './runners/flow.ts';
 import { createGridRunner } from './runners/grid.ts';
 import { createHttpRunner } from './runners/http.ts';
+import { createMcpHub } from './runners/mcp.ts';
 import { createMockRunner } from './runners/mock.ts';
+import { createPodium } from './runners/podium.ts';
+import type { Runner } from './runners/runner.ts';
 import { createToolRunner } from './runners/tool.ts';
+import { keepSecret } from './secret-file.ts';
 import { createStats } from './stats.ts';
 import { redact } from './store/redact.ts';
 import { openStore } from './store/store.ts';
@@ -47,7 +59,9 @@ import { compileTable, type Table } from './table.ts';
 import { createToolbox, toolNames } from './tools/toolbox.ts';
 
 export { textOf } from './crossing.ts';
+export type { Ingested, ReceivedCallback } from './jobs/ingest.ts';
 export type { Accepted } from './jobs/life.ts';
+export { storyIn } from './podium/stories.ts';
 
 export interface CoreOptions {
   /** The one folder for configuration and data. */
@@ -74,6 +88,8 @@ export interface Core extends AsyncDisposable {
   /** Whose secret this is; null for nobody's. */
   authenticate(secret: string): Principal | null;
   readonly owner: { principal: Principal; secret: string };
+  /** A callback that came in, with the bytes it was signed over. */
+  ingest: Ingest;
   /** Records a request that was refused before it was a call: wrong host, no token, not JSON. */
   reject(rejected: { door: Door; error: WireError; detail: Record<string, unknown> }): void;
   readonly home: string;
@@ -95,7 +111,7 @@ const SHOWN_LINE = 200;
  * Throws `Refusal` database_newer or store_unavailable (another core has the folder, disk, permissions).
  */
 export async function createCore(options: CoreOptions): Promise<Core> {
-  const { home, clock = Date.now, version } = options;
+  const { home, clock = Date.now, version, secret = () => null } = options;
   const mock = options.mock !== undefined && options.mock !== false;
   await using stack = new AsyncDisposableStack();
   makeFolder(home);
@@ -137,13 +153,15 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   let firstOperator: Promise<Operator> | null = learnFrom(learnedFirst);
   stack.defer(async () => (await firstOperator?.catch(() => null))?.[Symbol.dispose]());
   const store = await opening;
+  const seal = createSeal(signer.key);
+  const ids = createIds(clock);
   const startedAt = clock();
   const journal = createJournal(clock);
   const loop = stack.use(
     createLoop({
       random: Math.random,
       deliveries: {
-        send: (delivery, attempt) => callbacks.send(delivery, attempt),
+        send: (delivery) => callbacks.send(delivery),
         dead: (delivery) => callbacks.dead(delivery),
         again: (delivery, at) => callbacks.again(delivery, at),
       },
@@ -197,30 +215,50 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     egress,
     breakers,
     clock,
-    secret: options.secret ?? (() => null),
+    secret,
     resolveRoute: (name) => table.routes.get(name)?.spec ?? null,
+    ingestAddress: () => ingestAddress(table.registry.callbacks, { url, secret }),
   });
   const tools = createToolbox({ store, egress, settings: () => table.registry.tools, clock });
   const tool = createToolRunner(tools);
   const grid = createGridRunner({ clock });
   const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
 
-  const later = () => {
-    throw new Refusal(refuse('internal', 'later'));
-  };
-  const callbacks = {
-    check: (_url: string) => refuse('input_invalid', 'later'),
-    begin: (_record: Crossing, _url: string) => {},
-    send: (_id: string, _n: number) => {},
-    dead: (_id: string) => {},
-    again: (_id: string, _at: number) => {},
-    resume: () => 0,
-    names: () => ({ signs: 'x', checks: null }),
-  };
-  const hub = { servers: () => [] };
-  const podium = { states: () => [] };
-  const more = new Proxy({}, { ownKeys: () => [] }) as never;
-  void later;
+  const callbacks = stack.use(
+    createCallbacks({
+      ...{ store, egress, seal, secret, clock },
+      settings: () => table.registry.callbacks,
+      ownSecret: keepSecret(join(home, 'webhook.secret'), newWebhookSecret),
+      ownUrl: () => url,
+      schedule: loop.schedule,
+      now: loop.now,
+      random: Math.random,
+      publish: (delivery) => journal.publish({ type: 'delivery', delivery }, deliverySignal(delivery)),
+      newId: ids.next,
+    }),
+  );
+  const hub = stack.use(
+    createMcpHub({
+      ...{ egress, secret, clock },
+      specs: () => registry.registry.mcp,
+      approvals: {
+        get: () => readSetting('mcp.approvals', {}),
+        set: (approvals) => store.setSetting('mcp.approvals', JSON.stringify(approvals)),
+      },
+      sovereign: () => sovereign.on,
+      onChange: (servers) => journal.publish({ type: 'mcp', servers }),
+      onRoutes: () => void learn('📖 OS → OS : mcp_tools_changed').catch(() => {}),
+    }),
+  );
+  const podium = stack.use(
+    createPodium({
+      ...{ egress, secret, clock },
+      routes: () => podiumRoutes(),
+      random: Math.random,
+      publish: (body, signal) => journal.publish(body, signal),
+    }),
+  );
+  const podiumRoutes = () => (mock || table === undefined ? [] : table.registry.routes.filter(({ kind }) => kind === 'podium'));
 
   // --- registry, operator, table: a new one is made aside and swapped in ------------------------------------------------
 
@@ -255,24 +293,45 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   }
 
   async function swapIn(): Promise<void> {
-    const next = registry.registry;
+    const next = withTools(registry.registry, hub.routes());
     if (table?.registry === next) return;
     const operator = await (firstOperator !== null && next === learnedFirst ? firstOperator : learnFrom(next));
     firstOperator = null;
     const old = table;
     table = compileTable(next, operator, {
       limits: limitsBoundary(loop),
-      sovereign: sovereignBoundary((spec) => (spec.endpoint === null || mock ? null : egress.check(spec.endpoint, spec.egress))),
+      sovereign: sovereignBoundary((spec) =>
+        mock ? null : spec.kind === 'mcp' ? hub.refusal(spec) : spec.endpoint === null ? null : egress.check(spec.endpoint, spec.egress),
+      ),
       operationRunner,
-      runnerOf: (spec) =>
-        spec.kind === 'grid' ? grid : spec.kind === 'tool' && !(mock && tools.get(spec.service)?.outward) ? tool : mock ? mocked : http,
+      runnerOf,
       dangers,
     });
     old?.operator[Symbol.dispose]();
     breakers.assign(next.routes);
     configureLoop();
     health.refresh();
+    hub.configure();
+    podium.refresh();
     if (old) journal.publish({ type: 'routes', orgs: next.orgs, routes: summaries(), rules: next.rules });
+  }
+
+  function runnerOf(spec: Route): Runner {
+    if (spec.kind === 'grid') return grid;
+    if (spec.kind === 'tool' && !(mock && tools.get(spec.service)?.outward)) return tool;
+    if (mock) return mocked;
+    if (spec.kind === 'mcp') return hub.runner;
+    return spec.kind === 'podium' ? podium.run : http;
+  }
+
+  let merged: { from: Registry; tools: Route[]; registry: Registry } | null = null;
+  /** The registry with the tools of its MCP servers; the same object for the same two. */
+  function withTools(from: Registry, tools: Route[]): Registry {
+    if (merged?.from === from && merged.tools === tools) return merged.registry;
+    const orgs = tools.length === 0 || from.orgs.some(({ code }) => code === MCP.code) ? from.orgs : [...from.orgs, MCP];
+    const made = tools.length === 0 ? from : { ...from, orgs, routes: [...from.routes, ...tools] };
+    merged = { from, tools, registry: made };
+    return made;
   }
 
   function configureLoop(): void {
@@ -431,6 +490,11 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   // --- the seam --------------------------------------------------------------------------------------------------------
 
+  function jobNow(id: string): JobDetail | null {
+    const job = store.read.job(id);
+    return job && { ...job, ...seam.job(id) };
+  }
+
   const operationRunner = createOperationRunner({
     table: () => table,
     seam: () => seam,
@@ -471,8 +535,26 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     setSovereign,
     settings,
     clock,
+    job: jobNow,
     lanes: () => loop.lanes(),
-    more,
+    more: {
+      ...callbacks.operations,
+      ...hub.operations,
+      ...orchestratorOperations({
+        podium,
+        settings: () => table.registry.orchestrator,
+        routes: podiumRoutes,
+        job: jobNow,
+        jobs: (route) => store.read.jobs({ route, limit: 100 }).jobs.map((job) => seam.job(job.id) ?? job),
+        url: () => url,
+      }),
+      'OS.orchestrate': () => Promise.reject(new Refusal(refuse('internal', 'later'))),
+      async 'OS.mcp.add'({ name, command, url: address, egress: reach }) {
+        registry.save(addMcpServer(registry.text(), { name, command, url: address, egress: reach }), registry.revision);
+        await learning;
+        return { server: hub.servers().find((server) => server.name === name)!, revision: registry.revision };
+      },
+    },
     cancelWaitMs: 3000,
     async changeSettings(changes) {
       for (const [key, value] of Object.entries(changes)) if (value !== undefined) await store.setSetting(key, JSON.stringify(value));
@@ -493,7 +575,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     sovereign: () => sovereign,
     store: options.audit === false ? null : store,
     signer,
-    seal: createSeal(signer.key),
+    seal,
     journal,
     loop,
     egress,
@@ -553,6 +635,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     databaseFile,
     owner,
     dispatch: seam.dispatch,
+    ingest: createIngest({
+      ...{ store, secret, clock },
+      settings: () => table.registry.callbacks,
+      arrived: seam.arrived,
+      recorded: seam.recorded,
+    }),
     watch(since, listener) {
       const kept = since > 0 ? journal.after(since) : null;
       // Before it watches: a snapshot that cannot be made leaves no watcher behind.
@@ -620,6 +708,24 @@ function bootSignal({ crashed, restored, again, unknown, dead }: BootReport): st
 }
 
 const shortLane = (lane: Lane): Lane => (lane.queued.length > SHOWN_LINE ? { ...lane, queued: lane.queued.slice(0, SHOWN_LINE) } : lane);
+
+/** The org of the tools of MCP servers. */
+const MCP: Org = {
+  code: 'MCP',
+  name: 'MCP servers',
+  status: 'active',
+  description: 'Tools of the MCP servers that the registry names',
+  primaryNode: null,
+  repos: [],
+  defaultService: null,
+};
+
+function deliverySignal({ job, state, attempts }: Delivery): string | null {
+  const last = attempts.at(-1);
+  if (last === undefined) return null;
+  const icon = state === 'delivered' ? '📮' : state === 'dead' ? '❌' : '⏳';
+  return `${icon} OS → OS : callback_${state}, job=${job}, tries=${attempts.length}, status=${last.status ?? last.error ?? 'none'}`;
+}
 
 const iconOf = { healthy: '🟢', degraded: '🟡', down: '🔴', unknown: '⚪' } as const;
 

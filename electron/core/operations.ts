@@ -7,6 +7,7 @@ import type {
   CoreSelf,
   Crossing,
   GpuState,
+  JobDetail,
   Lane,
   Principal,
   RegistryProblem,
@@ -55,6 +56,8 @@ export interface OperationParts {
   settings(): Settings;
   changeSettings(changes: InputOf<'OS.settings.set'>): Promise<Settings>;
   clock(): number;
+  /** As it is now. */
+  job(id: string): JobDetail | null;
   lanes(): Lane[];
   /** What other modules do. */
   more: Pick<Implementation, Elsewhere>;
@@ -157,9 +160,9 @@ export function createOperationRunner(parts: OperationParts): Runner {
     },
     'OS.jobs': (filter) => store.read.jobs(filter),
     'OS.jobs.get'({ id }) {
-      const job = store.read.job(id);
+      const job = parts.job(id);
       if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');
-      return { ...job, ...seam().job(id) };
+      return job;
     },
     async 'OS.jobs.cancel'({ id }, by) {
       const caller = seam().job(id)?.caller;

@@ -1,11 +1,12 @@
 /** The one table of everything that can be called. A new registry means a new table; the swap is one assignment. */
 import { operations } from '../../shared/contract.ts';
 import type { Registry, Route } from '../../shared/model.ts';
-import type { Boundary, CompiledRoute } from './boundaries.ts';
-import { danger, identity, schemaInput, serviceInput, storyOf } from './boundaries.ts';
+import type { Boundary, CompiledRoute, Standing } from './boundaries.ts';
+import { danger, identity, schemaInput, serviceInput } from './boundaries.ts';
 import type { Resource } from './jobs/schedule.ts';
 import { editDistance } from './nearest.ts';
 import type { Operator } from './operator/operator.ts';
+import { enqueued } from './podium/order.ts';
 import type { Runner } from './runners/runner.ts';
 
 export interface Table {
@@ -70,9 +71,7 @@ export function compileTable(registry: Registry, operator: Operator, compiler: C
       needs: 'dispatch',
       audited: true,
       tracked: true,
-      resources: resourcesOf(spec),
-      isAction: spec.kind === 'podium' ? ({ action }) => action !== 'status' : no,
-      subject: spec.kind === 'podium' ? storyOf : noSubject,
+      standing: standingOf(spec),
     });
   }
   for (const operation of Object.values(operations)) {
@@ -86,9 +85,7 @@ export function compileTable(registry: Registry, operator: Operator, compiler: C
       needs: operation.needs,
       audited: write,
       tracked: false,
-      resources: [],
-      isAction: no,
-      subject: noSubject,
+      standing: () => plain,
     });
   }
   const names = new Map<string, string>();
@@ -96,14 +93,18 @@ export function compileTable(registry: Registry, operator: Operator, compiler: C
   return { registry, routes, names, operator };
 }
 
-const no = () => false;
-const noSubject = () => null;
+const plain: Standing = { resources: [], subject: null, action: false };
 
-function resourcesOf({ name, lane, concurrency }: Route): Resource[] {
-  const resources: Resource[] = [];
-  if (lane !== null) resources.push({ key: `lane:${lane}`, kind: 'lane', name: lane, capacity: 1 });
-  if (concurrency !== null) resources.push({ key: `service:${name}`, kind: 'concurrency', name, capacity: concurrency });
-  return resources;
+function standingOf({ name, kind, lane, concurrency }: Route): CompiledRoute['standing'] {
+  const own: Resource[] = concurrency === null ? [] : [{ key: `service:${name}`, kind: 'concurrency', name, capacity: concurrency }];
+  const all: Resource[] = lane === null ? own : [{ key: `lane:${lane}`, kind: 'lane', name: lane, capacity: 1 }, ...own];
+  const usual = all.length === 0 ? plain : { ...plain, resources: all };
+  if (kind !== 'podium') return () => usual;
+  return (asked) => {
+    const subject = enqueued(asked);
+    // A halt must not stand in line behind what it halts.
+    return { resources: subject === null ? own : all, subject, action: asked.params.action !== 'status' };
+  };
 }
 
 export function findRoute(table: Table, name: string): CompiledRoute | null {

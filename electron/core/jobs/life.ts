@@ -85,8 +85,8 @@ export interface Life {
   lost(record: Crossing, about: { text: string | null }): void;
   /** Asks a job to stop; null when no such job lives, else how it ended. */
   cancel(job: string, by: string): Promise<Job> | null;
-  /** What a callback brought for a job. */
-  arrived(job: string, answer: Outcome): 'taken' | 'not_waiting';
+  /** What a callback brought for a job; resolves once that is on record. null: no job waits for it. */
+  arrived(job: string, answer: Outcome): Promise<Job> | null;
   recorded(): Promise<void>;
   publish(record: Crossing): void;
   close(): Promise<void>;
@@ -115,8 +115,8 @@ export function createLife(parts: LifeParts): Life {
     let live: Live | null = null;
     if (route.tracked) {
       record.job = parts.newId('job_');
-      live = new Live(record, { route: route.spec, subject: route.subject(input.params), text: kept ? kept.text : record.text });
-      const refused = loop.submit(live, submission(route, call, live, record));
+      live = enliven(crossed, kept ? kept.text : record.text);
+      const refused = loop.submit(live, submission(crossed, live));
       if (refused !== null) {
         record.job = null;
         record.error = refuse('limited', refused.reason, { hint: 'Call again later.', retryAfterMs: refused.retryAfterMs });
@@ -165,23 +165,28 @@ export function createLife(parts: LifeParts): Life {
     return finish(crossed, { kept, live, outcome });
   }
 
-  function submission({ spec, resources }: CompiledRoute, { deadlineMs }: Call, live: Live, record: Crossing) {
+  function enliven({ input, record }: Pick<Crossed, 'input' | 'record'>, text: string | null): Live {
+    const standing = input.route.standing({ params: input.params, text: record.text });
+    return new Live(record, { route: input.route.spec, standing, text });
+  }
+
+  function submission({ input, record, call: { deadlineMs } }: Pick<Crossed, 'input' | 'record' | 'call'>, live: Live) {
     const expiresAt = deadlineMs === undefined ? null : loop.now() + Math.max(0, deadlineMs - (clock() - record.at));
-    return { resources, retry: spec.retry, expiresAt, starts: live.starts };
+    return { resources: live.standing.resources, retry: input.route.spec.retry, expiresAt, starts: live.starts };
   }
 
   /** What the row of a job has besides that of one that simply runs; null for that one. */
   function more({ input, record, call, key }: Crossed, live: Live) {
     const { spec } = input.route;
     const outlives = live.state !== 'running' || spec.idempotent || spec.retry !== null || spec.answer === 'callback';
-    const action = input.route.isAction(input.params);
-    if (!outlives && !action && key === null && call.callbackUrl === undefined && spec.lane === null) return null;
+    const { action, subject } = live.standing;
+    if (!outlives && !action && key === null && call.callbackUrl === undefined && live.lane === null) return null;
     const { headers: _headers, query: _query, path: _path, ...ask } = call;
     return {
       state: live.state as 'running' | 'queued' | 'waiting',
       waits: live.waits,
-      lane: spec.lane,
-      subject: live.subject,
+      lane: live.lane,
+      subject,
       action,
       call: outlives
         ? seal.seal(JSON.stringify({ ask: { ...ask, params: input.params }, traceparent: record.traceparent } satisfies Kin))
@@ -235,14 +240,17 @@ export function createLife(parts: LifeParts): Life {
         });
         return null;
       }
-      if (outcome.ok && outcome.handed) {
+      // A flow that is quick calls back before it has answered.
+      if (outcome.ok && outcome.handed && live.answer === null) {
         loop.handed(live, loop.now() + Math.max(0, outcome.handed.until - clock()));
         await noteWait(crossed, live, 'waiting');
         continue;
       }
-      const again = !outcome.ok && live.cut === null && canPass(crossed.input.route, outcome.error);
-      loop.finished(live, { ok: outcome.ok, again, retryAfterMs: outcome.ok ? null : (outcome.error.retryAfterMs ?? null) });
-      if (live.ended !== null) return outcome;
+      const last = outcome.ok && outcome.handed ? live.answer! : outcome;
+      const again = !last.ok && live.cut === null && canPass(crossed.input.route, last.error);
+      loop.finished(live, { ok: last.ok, again, retryAfterMs: last.ok ? null : (last.error.retryAfterMs ?? null) });
+      if (live.ended !== null) return last;
+      live.answer = null;
       await noteWait(crossed, live, 'retried');
     }
   }
@@ -486,11 +494,7 @@ export function createLife(parts: LifeParts): Life {
 
   function resume(found: readonly Found[]): void {
     const lives = found.map((one) => {
-      const live = new Live(one.record, {
-        route: one.input.route.spec,
-        subject: one.input.route.subject(one.input.params),
-        text: one.record.text,
-      });
+      const live = enliven(one, one.record.text);
       live.starts = one.starts;
       // Until the schedule has said what becomes of it.
       live.held(
@@ -500,11 +504,11 @@ export function createLife(parts: LifeParts): Life {
       return live;
     });
     loop.restore(
-      found.map(({ input, call, record, waits, suspect }, i) => ({
+      found.map((one, i) => ({
         live: lives[i]!,
-        job: submission(input.route, call, lives[i]!, record),
-        waits: waits && { ...waits, until: waits.until === null ? null : loop.now() + Math.max(0, waits.until - clock()) },
-        suspect,
+        job: submission(one, lives[i]!),
+        waits: one.waits && { ...one.waits, until: one.waits.until === null ? null : loop.now() + Math.max(0, one.waits.until - clock()) },
+        suspect: one.suspect,
       })),
     );
     found.forEach((one, i) => {
@@ -552,10 +556,12 @@ export function createLife(parts: LifeParts): Life {
     },
     arrived(job, answer) {
       const live = loop.live(job);
-      if (live === null || live.waits?.kind !== 'callback') return 'not_waiting';
+      const expected = live?.route.answer === 'callback' && (live.state === 'running' || live.waits?.kind === 'callback');
+      if (live === null || !expected || live.answer !== null) return null;
       live.answer = answer;
+      live.waiter ??= Promise.withResolvers();
       loop.schedule({ type: 'arrived', at: loop.now(), job });
-      return 'taken';
+      return live.waiter.promise;
     },
     recorded: () => newest,
     publish,

@@ -1,6 +1,7 @@
 /** A job that has not ended: what it is, and where it stands. */
 import type { WireError } from '../../../shared/errors.ts';
 import type { Crossing, Job, JobState, Route, Waits } from '../../../shared/model.ts';
+import type { Standing } from '../boundaries.ts';
 import type { Outcome } from '../runners/runner.ts';
 
 /** How a job ended that did not run to its end; `shut`: not at all, it goes on at the next start. */
@@ -10,7 +11,7 @@ export type Ended = 'done' | 'cancelled' | 'expired' | 'callback_expired' | 'shu
 export class Live {
   readonly id: string;
   readonly route: Route;
-  readonly subject: string | null;
+  readonly standing: Standing;
   state: JobState = 'running';
   waits: Waits | null = null;
   starts = 0;
@@ -30,10 +31,10 @@ export class Live {
   #turn: PromiseWithResolvers<void> | null = null;
 
   /** `text` with its secrets redacted. */
-  constructor(record: Crossing, { route, subject, text }: { route: Route; subject: string | null; text: string | null }) {
+  constructor(record: Crossing, { route, standing, text }: { route: Route; standing: Standing; text: string | null }) {
     this.id = record.job!;
     this.route = route;
-    this.subject = subject;
+    this.standing = standing;
     this.#record = record;
     this.#text = text;
   }
@@ -83,6 +84,11 @@ export class Live {
     this.#abort?.abort(this.#cut);
   }
 
+  /** The lane it holds or stands in; null: none. */
+  get lane(): string | null {
+    return this.standing.resources.find(({ kind }) => kind === 'lane')?.name ?? null;
+  }
+
   get job(): Job {
     const { id, route, door, caller, at, confidence, why, audit, durationMs, error } = this.#record;
     const over = this.state !== 'running' && this.state !== 'queued' && this.state !== 'waiting';
@@ -107,8 +113,8 @@ export class Live {
       auditSeq: audit?.seq ?? null,
       cancelRequestedAt: this.cancelRequestedAt,
       waits: this.waits,
-      lane: this.route.lane,
-      subject: this.subject,
+      lane: this.lane,
+      subject: this.standing.subject,
       starts: this.starts,
     };
   }

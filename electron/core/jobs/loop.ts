@@ -71,10 +71,20 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
   let timer: NodeJS.Timeout | null = null;
   let changed: Set<string> | null = null;
 
+  const pending: ScheduleEvent[] = [];
+  let performing = false;
+
+  /** What an effect asks of the schedule comes after the effects before it. */
   function apply(event: ScheduleEvent): void {
-    const next = step(state, event);
-    state = next.state;
-    for (const effect of next.effects) perform(effect);
+    pending.push(event);
+    if (performing) return;
+    performing = true;
+    for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+      const stepped = step(state, next);
+      state = stepped.state;
+      for (const effect of stepped.effects) perform(effect);
+    }
+    performing = false;
   }
 
   function perform(effect: Effect): void {
@@ -123,8 +133,6 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     function tick() {
       timer = null;
       apply({ type: 'tick', at: now() });
-      // Too early by a rounded millisecond, or by the longest sleep: the schedule has not changed its mind, so it does not say so again.
-      if (timer === null && at !== null && at > now()) wake(at);
     }
   }
 

@@ -41,6 +41,8 @@ export interface Front {
   operate<N extends OperationName>(name: N, params: InputOf<N>, more?: Pick<Ask, 'confirm'>): Promise<OutputOf<N>>;
   /** Calls a route that is no operation, such as a tool, and gives what it answered. Rejects with a Refusal. */
   call(ask: Ask): Promise<unknown>;
+  /** Writes or deletes a kept text by its tool route, and gives the text's id; the lists of texts are read again. */
+  remember(ask: Ask): Promise<string>;
   /** Loads the next page of a job feed; does nothing while one is on its way or none is left. */
   loadJobs(filter: JobFilter): Promise<void>;
   releaseJobs(filter: JobFilter): void;
@@ -228,6 +230,11 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
     queries,
     operate,
     call,
+    async remember(ask) {
+      const { item_id: id } = (await call(ask)) as { item_id: string };
+      await queries.invalidateQueries({ queryKey: ['memory'] });
+      return id;
+    },
     loadJobs,
     releaseJobs: (filter) => queries.setQueryData<JobFeed>(['feed', filter], (feed) => (feed ? releaseFeed(feed, filter) : feed)),
     dispatch(ask) {
@@ -393,6 +400,61 @@ export function useDeliveries(state: Delivery['state'] | null): UseInfiniteQuery
     getNextPageParam: (page) => page.cursor,
     select: ({ pages }: InfiniteData<OutputOf<'OS.callbacks'>>) => pages.flatMap((page) => page.deliveries),
     placeholderData: keepPreviousData,
+  });
+}
+
+/** One kept text, as OS.memory.list answers it: `text` is the whole, or its first 4000 characters in a list. */
+export interface Memory {
+  id: string;
+  namespace: string;
+  text: string;
+  textLength: number;
+  tags: string[];
+  at: number;
+}
+
+interface MemoryPage {
+  items: Memory[];
+  /** Not of a search. */
+  cursor?: string | null;
+  /** Of a first page. */
+  namespaces?: { namespace: string; count: number }[];
+}
+
+/** Kept texts, newest first, or best first for a search. Its tools are routes like any other, so each page is a call. */
+export function useMemories({ q, namespace, tag }: { q: string; namespace: string | null; tag: string | null }): UseInfiniteQueryResult<{
+  items: Memory[];
+  namespaces: NonNullable<MemoryPage['namespaces']>;
+}> {
+  const front = useFront();
+  const params = { ...(namespace !== null && { namespace }), ...(tag !== null && { tags: [tag] }), limit: 100 };
+  return useInfiniteQuery({
+    queryKey: ['memory', 'list', { q, ...params }],
+    queryFn: ({ pageParam: cursor }) =>
+      front.call(
+        q === ''
+          ? { route: 'OS.memory.list', params: { ...params, ...(cursor && { cursor }) } }
+          : { route: 'OS.memory.search', params: { ...params, query: q } },
+      ) as Promise<MemoryPage>,
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.cursor ?? null,
+    select: ({ pages }: InfiniteData<MemoryPage>) => ({
+      items: pages.flatMap((page) => page.items),
+      namespaces: pages[0]?.namespaces ?? [],
+    }),
+    staleTime: Number.POSITIVE_INFINITY,
+    placeholderData: keepPreviousData,
+  });
+}
+
+/** One kept text, whole. */
+export function useMemory(id: string, enabled: boolean): UseQueryResult<Memory> {
+  const front = useFront();
+  return useQuery<Memory>({
+    queryKey: ['memory', 'one', id],
+    queryFn: async () => ((await front.call({ route: 'OS.memory.list', params: { id } })) as MemoryPage).items[0]!,
+    enabled,
+    staleTime: Number.POSITIVE_INFINITY,
   });
 }
 

@@ -32,6 +32,20 @@ function formatSpan(seconds: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
+/** How long until `at`: `in 12 s`, `in 4 min 05 s`; `now` once it is there. */
+export function formatCountdown(at: number, now: number): string {
+  const seconds = Math.ceil((at - now) / 1000);
+  if (seconds <= 0) return 'now';
+  if (seconds < 60) return `in ${seconds} s`;
+  if (seconds < 3600) return `in ${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+  return `in ${formatDuration(seconds * 1000)}`;
+}
+
+/** A place in a line, 0 for the next one. */
+export function formatPlace(position: number): string {
+  return position === 0 ? 'next in line' : `${formatCount(position)} before it`;
+}
+
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB'];
   let value = bytes;

@@ -5,6 +5,7 @@ import { Suspense, useEffect } from 'react';
 import { setSovereign } from './actions.ts';
 import { useConnection, useFront, useLive } from './core.ts';
 import { formatBytes, formatShort } from './format.ts';
+import { isFree, isPlain } from './keys.ts';
 import { Palette } from './palette.tsx';
 import { Button, Hint, IconButton } from './parts/Button.tsx';
 import { Dialog, QuestionDialog } from './parts/Dialog.tsx';
@@ -261,6 +262,9 @@ const keyList: readonly { keys: string; what: string }[] = [
   { keys: 'shift+enter', what: 'New line in the dispatch input' },
   { keys: '@', what: 'Name a route in the dispatch input' },
   { keys: 'up', what: 'Earlier dispatches, when the input is empty' },
+  { keys: 'j', what: 'The next in a list' },
+  { keys: 'k', what: 'The one before' },
+  { keys: 'x', what: 'Cancel the job that is open' },
   { keys: 'esc', what: 'Close what is open' },
   { keys: '?', what: 'This list' },
 ];
@@ -288,7 +292,7 @@ function Keys() {
 function useKeys() {
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
-      const { set, go, palette, keys, question, view, item } = useUi.getState();
+      const { set, go, palette, view, item } = useUi.getState();
       const command = (event.metaKey || event.ctrlKey) && !event.altKey;
       if (command && event.key.toLowerCase() === 'k') {
         event.preventDefault();
@@ -303,13 +307,11 @@ function useKeys() {
         go(entry.id);
         return;
       }
-      if (palette || keys || question || event.defaultPrevented || command || event.altKey) return;
-      if (event.key === 'Escape' && item !== null) {
+      if (event.key === 'Escape' && item !== null && isFree(event)) {
         go(view);
         return;
       }
-      const target = event.target as HTMLElement;
-      if (target.closest('input, textarea, select, [contenteditable=true]')) return;
+      if (!isPlain(event)) return;
       if (event.key === '/') {
         const field =
           document.querySelector<HTMLElement>('main [data-search]') ?? document.querySelector<HTMLElement>('main [data-composer]');

@@ -20,7 +20,8 @@ import { useFront, useLive } from './core.ts';
 import { rank } from './fuzzy.ts';
 import { KeyHint } from './parts/KeyHint.tsx';
 import { JobStateMark } from './parts/Status.tsx';
-import { toast, useUi } from './ui.ts';
+import { queueTabs, queueTabWords } from './place.ts';
+import { openQueue, toast, useUi } from './ui.ts';
 import { entries } from './views.tsx';
 
 interface Action {
@@ -102,6 +103,13 @@ function Inside() {
       icon: SunMoon,
       run: () => setTheme('system'),
     },
+    ...queueTabs.map((tab) => ({
+      id: `queue ${tab}`,
+      label: `Queue: ${queueTabWords[tab].label}`,
+      also: queueTabWords[tab].also,
+      icon: ListTree,
+      run: () => openQueue(tab),
+    })),
     { id: 'keys', label: 'Show keys', also: 'shortcuts help', icon: Keyboard, keys: '?', run: () => set({ keys: true }) },
   ];
 

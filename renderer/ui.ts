@@ -2,6 +2,7 @@
 import { create } from 'zustand';
 import { persist } from 'zustand/middleware';
 import type { JobState } from '../shared/model.ts';
+import { itemOf, placeOf, type QueueTab } from './place.ts';
 
 export const views = ['dispatch', 'queue', 'routes', 'health', 'gpu', 'audit', 'settings'] as const;
 export type View = (typeof views)[number];
@@ -28,7 +29,16 @@ export interface Ui {
   /** What is open inside the view, as the address says it: a job id, a route name. */
   item: string | null;
   theme: Theme;
-  queue: { q: string; state: JobState | null; signals: boolean };
+  queue: {
+    tab: QueueTab;
+    q: string;
+    state: JobState | null;
+    route: string | null;
+    lane: string | null;
+    signals: boolean;
+    /** The start whose report has been read. */
+    bootSeen: number | null;
+  };
   history: { open: boolean };
   /** Any view may keep its own filters here under its name; they come back after a restart. */
   filters: Record<string, unknown>;
@@ -43,6 +53,7 @@ export interface Ui {
   go(view: View, item?: string | null): void;
   set(change: Partial<Ui>): void;
   setFilter(name: string, value: unknown): void;
+  setQueue(change: Partial<Ui['queue']>): void;
 }
 
 const fromAddress = (): Pick<Ui, 'view' | 'item'> | null => {
@@ -51,13 +62,25 @@ const fromAddress = (): Pick<Ui, 'view' | 'item'> | null => {
   return view ? { view, item: rest.length > 0 ? decodeURIComponent(rest.join('/')) : null } : null;
 };
 
+/** Going somewhere in Queue opens its tab, and keeps it open. */
+function rememberTab(view: View, item: string | null, { queue }: Ui): Pick<Ui, 'queue'> | null {
+  if (view !== 'queue') return null;
+  const { tab } = placeOf(item, queue.tab);
+  return tab === queue.tab ? null : { queue: { ...queue, tab } };
+}
+
+/** Opens something in Queue, or only the tab. */
+export function openQueue(tab: QueueTab, open: string | null = null): void {
+  useUi.getState().go('queue', itemOf(tab, open));
+}
+
 export const useUi = create<Ui>()(
   persist(
     (set, get) => ({
       view: 'dispatch',
       item: null,
       theme: 'system',
-      queue: { q: '', state: null, signals: true },
+      queue: { tab: 'jobs', q: '', state: null, route: null, lane: null, signals: true, bootSeen: null },
       history: { open: true },
       filters: {},
       draft: '',
@@ -68,15 +91,20 @@ export const useUi = create<Ui>()(
       question: null,
       go(view, item = null) {
         if (get().view === view && get().item === item) return;
-        set({ view, item });
-        history.pushState(null, '', `#${view}${item === null ? '' : `/${encodeURIComponent(item)}`}`);
+        set({ view, item, ...rememberTab(view, item, get()) });
+        history.pushState(null, '', `#${view}${item === null ? '' : `/${item.split('/').map(encodeURIComponent).join('/')}`}`);
       },
       set: (change) => set(change),
       setFilter: (name, value) => set({ filters: { ...get().filters, [name]: value } }),
+      setQueue: (change) => set({ queue: { ...get().queue, ...change } }),
     }),
     {
       name: 'dispatcher',
       version: 1,
+      merge: (kept, fresh) => {
+        const { queue, ...rest } = (kept ?? {}) as Partial<Ui>;
+        return { ...fresh, ...rest, queue: { ...fresh.queue, ...queue } };
+      },
       partialize: ({ view, theme, queue, history: past, filters }) => ({ view, theme, queue, history: past, filters }),
     },
   ),
@@ -86,7 +114,7 @@ export const useUi = create<Ui>()(
 export function startUi(): void {
   const follow = () => {
     const there = fromAddress();
-    if (there) useUi.setState(there);
+    if (there) useUi.setState({ ...there, ...rememberTab(there.view, there.item, useUi.getState()) });
   };
   follow();
   addEventListener('popstate', follow);

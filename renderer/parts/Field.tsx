@@ -1,6 +1,10 @@
-import { Search, X } from 'lucide-react';
+import { Command } from 'cmdk';
+import { ChevronDown, Search, X } from 'lucide-react';
+import { Popover } from 'radix-ui';
 import type { ReactNode } from 'react';
-import { useRef } from 'react';
+import { useId, useRef, useState } from 'react';
+import { formatCount, formatShort } from '../format.ts';
+import { rank } from '../fuzzy.ts';
 import { IconButton } from './Button.tsx';
 import { KeyHint } from './KeyHint.tsx';
 
@@ -9,11 +13,14 @@ export function SearchField({
   label,
   value,
   onChange,
+  onEnter,
   placeholder,
 }: {
   label: string;
   value: string;
   onChange(value: string): void;
+  /** Where typing alone does not search. */
+  onEnter?(): void;
   placeholder: string;
 }) {
   const input = useRef<HTMLInputElement>(null);
@@ -29,6 +36,7 @@ export function SearchField({
         placeholder={placeholder}
         onChange={(event) => onChange(event.target.value)}
         onKeyDown={(event) => {
+          if (event.key === 'Enter') onEnter?.();
           if (event.key !== 'Escape') return;
           event.stopPropagation();
           if (value) onChange('');
@@ -41,7 +49,7 @@ export function SearchField({
   );
 }
 
-/** One of a few: filters a list. */
+/** One of a few: filters a list. `count` is how many there are of it; none is not worth a number. */
 export function Chips<Value extends string | null>({
   label,
   value,
@@ -50,11 +58,11 @@ export function Chips<Value extends string | null>({
 }: {
   label: string;
   value: Value;
-  options: readonly { value: Value; label: ReactNode }[];
+  options: readonly { value: Value; label: ReactNode; count?: number | undefined }[];
   onChange(value: Value): void;
 }) {
   return (
-    <fieldset aria-label={label} className="flex min-w-0 items-center gap-1">
+    <fieldset aria-label={label} className="flex shrink-0 items-center gap-1">
       {options.map((option) => (
         <button
           key={option.value ?? ''}
@@ -64,8 +72,136 @@ export function Chips<Value extends string | null>({
           className="inline-flex h-7 items-center gap-1.5 whitespace-nowrap rounded-md px-2 font-medium text-ink-2 text-xs transition-colors hover:bg-raised aria-pressed:bg-accent-soft aria-pressed:text-accent-ink"
         >
           {option.label}
+          {option.count !== undefined && option.count > 0 && (
+            <span className="text-2xs text-ink-3 [[aria-pressed=true]>&]:text-accent-ink" title={formatCount(option.count)}>
+              {formatShort(option.count)}
+            </span>
+          )}
         </button>
       ))}
     </fieldset>
+  );
+}
+
+/** One of many, or none: a chip that opens a small search. */
+export function PickChip({
+  label,
+  value,
+  options,
+  onChange,
+}: {
+  label: string;
+  value: string | null;
+  options: readonly string[];
+  onChange(value: string | null): void;
+}) {
+  const [open, setOpen] = useState(false);
+  const [query, setQuery] = useState('');
+  const pick = (next: string | null) => {
+    setOpen(false);
+    setQuery('');
+    onChange(next);
+  };
+  return (
+    <span
+      className={`inline-flex h-7 min-w-0 shrink-0 items-center rounded-md font-medium text-xs ${value === null ? 'text-ink-2' : 'bg-accent-soft text-accent-ink'}`}
+    >
+      <Popover.Root open={open} onOpenChange={setOpen}>
+        <Popover.Trigger className="inline-flex h-full min-w-0 items-center gap-1 rounded-md px-2 hover:bg-raised">
+          <span className="max-w-40 truncate">{value === null ? label : `${label}: ${value}`}</span>
+          {value === null && <ChevronDown aria-hidden className="size-3 shrink-0 text-ink-3" />}
+        </Popover.Trigger>
+        <Popover.Portal>
+          <Popover.Content
+            align="start"
+            sideOffset={6}
+            collisionPadding={12}
+            aria-label={label}
+            className="z-50 w-72 animate-fade overflow-hidden rounded-lg bg-overlay shadow-pop outline-none"
+          >
+            <Command shouldFilter={false} label={label} loop>
+              <Command.Input
+                autoFocus
+                value={query}
+                onValueChange={setQuery}
+                placeholder={`${label}…`}
+                className="h-10 w-full border-b bg-transparent px-3 text-sm outline-none"
+              />
+              <Command.List label={label} className="max-h-64 overflow-auto p-1">
+                <Command.Empty className="p-4 text-center text-ink-3 text-xs">Nothing has that name.</Command.Empty>
+                {rank(query, options, (option) => option, 60).map((option) => (
+                  <Command.Item
+                    key={option}
+                    value={option}
+                    onSelect={() => pick(option)}
+                    className="flex h-8 items-center rounded-md px-2 text-sm data-[selected=true]:bg-raised"
+                  >
+                    <span className="truncate">{option}</span>
+                  </Command.Item>
+                ))}
+              </Command.List>
+            </Command>
+          </Popover.Content>
+        </Popover.Portal>
+      </Popover.Root>
+      {value !== null && <IconButton label={`Any ${label.toLowerCase()}`} icon={X} className="mr-0.5 size-5" onClick={() => pick(null)} />}
+    </span>
+  );
+}
+
+const box =
+  'w-full min-w-0 rounded-md bg-canvas px-2.5 text-sm outline-none hairline focus:outline-2 focus:outline-accent disabled:opacity-50';
+
+/** A labelled line of text in a form; `rows` makes it several. */
+export function TextField({
+  label,
+  value,
+  onChange,
+  hint,
+  placeholder,
+  rows,
+  mono = false,
+  required = false,
+}: {
+  label: string;
+  value: string;
+  onChange(value: string): void;
+  hint?: ReactNode;
+  placeholder?: string;
+  rows?: number;
+  mono?: boolean;
+  required?: boolean;
+}) {
+  const id = useId();
+  const more = {
+    id,
+    value,
+    placeholder,
+    required,
+    spellCheck: false,
+    autoComplete: 'off',
+    ...(hint !== undefined && { 'aria-describedby': `${id}-hint` }),
+  };
+  return (
+    <div className="space-y-1">
+      <label htmlFor={id} className="block font-medium text-2xs text-ink-2">
+        {label}
+      </label>
+      {rows === undefined ? (
+        <input {...more} onChange={(event) => onChange(event.target.value)} className={`${box} h-8 ${mono ? 'font-mono text-xs' : ''}`} />
+      ) : (
+        <textarea
+          {...more}
+          rows={rows}
+          onChange={(event) => onChange(event.target.value)}
+          className={`${box} block resize-y py-1.5 ${mono ? 'font-mono text-xs leading-5' : ''}`}
+        />
+      )}
+      {hint !== undefined && (
+        <p id={`${id}-hint`} className="text-2xs text-ink-3">
+          {hint}
+        </p>
+      )}
+    </div>
   );
 }

@@ -1,5 +1,7 @@
+import { X } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { useId } from 'react';
+import { IconButton } from './Button.tsx';
 
 /** A titled surface. `flush` leaves the inside without padding, for lists and tables. */
 export function Panel({
@@ -30,6 +32,69 @@ export function Panel({
         </header>
       )}
       <div className={`min-h-0 flex-1 ${flush ? '' : 'p-3'}`}>{children}</div>
+    </section>
+  );
+}
+
+/** What is open beside a list: its name, what can be done with it, and a body that scrolls. Where the window is narrow it takes the list's place. */
+export function Pane({
+  label,
+  title,
+  aside,
+  onClose,
+  closeLabel,
+  children,
+}: {
+  /** Accessible name of the body. */
+  label: string;
+  title: ReactNode;
+  aside?: ReactNode;
+  onClose(): void;
+  closeLabel: string;
+  children: ReactNode;
+}) {
+  const id = useId();
+  return (
+    <section aria-labelledby={id} className="flex min-h-0 w-full min-w-0 flex-col border-l lg:w-[26rem] lg:shrink-0 xl:w-[30rem]">
+      <header className="flex h-11 shrink-0 items-center justify-between gap-3 border-b pr-2 pl-4">
+        <h2 id={id} className="flex min-w-0 items-center gap-2 font-medium text-sm">
+          {title}
+        </h2>
+        <div className="flex shrink-0 items-center gap-1.5 text-ink-3 text-xs">
+          {aside}
+          <IconButton label={closeLabel} icon={X} keys="esc" onClick={onClose} />
+        </div>
+      </header>
+      <Scroll label={label} className="divide-y">
+        {children}
+      </Scroll>
+    </section>
+  );
+}
+
+/** A place that scrolls, also by keyboard. */
+export function Scroll({ label, className = '', children }: { label: string; className?: string; children: ReactNode }) {
+  return (
+    <section
+      aria-label={label}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+      tabIndex={0}
+      className={`min-h-0 flex-1 overflow-auto focus-visible:-outline-offset-2 ${className}`}
+    >
+      {children}
+    </section>
+  );
+}
+
+/** One part of what is open, under a small heading. */
+export function Part({ title, aside, children }: { title: ReactNode; aside?: ReactNode; children: ReactNode }) {
+  return (
+    <section className="p-4">
+      <div className="mb-2 flex min-h-4 items-center justify-between gap-3">
+        <h3 className="font-medium text-2xs text-ink-3">{title}</h3>
+        {aside}
+      </div>
+      {children}
     </section>
   );
 }

@@ -1,8 +1,7 @@
 import { type Circle, CircleCheck, CircleDashed, CircleDot, CircleHelp, CirclePause, CircleSlash, CircleX } from 'lucide-react';
 import type { ReactNode } from 'react';
 import type { Door, Egress, HealthStatus, JobState } from '../../shared/model.ts';
-
-export type Tone = 'ok' | 'warn' | 'bad' | 'accent' | 'quiet';
+import type { Tone } from './tone.ts';
 
 const badges: Record<Tone, string> = {
   ok: 'bg-ok-soft text-ok-ink',

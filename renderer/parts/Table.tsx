@@ -1,6 +1,7 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import type { KeyboardEvent, ReactNode } from 'react';
 import { memo, useCallback, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { usePlainKeys } from '../keys.ts';
 
 export interface Column<Row> {
   id: string;
@@ -35,6 +36,8 @@ interface Props<Row> {
   minWidth?: number;
   /** The heading is for screen readers only. */
   headless?: boolean;
+  /** j and k move too, wherever the focus is. */
+  plainKeys?: boolean;
 }
 
 /** A table of any length: only what is in sight exists. Up, Down, Home, End, Page keys move; Enter opens. */
@@ -52,6 +55,7 @@ export function Table<Row>({
   rowHeight = 36,
   minWidth = 0,
   headless = false,
+  plainKeys = false,
 }: Props<Row>) {
   const scroller = useRef<HTMLDivElement>(null);
   const prefix = useId();
@@ -84,6 +88,14 @@ export function Table<Row>({
   }, [lastSeen, rows.length, count, onNeed]);
 
   const at = selected === null ? -1 : rows.findIndex((row) => rowKey(row) === selected);
+  const moveTo = (target: number) => {
+    if (!onSelect || rows.length === 0) return;
+    const index = Math.min(rows.length - 1, Math.max(0, target));
+    virtual.scrollToIndex(index);
+    onSelect(rows[index]!);
+    if (index >= rows.length - 8 && rows.length < count) onNeed?.();
+  };
+  usePlainKeys(plainKeys ? { j: () => moveTo(at + 1), k: () => moveTo(at - 1) } : {});
   const move = (event: KeyboardEvent) => {
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 400) / rowHeight) - 2);
     const steps: Record<string, number> = {
@@ -95,11 +107,9 @@ export function Table<Row>({
       End: rows.length - 1,
     };
     const target = steps[event.key];
-    if (target === undefined || !onSelect || rows.length === 0 || event.metaKey || event.ctrlKey || event.altKey) return;
+    if (target === undefined || !onSelect || event.metaKey || event.ctrlKey || event.altKey) return;
     event.preventDefault();
-    const index = Math.min(rows.length - 1, Math.max(0, target));
-    virtual.scrollToIndex(index);
-    onSelect(rows[index]!);
+    moveTo(target);
   };
   const latest = useRef(onSelect);
   latest.current = onSelect;

@@ -1,9 +1,13 @@
 import { Tabs as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
+import { Badge } from './Status.tsx';
+import type { Tone } from './tone.ts';
 
 export interface Tab<Id extends string> {
   id: Id;
   label: string;
+  /** A number beside the label, with the words that say what it counts. */
+  count?: { value: number; label: string; tone: Tone };
   content: ReactNode;
 }
 
@@ -32,6 +36,14 @@ export function Tabs<Id extends string>({
               className="relative px-2.5 font-medium text-ink-3 text-sm transition-colors after:absolute after:inset-x-2.5 after:-bottom-px after:h-0.5 after:rounded-full hover:text-ink data-[state=active]:text-ink data-[state=active]:after:bg-accent"
             >
               {tab.label}
+              {tab.count && (
+                <span className="ml-1.5">
+                  <Badge tone={tab.count.tone} title={`${tab.count.value} ${tab.count.label}`}>
+                    {tab.count.value}
+                    <span className="sr-only"> {tab.count.label}</span>
+                  </Badge>
+                </span>
+              )}
             </Radix.Trigger>
           ))}
         </Radix.List>

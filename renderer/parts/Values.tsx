@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { formatAge, formatBytes, formatDuration, formatElapsed, formatExact } from '../format.ts';
+import { formatAge, formatBytes, formatCountdown, formatDuration, formatElapsed, formatExact } from '../format.ts';
 
 const listeners = new Set<() => void>();
 let now = Date.now();
@@ -41,6 +41,16 @@ export function Time({ at }: { at: number | null }) {
 export function Elapsed({ since }: { since: number }) {
   const current = useNow();
   return <span className="whitespace-nowrap">{formatElapsed(current - since)}</span>;
+}
+
+/** Time until `at`, counting down, with the exact one on hover. */
+export function Countdown({ at }: { at: number }) {
+  const current = useNow();
+  return (
+    <time dateTime={new Date(at).toISOString()} title={formatExact(at)} className="whitespace-nowrap">
+      {formatCountdown(at, current)}
+    </time>
+  );
 }
 
 export function Duration({ ms }: { ms: number | null }) {

@@ -8,8 +8,9 @@ import { CodeBlock, CopyButton } from '../parts/CodeBlock.tsx';
 import { JsonTree } from '../parts/JsonTree.tsx';
 import { Fact, Facts, ViewHead } from '../parts/Panel.tsx';
 import { EmptyState, ErrorState, LoadingView } from '../parts/States.tsx';
-import { Badge, type Tone } from '../parts/Status.tsx';
+import { Badge } from '../parts/Status.tsx';
 import { type Column, Table } from '../parts/Table.tsx';
+import type { Tone } from '../parts/tone.ts';
 import { Time } from '../parts/Values.tsx';
 import { toast, useUi } from '../ui.ts';
 

@@ -70,6 +70,7 @@ export function CrossingPanel({
             )}
             {crossing.confidence !== null && <Confidence value={crossing.confidence} />}
             {crossing.mock && <Badge>mock</Badge>}
+            {crossing.replayed && <Replayed replayed={crossing.replayed} />}
             <span className="text-ink-3">
               <Time at={crossing.at} />
             </span>
@@ -105,6 +106,21 @@ export function CrossingPanel({
         </Part>
       </section>
     </Panel>
+  );
+}
+
+/** Nothing ran: whose answer this is. */
+function Replayed({ replayed: { job, how } }: { replayed: NonNullable<Crossing['replayed']> }) {
+  const go = useUi((ui) => ui.go);
+  return (
+    <span className="flex items-center gap-1.5">
+      <Badge tone="accent" title="The same request came under the same idempotency key">
+        {how}
+      </Badge>
+      <button type="button" className="text-accent-ink hover:underline" onClick={() => go('queue', job)}>
+        from its job
+      </button>
+    </span>
   );
 }
 

@@ -112,6 +112,14 @@ export function RouteDetail({ route, health, breaker }: { route: RouteSummary; h
         <Fact name="Timeout">
           <Duration ms={route.timeoutMs} />
         </Fact>
+        {route.lane && <Fact name="Lane">{route.lane}, one at a time</Fact>}
+        {route.concurrency !== null && <Fact name="At a time">{formatCount(route.concurrency)}</Fact>}
+        {route.retry && (
+          <Fact name="Retries">
+            {formatCount(route.retry.times)}, the first after <Duration ms={route.retry.backoffMs} />, then longer up to{' '}
+            <Duration ms={route.retry.maxMs} />
+          </Fact>
+        )}
         {route.fallback && <Fact name="Fallback">{route.fallback}</Fact>}
         {route.model && <Fact name="Model">{route.model}</Fact>}
         {route.auth && (

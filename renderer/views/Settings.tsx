@@ -51,7 +51,10 @@ export function Settings() {
               />
             </Row>
           </Panel>
-          <Limits key={`${data.limits?.perSecond} ${data.limits?.burst} ${data.healthIntervalMs} ${data.retentionDays}`} settings={data} />
+          <Limits
+            key={`${data.limits?.perSecond} ${data.limits?.burst} ${data.healthIntervalMs} ${data.retentionDays} ${data.jobsKeptDays} ${data.jobsKeptMost}`}
+            settings={data}
+          />
           <Tokens />
           <Panel title="Where things are kept">
             <Row name="Registry" meaning="Every org, service and rule. Edit it here or in any editor; it is read again when it changes.">
@@ -68,6 +71,18 @@ export function Settings() {
               meaning="Crossings and checkpoints are signed with its other half (Ed25519). Give it to whoever wants to verify them."
             >
               <CodeBlock text={data.publicKey.trim()} label="Public key" />
+            </Row>
+            <Row
+              name="Callbacks out are signed with"
+              meaning="Receivers check it as Standard Webhooks. Name another secret in the registry."
+            >
+              <span className="foreign text-sm">{data.callbacks.signs}</span>
+            </Row>
+            <Row
+              name="Callbacks in are checked with"
+              meaning="An environment variable that the registry names. Without one they are refused."
+            >
+              <span className="foreign text-sm">{data.callbacks.checks ?? 'nothing, so they are refused'}</span>
             </Row>
           </Panel>
           <Panel title="This process">
@@ -151,6 +166,8 @@ function Limits({ settings }: { settings: SettingsState }) {
   const [burst, setBurst] = useState(String(settings.limits?.burst ?? 200));
   const [seconds, setSeconds] = useState(String(settings.healthIntervalMs / 1000));
   const [days, setDays] = useState(String(settings.retentionDays));
+  const [jobDays, setJobDays] = useState(String(settings.jobsKeptDays));
+  const [jobMost, setJobMost] = useState(String(settings.jobsKeptMost));
   const [failure, setFailure] = useState<WireError | null>(null);
   const [saving, setSaving] = useState(false);
 
@@ -159,6 +176,8 @@ function Limits({ settings }: { settings: SettingsState }) {
     ...(JSON.stringify(limits) !== JSON.stringify(settings.limits) && { limits }),
     ...(Number(seconds) * 1000 !== settings.healthIntervalMs && { healthIntervalMs: Math.round(Number(seconds) * 1000) }),
     ...(Number(days) !== settings.retentionDays && { retentionDays: Number(days) }),
+    ...(Number(jobDays) !== settings.jobsKeptDays && { jobsKeptDays: Number(jobDays) }),
+    ...(Number(jobMost) !== settings.jobsKeptMost && { jobsKeptMost: Number(jobMost) }),
   };
   const changed = Object.keys(changes).length > 0;
   const save = async () => {
@@ -216,6 +235,12 @@ function Limits({ settings }: { settings: SettingsState }) {
         meaning="Never less than 90 days. This version keeps everything; the value is what a later one may prune to."
       >
         <NumberField label="Days audit rows are kept" unit="days" value={days} min={90} max={3650} onChange={setDays} />
+      </Row>
+      <Row name="Ended jobs are kept" meaning="So long, and so many. What the audit says of them stays longer.">
+        <div className="flex flex-col items-end gap-2">
+          <NumberField label="Days ended jobs are kept" unit="days" value={jobDays} min={1} max={3650} onChange={setJobDays} />
+          <NumberField label="Ended jobs kept at most" unit="jobs" value={jobMost} min={1000} max={1e8} onChange={setJobMost} />
+        </div>
       </Row>
     </Panel>
   );

@@ -17,13 +17,13 @@ import {
   Zap,
 } from 'lucide-react';
 import { useLayoutEffect, useRef, useState } from 'react';
-import { useLive } from '../core.ts';
-import { formatClock, formatCount, formatExact } from '../format.ts';
-import { Button, IconButton } from '../parts/Button.tsx';
-import { Panel } from '../parts/Panel.tsx';
-import { EmptyState } from '../parts/States.tsx';
-import { StatusDot, type Tone } from '../parts/Status.tsx';
-import type { Live } from '../pump.ts';
+import { useLive } from '../../core.ts';
+import { formatClock, formatCount, formatExact } from '../../format.ts';
+import { Button, IconButton } from '../../parts/Button.tsx';
+import { EmptyState } from '../../parts/States.tsx';
+import { StatusDot } from '../../parts/Status.tsx';
+import type { Tone } from '../../parts/tone.ts';
+import type { Live } from '../../pump.ts';
 
 const SHOWN = 300;
 
@@ -43,18 +43,15 @@ export function Signals({ className = '' }: { className?: string }) {
   }, [newest, frozen]);
 
   return (
-    <Panel
-      title="Signals"
-      flush
-      className={`w-72 shrink-0 xl:w-88 ${className}`}
-      aside={
-        <>
-          <span className="text-2xs">{frozen ? 'Paused' : 'Following'}</span>
+    <aside aria-label="Live signals" className={`w-72 shrink-0 flex-col border-l ${className}`}>
+      <header className="flex h-11 shrink-0 items-center justify-between gap-3 border-b pr-2 pl-3">
+        <h2 className="font-medium text-sm">Signals</h2>
+        <span className="flex items-center gap-1.5 text-2xs text-ink-3">
+          {frozen ? 'Paused' : 'Following'}
           <IconButton label={frozen ? 'Follow' : 'Pause'} icon={frozen ? Play : Pause} onClick={() => setFrozen(frozen ? null : live)} />
-        </>
-      }
-    >
-      <div className="relative h-full">
+        </span>
+      </header>
+      <div className="relative min-h-0 flex-1">
         {shown.length === 0 ? (
           <EmptyState icon={Radio} title="Nothing happened yet">
             Dispatches, probes, breakers and switches each leave a line here.
@@ -98,7 +95,7 @@ export function Signals({ className = '' }: { className?: string }) {
           </div>
         )}
       </div>
-    </Panel>
+    </aside>
   );
 }
 

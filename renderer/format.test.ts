@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatCountdown, formatPlace } from './format.ts';
+
+test('a countdown never says that something is over before it is, nor that it is late', () => {
+  const now = 1_000_000;
+  const words = [1, 1000, 1001, 59_000, 60_000, 65_000, 3_599_000, 3_700_000, 0, -5000].map((ms) => formatCountdown(now + ms, now));
+  assert.deepEqual(words, [
+    'in 1 s',
+    'in 1 s',
+    'in 2 s',
+    'in 59 s',
+    'in 1 min 00 s',
+    'in 1 min 05 s',
+    'in 59 min 59 s',
+    'in 1 h 1 min',
+    'now',
+    'now',
+  ]);
+});
+
+test('a place in a line says how many go before', () => {
+  assert.deepEqual([0, 1, 1200].map(formatPlace), ['next in line', '1 before it', '1,200 before it']);
+});

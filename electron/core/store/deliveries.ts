@@ -72,6 +72,8 @@ export interface DeliveryReader {
   deliveriesPending(): Delivery[];
   /** Jobs that ended with a callback URL and have no delivery yet, oldest first. */
   undelivered(): { job: string; callbackUrl: string }[];
+  /** `sawCallback` remembers this id. */
+  callbackSeen(id: string): boolean;
 }
 
 /** The reader's half, over statements that are made once. */
@@ -89,6 +91,7 @@ export function createDeliveryReader(sql: (text: string) => Database.Statement) 
          WHERE callback_url IS NOT NULL AND state NOT IN ('running', 'queued', 'waiting')
            AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.job = job.id) ORDER BY n`,
       ).all() as { job: string; callbackUrl: string }[],
+    callbackSeen: (id) => sql('SELECT 1 FROM callback_seen WHERE id = ?').get(id) !== undefined,
   };
   return {
     ...reader,

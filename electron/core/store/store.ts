@@ -23,6 +23,7 @@ import type { NewMemory } from './memory.ts';
 import { refuseNewer } from './migrations.ts';
 import { ANSWER, type Field, type FromWriter, OP, type ToWriter, type WriterData } from './protocol.ts';
 import { openReader, type Reader } from './reader.ts';
+import type { Retention } from './retention.ts';
 import type { Found, Settled } from './tended.ts';
 
 export interface AuditReceipt {
@@ -120,6 +121,8 @@ export interface Store extends AsyncDisposable {
   noteKeyUse(job: string, use: KeyUse['uses'][number]): void;
   /** Adds the delivery, or changes its state, attempts and next time. */
   saveDelivery(delivery: Delivery): Promise<void>;
+  /** Deletes ended jobs by and by, when nothing else is to do; rows of the chain are never deleted. Asked again, it begins anew. */
+  prune(retention: Retention): void;
   /** Remembers the id of a callback that came in; false when it came within the last 24 hours already. */
   sawCallback(id: string, at: number): Promise<boolean>;
   progress(job: string, progress: number | null, note: string | null): void;
@@ -338,6 +341,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     saveDelivery({ id, job, url, state, attempts, createdAt, nextAt, body }) {
       batch.push(OP.saveDelivery, id, job, url, state, JSON.stringify(attempts), createdAt, nextAt, body);
       return done();
+    },
+    prune({ before, most }) {
+      batch.push(OP.prune, before, most);
+      schedule();
     },
     async sawCallback(id, at) {
       batch.push(OP.sawCallback, id, at);

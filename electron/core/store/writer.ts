@@ -15,7 +15,10 @@ import { createKeyWriter } from './keys.ts';
 import { createMemoryWriter } from './memory.ts';
 import { migrate } from './migrations.ts';
 import { ANSWER, ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToWriter, type WriterData } from './protocol.ts';
+import { createPruner } from './retention.ts';
+import { createIndexer } from './search.ts';
 import { createTender, type Found, type Settled } from './tended.ts';
+import { createUpkeep } from './upkeep.ts';
 
 /** How long one commit waits for a lock that another process holds before it is refused. */
 const BUSY_TIMEOUT_MS = 1000;
@@ -116,6 +119,12 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const memory = createMemoryWriter(db);
   const tender = createTender(db);
   const keys = createKeyWriter(db);
+  const indexer = createIndexer(db);
+  const pruner = createPruner(db, indexer);
+  const upkeep = createUpkeep(db, () => {
+    beStillThere();
+    return headKnown && (indexer.step() || pruner.step());
+  });
   const deliveries = createDeliveryWriter(db);
   const openMark = db.prepare("SELECT value FROM mark WHERE name = 'open'").pluck();
   const setOpenMark = db.prepare("INSERT INTO mark VALUES ('open', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
@@ -194,6 +203,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     if (!plain.delete(job as string)) tender.end(n);
     endJob.run(f[i + 9], well(f[i + 6]!), whole(f[i + 1]!), f[i + 10], f[i + 11], well(f[i + 12]!), head.seq, n);
     insertRecord.run(n, body(f[i + 13]!));
+    indexer.ended(n);
   }
 
   /** The job row of an intent that is in the chain already, with everything a plain job has not. */
@@ -238,6 +248,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     chain(at, 'change', crossing, id, 'core', 'core', route, `job.${as}`, JSON.stringify({ job: id, was: 'running', now: state }));
     settleJob.run(state, at, code, message, head.seq, n);
     tender.end(n);
+    indexer.ended(n);
     return true;
   }
 
@@ -333,6 +344,9 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
             body: (f[i + 8] as string).toWellFormed(),
           },
         });
+        return false;
+      case OP.prune:
+        pruner.keep({ before: whole(a), most: whole(b) });
         return false;
       case OP.noteKeyUse: {
         const job = findJob.get(a) as { n: number } | undefined;
@@ -455,6 +469,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
           const crashed = openMark.get() === 1;
           const jobs = tender.find(crashed);
           setOpenMark.run(1);
+          upkeep.later();
           return { crashed, jobs };
         })
         .immediate();
@@ -466,10 +481,12 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
         for (; i < batch.length && starts.length < MAX_OPERATIONS; i += 1 + ARITY[batch[i] as number]!) starts.push(i);
         post(answer(batch, starts));
       }
+      upkeep.later();
       if (head.seq - checkpoints.lastSeq >= data.checkpointRows) seal();
       else if (head.seq > checkpoints.lastSeq) sealLater();
     },
     close(): void {
+      upkeep.stop();
       seal();
       try {
         setOpenMark.run(0);

@@ -9,6 +9,7 @@ import type { Crossing, Door, Principal } from '../../shared/model.ts';
 import { type Core, textOf } from '../core/core.ts';
 import { commonHeaders, fail, json, page, problemHeaders, rawAnswer, serviceHeaders, wantsPage, write } from './answer.ts';
 import { type Asset, loadAssets } from './assets.ts';
+import { mountIngest, type TurnAway } from './ingest.ts';
 import { invalidInput, parseJson } from './input.ts';
 import { DispatchBody, openApi, schemaOf } from './openapi.ts';
 import { createGate, type Gate, unauthenticated } from './session.ts';
@@ -142,6 +143,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   app.get('/health', { config: { open: true } }, (_request, reply) => json(reply.raw, '{"ok":true}'));
   for (const operation of Object.values(operations) as Operation[]) mountOperation(app, core, operation);
   mountDispatch(app, core, turnAway);
+  mountIngest(app, core, turnAway);
 
   let description: string | null = null;
   app.get('/openapi.json', async (request, reply) => {
@@ -259,8 +261,6 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
     },
   });
 }
-
-type TurnAway = (request: IncomingMessage, response: ServerResponse, error: WireError) => void;
 
 function mountDispatch(app: FastifyInstance, core: Core, turnAway: TurnAway): void {
   const run = (request: FastifyRequest, reply: FastifyReply, call: Call) => {

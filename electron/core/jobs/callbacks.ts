@@ -14,6 +14,8 @@ import type { ScheduleEvent } from './schedule.ts';
 import type { Seal } from './seal.ts';
 import { readWebhookSecrets, signWebhook, verifyWebhook, type WebhookSecret } from './webhook-signature.ts';
 
+/** Where a person finds the secret that the core made, to give it to receivers. */
+const OWN_SECRET = 'webhook.secret in the home folder';
 const USUAL_TIMEOUT_MS = 15_000;
 /** Nobody reads what a receiver says. */
 const ANSWER_BYTES = 16_384;
@@ -125,11 +127,11 @@ export function createCallbacks(parts: CallbackParts): Callbacks {
 
   function signers(): WebhookSecret[] | WireError {
     const { signEnv } = parts.settings();
-    if (signEnv === null) return readWebhookSecrets(parts.ownSecret)!;
-    const text = parts.secret(signEnv);
-    const hint = `Set ${signEnv} to whsec_ and the base64 of 24 to 64 random bytes.`;
-    if (text === null) return refuse('forbidden', `${signEnv}, which signs callbacks, is not set, so nothing is sent.`, { hint });
-    return readWebhookSecrets(text) ?? refuse('forbidden', `${signEnv} does not hold a webhook secret, so nothing is sent.`, { hint });
+    const name = signEnv ?? OWN_SECRET;
+    const text = signEnv === null ? parts.ownSecret : parts.secret(signEnv);
+    const hint = `${name} has to be whsec_ and the base64 of 24 to 64 random bytes.`;
+    if (text === null) return refuse('forbidden', `${name}, which signs callbacks, is not set, so nothing is sent.`, { hint });
+    return readWebhookSecrets(text) ?? refuse('forbidden', `${name} does not hold a webhook secret, so nothing is sent.`, { hint });
   }
 
   /** null: the core is closing, and it goes on at the next start. */
@@ -251,7 +253,7 @@ export function createCallbacks(parts: CallbackParts): Callbacks {
     shown,
     names() {
       const { signEnv, ingestEnv } = parts.settings();
-      return { signs: signEnv ?? 'its own', checks: ingestEnv };
+      return { signs: signEnv ?? OWN_SECRET, checks: ingestEnv };
     },
     operations: {
       'OS.callbacks'(filter) {

@@ -150,6 +150,8 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Out = unknown> 
   needs: Capability;
   http: `${'GET' | 'POST' | 'PUT' | 'DELETE'} /${string}`;
   input: Schema;
+  /** The member of the input that an Idempotency-Key header fills. */
+  keyed?: string;
   /** Whether an answer says that the work goes on: HTTP answers 202 then. */
   goesOn?(output: never): boolean;
   /** Carries the type of the answer; nothing is parsed on the way out of our own process. */
@@ -286,6 +288,7 @@ export const operations = {
     needs: 'dispatch',
     http: 'POST /orchestrate',
     input: Orchestrate,
+    keyed: 'idempotency_key',
     goesOn: ({ status }: Orchestrated) => status === 'queued' || status === 'waiting' || status === 'running',
   }),
   'OS.callbacks': operation<{ deliveries: Delivery[]; cursor: string | null }>()({

@@ -532,6 +532,35 @@ test('closing the door ends its connections; what was accepted goes on in the co
   await at[Symbol.asyncDispose]();
 });
 
+test('an Idempotency-Key header is the key, quoted or bare; one that is none is refused', async () => {
+  await using at = await openDoor();
+  const send = async (key: string, n: number) => {
+    const { status, json: answer } = await ask(
+      at.door.port,
+      'POST /dispatch/T/echo',
+      { ...at.bearer, ...json, 'idempotency-key': key },
+      JSON.stringify({ n }),
+    );
+    return [status, answer.code ?? (answer.replayed as { how: string } | undefined)?.how ?? 'ran'];
+  };
+  const first = await send('"8e03978e-40d5-43dd-bc93-6894a57f9324"', 1);
+  await at.entries('outcome', 1);
+  assert.deepEqual(
+    [
+      first,
+      await send('8e03978e-40d5-43dd-bc93-6894a57f9324', 1),
+      await send('8e03978e-40d5-43dd-bc93-6894a57f9324', 2),
+      await send('a b', 1),
+    ],
+    [
+      [200, 'ran'],
+      [200, 'replayed'],
+      [422, 'key_mismatch'],
+      [400, 'input_invalid'],
+    ],
+  );
+});
+
 test('unreadable input names the field and says what to write', async () => {
   await using at = await openDoor();
   const send = async (body: string, more: Record<string, string> = json) => {

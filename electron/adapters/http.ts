@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { type Ask, type Call, type Operation, operations } from '../../shared/contract.ts';
+import { Ask, type Call, type Operation, operations } from '../../shared/contract.ts';
 import { Refusal, refuse, toProblem, toWire, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Door, Principal } from '../../shared/model.ts';
 import { type Core, textOf } from '../core/core.ts';
@@ -251,7 +251,8 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
       const confirm = takeConfirm(query);
       if (takesQuery) fields ??= schemaOf(operation.input).properties ?? {};
       const given = fields ? coerce(query, fields) : asParams(request.body);
-      const params = { ...given, ...(request.params as object) };
+      const key = operation.keyed === undefined ? undefined : keyOf(request);
+      const params = { ...(key !== undefined && { [operation.keyed!]: key }), ...given, ...(request.params as object) };
       core
         .dispatch({ route: operation.name, params, confirm, ...context(request, 'http', path) })
         .then(({ error, result }) =>
@@ -275,7 +276,7 @@ function mountDispatch(app: FastifyInstance, core: Core, turnAway: TurnAway): vo
     const parsed = DispatchBody.safeParse(request.body ?? {});
     if (!parsed.success) return turnAway(request.raw, reply.raw, invalidInput(parsed.error, 'The body'));
     const { query, ...ask } = parsed.data;
-    run(request, reply, { ...ask, text: query, ...context(request, 'http', '/dispatch') });
+    run(request, reply, { key: keyOf(request), ...ask, text: query, ...context(request, 'http', '/dispatch') });
   });
   app.post<{ Params: { org: string; service: string } }>('/dispatch/:org/:service', (request, reply) => {
     const { org, service } = request.params;
@@ -284,6 +285,7 @@ function mountDispatch(app: FastifyInstance, core: Core, turnAway: TurnAway): vo
       route: `${org}.${service}`,
       params: asParams(request.body),
       confirm,
+      key: keyOf(request),
       ...context(request, 'http', '/dispatch/{org}/{service}'),
     });
   });
@@ -294,6 +296,16 @@ function mountDispatch(app: FastifyInstance, core: Core, turnAway: TurnAway): vo
       ...context(request, 'webhook', '/hooks/{event}'),
     }),
   );
+}
+
+/** The Idempotency-Key header, a string of Structured Fields (RFC 8941) as the IETF draft has it or the bare key as most send it. */
+function keyOf({ headers }: FastifyRequest): string | undefined {
+  const given = headers['idempotency-key'] as string | undefined;
+  if (given === undefined) return undefined;
+  const key = Ask.shape.key.safeParse(/^"(.*)"$/.exec(given)?.[1] ?? given);
+  if (key.success) return key.data;
+  const issues = [{ path: 'Idempotency-Key', message: '1 to 255 visible ASCII characters' }];
+  throw new Refusal(refuse('input_invalid', 'The Idempotency-Key header is no key.', { hint: 'Send a UUID, for example.', issues }));
 }
 
 /** What every call takes from its request besides what it asks. The credential stays here. */

@@ -541,7 +541,7 @@ test('an Idempotency-Key header is the key, quoted or bare; one that is none is 
       { ...at.bearer, ...json, 'idempotency-key': key },
       JSON.stringify({ n }),
     );
-    return [status, answer.code ?? (answer.replayed as { how: string } | undefined)?.how ?? 'ran'];
+    return [status, (answer.error as { code: string } | null)?.code ?? (answer.replayed as { how: string } | undefined)?.how ?? 'ran'];
   };
   const first = await send('"8e03978e-40d5-43dd-bc93-6894a57f9324"', 1);
   await at.entries('outcome', 1);

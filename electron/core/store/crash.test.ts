@@ -79,6 +79,86 @@ test('J06: every acknowledged row is there after kill -9 at any moment, and the 
   assert.ok(left > 0);
 });
 
+test('J04, J11: jobs of a killed core are found with what is needed to run them, and each crash is counted once', async (t) => {
+  const { folder, file, checkpointFile, key, open, raw } = createScratch(t);
+  const keyFile = join(folder, 'key.pem');
+  writeFileSync(keyFile, key.export({ type: 'pkcs8', format: 'pem' }));
+  const program = join(folder, 'jobs.mjs');
+  writeFileSync(
+    program,
+    `import { createPrivateKey } from 'node:crypto';
+     import { readFileSync } from 'node:fs';
+     import { openStore } from ${storeModule};
+     import { anIntent, anOutcome } from ${scratchModule};
+     const [file, checkpointFile, keyFile, round] = process.argv.slice(2);
+     const store = await openStore({ file, checkpointFile, key: createPrivateKey(readFileSync(keyFile)) });
+     const at = Date.now();
+     let n = 0;
+     const live = async () => {
+       for (;;) {
+         const id = \`r\${round}_\${n++}\`;
+         const key = { key: id, content: false, bodyHash: 'h', asked: '{}' };
+         const more = { state: 'queued', waits: null, lane: 'l', subject: null, call: 'call of ' + id, key, callbackUrl: null };
+         await store.begin(anIntent(id, { at, jobRow: { text: id, params: null, confidence: 1, why: 'named', more } }));
+         console.log('queued ' + id);
+         await store.start(id, at, 1);
+         console.log('running ' + id);
+         if (n % 3 === 0) await store.wait(id, { at, state: 'waiting', waits: null, attempts: [], why: 'waiting', detail: 'again' });
+         if (n % 5 !== 0) await store.finish(anOutcome(id));
+       }
+     };
+     if (round === 'idle') console.log('open');
+     else await Promise.all(Array.from({ length: 16 }, live));
+     setInterval(() => {}, 1000);`,
+  );
+  const killed = async (round: string, lines: number): Promise<string[]> => {
+    const child = spawn(process.execPath, [program, file, checkpointFile, keyFile, round], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const said: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) if (said.push(line) === lines) child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return said;
+  };
+  for (const [round, lines] of [
+    ['a', 3],
+    ['b', 90],
+    ['c', 700],
+  ] as const) {
+    const said = await killed(round, lines);
+    const store = await open();
+    const { crashed, jobs } = store.found;
+    assert.equal(crashed, true);
+    const mine = jobs.filter(({ id }) => id.startsWith(`r${round}`));
+    assert.deepEqual(
+      mine.map(({ id, call, crashes, state }) => [id, call, crashes, state === 'running']),
+      mine.map(({ id, state }) => [id, `call of ${id}`, state === 'running' ? 1 : 0, state === 'running']),
+    );
+    // Job, key and intent came together, or not at all.
+    for (const line of said) {
+      const [state, id] = line.split(' ');
+      const job = state === undefined || id === undefined ? null : store.read.job(id);
+      assert.ok(job && job.key?.key === id && (state === 'queued' || job.starts === 1), line);
+    }
+    raw((db) => {
+      const lost =
+        "SELECT (SELECT count(*) FROM job) - (SELECT count(*) FROM job_key), (SELECT count(*) FROM job) - (SELECT count(*) FROM audit WHERE kind = 'intent')";
+      assert.deepEqual(db.prepare(lost).raw().get(), [0, 0]);
+    });
+    assert.deepEqual((await store.verify()).fault, null);
+    await store[Symbol.asyncDispose]();
+  }
+  const crashes = async () => {
+    const store = await open();
+    const { crashed, jobs } = store.found;
+    await store[Symbol.asyncDispose]();
+    return { crashed, most: Math.max(...jobs.map((job) => job.crashes)), running: jobs.filter(({ state }) => state === 'running').length };
+  };
+  const before = await crashes();
+  assert.deepEqual([before.crashed, before.running > 0], [false, true]);
+  await killed('idle', 1);
+  assert.deepEqual(await crashes(), { ...before, crashed: true, most: before.most + 1 });
+  assert.deepEqual(await crashes(), { ...before, crashed: false, most: before.most + 1 });
+});
+
 /** Runs a program as root of a namespace of its own where `disk` is a file system of 3 MB; null where there are no namespaces. */
 function onSmallDisk(folder: string, body: string): { out: string; error: string; status: number | null } {
   const disk = join(folder, 'disk');

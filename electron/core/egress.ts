@@ -20,6 +20,8 @@ import { Agent, buildConnector, type Dispatcher } from 'undici';
 import type { WebSocket } from 'ws';
 import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type { Egress as EgressClass } from '../../shared/model.ts';
+import { createDeadlines, type Deadlines, type Due } from './deadlines.ts';
+import { type Placed, Underway } from './underway.ts';
 
 /** How far a connection may go: the class a route declares, or `public`. */
 export type Reach = EgressClass | 'public';
@@ -292,7 +294,8 @@ const targetLength = 500;
 export function createEgress(options: EgressOptions): Egress {
   const { sovereign, connectTimeoutMs = 5000, connections = 128 } = options;
   const targets = new Map<string, Target>();
-  const inFlight = new Set<Exchange>();
+  const inFlight = new Underway<Exchange>();
+  const deadlines = createDeadlines(inFlight, (exchange) => exchange.expire());
   const sockets: Record<Reach, Set<Socket>> = { local: new Set(), lan: new Set(), remote: new Set(), public: new Set() };
   const held = new Set<{ egress: Reach; cut(reason: WireError): void }>();
   const resolve = createResolver(options.lookup ?? ((name, done) => systemLookup(name, { all: true, order: 'verbatim' }, done)));
@@ -397,7 +400,7 @@ export function createEgress(options: EgressOptions): Egress {
         const where = target(request.url);
         const refusal = disposed ? refuse('shutting_down', 'Dispatcher is shutting down.') : judge(where, request.egress);
         if (refusal !== null) return failed(new EgressRefusal(refusal, false));
-        const exchange = new Exchange(request, where.host, inFlight, done, failed);
+        const exchange = new Exchange(request, { host: where.host, inFlight, deadlines, done, failed });
         if (exchange.settled) return;
         agents[request.egress].dispatch(
           {
@@ -473,6 +476,7 @@ export function createEgress(options: EgressOptions): Egress {
 
     async [Symbol.asyncDispose]() {
       disposed = true;
+      deadlines[Symbol.dispose]();
       const reason = refuse('shutting_down', 'Dispatcher is shutting down.');
       for (const exchange of inFlight) exchange.fail(reason);
       for (const connection of held) connection.cut(reason);
@@ -526,18 +530,29 @@ function createResolver(lookup: NonNullable<EgressOptions['lookup']>) {
 const streamed = /^(?:text\/event-stream|application\/(?:x-ndjson|ndjson|jsonl|x-jsonlines|json-seq))\b/i;
 const nothing = Buffer.alloc(0);
 
-/** One request under way: undici's handler, the abort listener and the timer in one object, because this is the hot path. */
-class Exchange implements Dispatcher.DispatchHandler {
+interface Surroundings {
+  host: string;
+  inFlight: Underway<Exchange>;
+  deadlines: Deadlines;
+  done(answer: EgressAnswer): void;
+  failed(error: Error): void;
+}
+
+/** One request under way: undici's handler and all that can end it in one object, because this is the hot path. */
+class Exchange implements Dispatcher.DispatchHandler, Placed, Due {
   readonly egress: Reach;
+  place = 0;
+  dueAt = Number.POSITIVE_INFINITY;
   settled = false;
   readonly #request: EgressRequest;
+  readonly #around: Surroundings;
   readonly #host: string;
-  readonly #inFlight: Set<Exchange>;
-  readonly #done: (answer: EgressAnswer) => void;
-  readonly #failed: (error: Error) => void;
+  /** Bounds in milliseconds from `#from`. */
+  readonly #from = performance.now();
+  readonly #totalMs: number;
+  readonly #connectMs: number | null;
+  #onAbort: (() => void) | null = null;
   #controller: Dispatcher.DispatchController | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  #connectTimer: NodeJS.Timeout | null = null;
   #sent = false;
   #status = 0;
   #headers: Record<string, string> = {};
@@ -549,34 +564,32 @@ class Exchange implements Dispatcher.DispatchHandler {
   #decoder: Transform | null = null;
   #text: InstanceType<typeof TextDecoder> | null = null;
 
-  constructor(
-    request: EgressRequest,
-    host: string,
-    inFlight: Set<Exchange>,
-    done: (answer: EgressAnswer) => void,
-    failed: (error: Error) => void,
-  ) {
+  constructor(request: EgressRequest, around: Surroundings) {
+    const { signal, timeoutMs = 30_000, connectTimeoutMs } = request;
     this.egress = request.egress;
     this.#request = request;
-    this.#host = host;
-    this.#inFlight = inFlight;
-    this.#done = done;
-    this.#failed = failed;
-    inFlight.add(this);
-    const bound = request.timeoutMs ?? 30_000;
-    if (request.signal?.aborted === true) this.handleEvent();
-    else if (bound <= 0) this.#timeout(bound);
-    else {
-      request.signal?.addEventListener('abort', this);
-      this.#timer = setTimeout(onTotalTimeout, Math.ceil(bound), this);
-      if (request.connectTimeoutMs !== undefined && request.connectTimeoutMs < bound) {
-        this.#connectTimer = setTimeout(onConnectTimeout, Math.max(1, request.connectTimeoutMs), this);
-      }
-    }
+    this.#around = around;
+    this.#host = around.host;
+    this.#totalMs = timeoutMs;
+    this.#connectMs = connectTimeoutMs !== undefined && connectTimeoutMs < timeoutMs ? Math.max(1, connectTimeoutMs) : null;
+    around.inFlight.add(this);
+    if (signal?.aborted === true) this.#aborted();
+    else if (timeoutMs <= 0) this.#timeout(timeoutMs);
+    else this.#heed(around.deadlines);
   }
 
-  /** The signal was aborted. */
-  handleEvent() {
+  #heed(deadlines: Deadlines) {
+    const { signal } = this.#request;
+    if (signal) {
+      // Not this object itself: Node wraps it, and under load every exchange then outlived its time in the young generation.
+      this.#onAbort = () => this.#aborted();
+      signal.addEventListener('abort', this.#onAbort);
+    }
+    this.dueAt = this.#from + (this.#connectMs ?? this.#totalMs);
+    deadlines.watch(this.dueAt);
+  }
+
+  #aborted() {
     const reason: unknown = this.#request.signal?.reason;
     if (reason instanceof Refusal) return this.fail(reason.wire);
     if (reason instanceof Error && reason.name === 'TimeoutError') return this.#timeout(null);
@@ -585,8 +598,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.fail(refuse('cancelled', 'The call was cancelled.'));
   }
 
-  timedOut(phase: 'connect' | 'total') {
-    this.#timeout((phase === 'connect' ? this.#request.connectTimeoutMs : this.#request.timeoutMs) ?? 30_000);
+  /** It is due. */
+  expire() {
+    this.#timeout(this.#sent ? this.#totalMs : (this.#connectMs ?? this.#totalMs));
   }
 
   #timeout(ms: number | null) {
@@ -600,17 +614,15 @@ class Exchange implements Dispatcher.DispatchHandler {
   fail(wire: WireError) {
     if (this.settled) return;
     this.#settle();
-    this.#failed(new EgressRefusal(wire, this.#sent));
+    this.#around.failed(new EgressRefusal(wire, this.#sent));
     this.#decoder?.destroy();
     this.#controller?.abort(new Refusal(wire));
   }
 
   #settle() {
     this.settled = true;
-    this.#inFlight.delete(this);
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#connectTimer !== null) clearTimeout(this.#connectTimer);
-    this.#request.signal?.removeEventListener('abort', this);
+    this.#around.inFlight.delete(this);
+    if (this.#onAbort !== null) this.#request.signal?.removeEventListener('abort', this.#onAbort);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController) {
@@ -618,10 +630,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     // Given up while it queued or connected: aborting here means not one byte is written.
     if (this.settled) return controller.abort(new Refusal(refuse('cancelled', 'Given up before it was sent.')));
     this.#sent = true;
-    if (this.#connectTimer !== null) {
-      clearTimeout(this.#connectTimer);
-      this.#connectTimer = null;
-    }
+    this.dueAt = this.#from + this.#totalMs;
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>) {
@@ -704,7 +713,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     } catch (caught) {
       // A bug of the listener's: out of a decoder's event it would end the process.
       this.#settle();
-      this.#failed(caught as Error);
+      this.#around.failed(caught as Error);
       this.#decoder?.destroy();
       this.#controller?.abort(new Refusal(toWire(caught)));
     }
@@ -716,7 +725,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.settled) return;
     this.#settle();
     const body = this.#more !== null ? Buffer.concat(this.#more) : (this.#first ?? nothing);
-    this.#done({ status: this.#status, headers: this.#headers, body });
+    this.#around.done({ status: this.#status, headers: this.#headers, body });
   }
 
   #tooLarge() {
@@ -736,13 +745,6 @@ const decoders = new Map<string, () => Transform>([
   ['br', createBrotliDecompress],
   ['zstd', createZstdDecompress],
 ]);
-
-function onTotalTimeout(exchange: Exchange): void {
-  exchange.timedOut('total');
-}
-function onConnectTimeout(exchange: Exchange): void {
-  exchange.timedOut('connect');
-}
 
 /** What a socket, TLS or parser error means in the catalogue. */
 function mapError(caught: Error, host: string, sent: boolean, status: number): WireError {

@@ -2,6 +2,7 @@
 
 import { assertNever } from '../../../shared/errors.ts';
 import type { CallLimits, Lane, Waits } from '../../../shared/model.ts';
+import { Register } from '../underway.ts';
 import type { Live } from './live.ts';
 import {
   admission,
@@ -65,7 +66,7 @@ export interface Loop extends Disposable {
 export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
   const startedAt = Date.now() - performance.now();
   const now = () => Math.floor(startedAt + performance.now());
-  const lives = new Map<string, Live>();
+  const lives = new Register<Live>();
   let state: State = createSchedule();
   let refused: Refused | null = null;
   let timer: NodeJS.Timeout | null = null;
@@ -179,7 +180,7 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     cancel: (live) => apply({ type: 'cancel', at: now(), job: live.id }),
     schedule: apply,
     live: (job) => lives.get(job) ?? null,
-    all: () => [...lives.values()],
+    all: () => lives.values(),
     counts() {
       let queued = 0;
       for (const { state } of lives.values()) if (state !== 'running') queued++;

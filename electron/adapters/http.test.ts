@@ -585,6 +585,7 @@ test('the OpenAPI document lists every operation and how to write it', async () 
     Object.entries(items).map(([method, { operationId }]) => `${method.toUpperCase()} ${path} ${operationId}`),
   );
   for (const { http, name } of Object.values(operations)) assert.ok(listed.includes(`${http} ${name}`), name);
+  assert.ok(listed.includes('POST /callbacks/ingest ingest'));
   const paths = document.paths as Record<
     string,
     Record<string, { parameters?: { name: string; in: string; required?: boolean }[]; requestBody?: unknown }>

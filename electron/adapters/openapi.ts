@@ -42,6 +42,25 @@ export function openApi(version: string, url: string): Json {
     requestBody: body({ type: 'object' }),
     responses: { 200: crossing },
   });
+  add('POST', '/callbacks/ingest', {
+    operationId: 'ingest',
+    summary: 'A callback in: the result of a job that waits for it',
+    description:
+      'Signed instead of authenticated, with the secret that callbacks.ingest of the registry names: by Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature), or by x-dispatcher-timestamp (seconds since 1970) and x-dispatcher-signature: sha256=<hex HMAC-SHA256 of "<timestamp>.<body>" under the whole text of the secret>.',
+    requestBody: body({
+      type: 'object',
+      properties: { job_id: { type: 'string' }, status: { enum: ['succeeded', 'success', 'failed'] }, result: {}, error: {} },
+      required: ['job_id', 'status'],
+    }),
+    responses: {
+      200: answer('It is taken, or was before', {
+        type: 'object',
+        properties: { job_id: { type: 'string' }, replayed: { type: 'boolean' } },
+        required: ['job_id', 'replayed'],
+      }),
+    },
+    security: [],
+  });
   add('POST', '/session', {
     operationId: 'session',
     summary: 'A URL that opens the command center in a browser, once, within five minutes',

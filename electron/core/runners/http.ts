@@ -5,6 +5,7 @@ import type { Attempt, Route, RouteKind } from '../../../shared/model.ts';
 import { type Breakers, endpointKey } from '../breaker.ts';
 import { type Egress, type EgressAnswer, EgressRefusal } from '../egress.ts';
 import { chatProtocol } from './chat.ts';
+import { flowHeaders, flowProtocol, type IngestAddress } from './flow.ts';
 import { httpProtocol, type Protocol } from './protocol.ts';
 import type { Outcome, Run, Runner } from './runner.ts';
 
@@ -17,13 +18,15 @@ export interface HttpRunnerOptions {
   resolveRoute(name: string): Route | null;
   /** The secret in an environment variable, null when it is not set. */
   secret?(name: string): string | null;
+  /** For flows that call back; without it there are none. */
+  ingestAddress?: IngestAddress;
   /** Resolves after `ms`; rejects when the signal is aborted. */
   sleep?(ms: number, signal: AbortSignal): Promise<unknown>;
 }
 
 const protocols: Partial<Record<RouteKind, Protocol>> = {
   http: httpProtocol,
-  flow: httpProtocol,
+  flow: flowProtocol,
   podium: httpProtocol,
   model: chatProtocol,
 };
@@ -45,6 +48,7 @@ type Tried = { outcome: Outcome /** The endpoint could not be reached, so a fall
  */
 export function createHttpRunner(options: HttpRunnerOptions): Runner {
   const { egress, breakers, clock, resolveRoute, secret = () => null, sleep = (ms, signal) => wait(ms, undefined, { signal }) } = options;
+  const { ingestAddress = () => refuse('registry_invalid', 'No callback can come in here.') } = options;
   const prepared = new WeakMap<Route, { key: string; protocol: Protocol }>();
 
   function prepare(route: Route): { key: string; protocol: Protocol } | WireError {
@@ -78,6 +82,11 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
 
   function headersOf(route: Route, run: Run, attempt: string, own: string[]): string[] | WireError {
     const headers = [...own, 'traceparent', run.traceparent, 'idempotency-key', attempt, 'user-agent', 'dispatcher'];
+    if (route.kind === 'flow') {
+      const told = flowHeaders(route, run, ingestAddress);
+      if (!Array.isArray(told)) return told;
+      headers.push(...told);
+    }
     if (route.auth === null) return headers;
     const value = secret(route.auth.env);
     if (value === null || value === '') {

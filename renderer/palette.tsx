@@ -103,6 +103,7 @@ function Inside() {
       icon: SunMoon,
       run: () => setTheme('system'),
     },
+    { id: 'keys', label: 'Show keys', also: 'shortcuts help', icon: Keyboard, keys: '?', run: () => set({ keys: true }) },
     ...queueTabs.map((tab) => ({
       id: `queue ${tab}`,
       label: `Queue: ${queueTabWords[tab].label}`,
@@ -110,7 +111,6 @@ function Inside() {
       icon: ListTree,
       run: () => openQueue(tab),
     })),
-    { id: 'keys', label: 'Show keys', also: 'shortcuts help', icon: Keyboard, keys: '?', run: () => set({ keys: true }) },
   ];
 
   const words = query.trim();

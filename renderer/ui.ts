@@ -20,6 +20,8 @@ export interface Question {
   /** What will happen, in full sentences. */
   body: string;
   action: string;
+  /** What not doing it is called, where `Cancel` could be either. */
+  keep?: string;
   tone: 'danger' | 'primary';
   answer(yes: boolean): void;
 }

@@ -173,7 +173,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     if (state === 'failed') Object.assign(job, { errorCode: 'upstream_refused', errorMessage: 'Nothing listens at 127.0.0.1:8093.' });
     if (state === 'cancelled') job.errorCode = 'cancelled';
     if (state === 'unknown') Object.assign(job, { errorCode: 'unknown_outcome', errorMessage: 'Dispatcher stopped while it ran.' });
-    jobs.unshift(job);
+    jobs.push(job);
     if (count - i < 60)
       signals.push({
         seq: 0,
@@ -184,6 +184,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
             : `❌ OS → ${to.split('.')[0]} : dispatch_failed, error=${job.errorCode}`,
       });
   }
+  jobs.reverse();
   const health: Health[] = routes
     .filter((one) => one.health)
     .map((one, index) => {
@@ -540,17 +541,20 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
         ...work.detail(job),
         ...(record && { result: record.result }),
         params: {},
-        attempts: record?.attempts ?? [
-          {
-            id: hex(8),
-            route: job.route!,
-            endpoint: 'http://127.0.0.1:8091/v1',
-            startedAt: job.createdAt + 4,
-            durationMs: job.durationMs ?? 0,
-            status: job.state === 'succeeded' ? 200 : null,
-            error: job.errorCode,
-          },
-        ],
+        attempts:
+          job.finishedAt === null
+            ? []
+            : (record?.attempts ?? [
+                {
+                  id: hex(8),
+                  route: job.route!,
+                  endpoint: 'http://127.0.0.1:8091/v1',
+                  startedAt: job.createdAt + 4,
+                  durationMs: job.durationMs ?? 0,
+                  status: job.state === 'succeeded' ? 200 : null,
+                  error: job.errorCode,
+                },
+              ]),
         record,
       };
     },

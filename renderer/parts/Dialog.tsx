@@ -70,7 +70,7 @@ export function QuestionDialog() {
             <AlertDialog.Description className="foreign text-ink-2 text-sm">{shown.body}</AlertDialog.Description>
             <div className="mt-3 flex justify-end gap-2">
               <AlertDialog.Cancel asChild>
-                <Button>Cancel</Button>
+                <Button>{shown.keep ?? 'Cancel'}</Button>
               </AlertDialog.Cancel>
               <AlertDialog.Action asChild>
                 <Button tone={shown.tone === 'danger' ? 'danger' : 'primary'} onClick={() => shown.answer(true)}>

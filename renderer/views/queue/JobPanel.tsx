@@ -124,6 +124,7 @@ function Cancel({ job, onTold }: { job: Job; onTold(outcome: string): void }) {
             ? 'What runs is cut off. What the service has done until then stays done.'
             : 'It leaves the line and is not started.',
         action: 'Cancel job',
+        keep: job.state === 'running' ? 'Let it run' : 'Keep it',
         tone: 'danger',
       }).then((yes) => yes && cancel()),
   });

@@ -11,7 +11,7 @@ import { Dialog } from '../../parts/Dialog.tsx';
 import { Fact, Facts, Pane, Part } from '../../parts/Panel.tsx';
 import { Time } from '../../parts/Values.tsx';
 import { ask, openQueue, toast } from '../../ui.ts';
-import { definitionText, ToolLine } from './McpTool.tsx';
+import { Changes, definitionText, ToolLine } from './McpTool.tsx';
 
 const states: Record<McpState, { word: string; icon: typeof Circle; className: string }> = {
   unapproved: { word: 'Not approved', icon: CirclePause, className: 'text-warn-ink' },
@@ -182,7 +182,11 @@ function Approval({
       {tools.map((one) => (
         <section key={one.name} aria-label={one.name} className="space-y-1">
           <h3 className="foreign font-medium text-xs">{one.route}</h3>
-          <CodeBlock label={`Definition of ${one.name}`} text={definitionText(one)} />
+          {one.before ? (
+            <Changes before={definitionText(one.before)} after={definitionText(one)} />
+          ) : (
+            <CodeBlock label={`Definition of ${one.name}`} text={definitionText(one)} />
+          )}
         </section>
       ))}
       <div className="flex justify-end gap-2 pt-1">

@@ -47,7 +47,7 @@ export function ToolLine({ tool, onApprove }: { tool: McpTool; onApprove(): void
       {open && (
         <div className="space-y-3 py-2 pl-5">
           <code className="selectable block break-all font-mono text-2xs text-ink-2">{tool.route}</code>
-          {tool.approval === 'changed' && tool.before ? (
+          {tool.before ? (
             <Changes before={definitionText(tool.before)} after={definitionText(tool)} />
           ) : (
             <>
@@ -80,7 +80,7 @@ const lineSigns = { same: ' ', gone: '−', new: '+' };
 const lineWords = { same: '', gone: 'Before: ', new: 'Now: ' };
 
 /** What was approved against what it is now. */
-function Changes({ before, after }: { before: string; after: string }) {
+export function Changes({ before, after }: { before: string; after: string }) {
   return (
     <section aria-label="What changed" className="selectable overflow-hidden rounded-md bg-raised py-1 font-mono text-2xs leading-5">
       {diffOf(before, after).map((line, index) => (

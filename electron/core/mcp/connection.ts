@@ -98,11 +98,12 @@ const noValidation: jsonSchemaValidator = {
 export async function openConnection(options: ConnectionOptions, signal: AbortSignal): Promise<Connection> {
   const { spec, startMs, onNote, onToolsChanged, onEnd } = options;
   const child = spec.transport.kind === 'stdio' ? createStdioTransport(childOptions(options, spec.transport.argv)) : null;
-  const http = spec.transport.kind === 'http' ? httpTransport(options, spec.transport.url, (wire) => end(wire)) : null;
+  const http = spec.transport.kind === 'http' ? httpTransport(options, spec.transport.url, onBroken) : null;
   const cut = Promise.withResolvers<never>();
   cut.promise.catch(() => {});
   let reason: WireError | null = null;
   let ready = false;
+  let calls = 0;
 
   const client = new Client(
     { name: 'dispatcher', version: '1' },
@@ -119,6 +120,11 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
   client.onclose = () => end(child?.ended ?? refuse('upstream_failed', `The MCP server ${spec.name} closed the connection.`));
 
   const abort = new AbortController();
+  /** What breaks off may be the answer to a call. Without one it is a subscription, which the client package gives up by itself. */
+  function onBroken(wire: WireError): void {
+    if (calls > 0) end(wire);
+    else onNote(wire.message);
+  }
   /** It is over by itself. */
   function end(wire: WireError): void {
     if (!ready || reason !== null) return;
@@ -192,6 +198,7 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
       if (caller.aborted) throw new Refusal(reasonOf(caller));
       caller.addEventListener('abort', onCancel, { once: true });
       const { outputSchema: _, ...toolDefinition } = tool;
+      calls += 1;
       try {
         return await bounded(
           client.callTool(
@@ -213,6 +220,7 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
         if (http !== null && isLost((caught as Refusal).wire)) end((caught as Refusal).wire);
         throw caught;
       } finally {
+        calls -= 1;
         caller.removeEventListener('abort', onCancel);
       }
     },

@@ -8,6 +8,7 @@ import type { Connection, ToolCall } from './connection.ts';
 import { usable } from './tools.ts';
 
 export interface ServerOptions {
+  name: string;
   /** As the registry has it now. */
   spec(): McpSpec;
   egress: Egress;
@@ -68,8 +69,7 @@ const MOST_REST_MS = 60_000;
  * a ping in `hangMs`.
  */
 export function createServer(options: ServerOptions): Server {
-  const { spec, egress, clock, turn, startMs, graceMs, hangMs, onState, onTools } = options;
-  const { name } = spec();
+  const { name, spec, egress, clock, turn, startMs, graceMs, hangMs, onState, onTools } = options;
   let connection: Connection | null = null;
   let starting: { done: Promise<void>; abort: AbortController } | null = null;
   let failure: WireError | null = null;

@@ -2,13 +2,16 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pipeline, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createMcpHandler, McpServer as ModernServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Departure, McpServer, McpSpec } from '../../../shared/model.ts';
 import { createEgress } from '../egress.ts';
@@ -714,6 +717,47 @@ test('the everything server over streamable HTTP', async (t) => {
   assert.equal((await call(hub, 'MCP.far.get-sum', { a: 2, b: 3 })).text, 'The sum of 2 and 3 is 5.');
   const long = await call(hub, 'MCP.far.trigger-long-running-operation', { duration: 0.2, steps: 2 });
   assert.deepEqual([long.code, long.progress[0]], ['ok', [0.5, null]]);
+});
+
+test('a server of the protocol of 2026 over streamable HTTP', async (t) => {
+  const { hub, declare, seen } = setup(t);
+  const text = (said: string) => ({ content: [{ type: 'text' as const, text: said }] });
+  let grown = false;
+  const handler = createMcpHandler(
+    () => {
+      const server = new ModernServer({ name: 'modern', version: '1' }, { capabilities: { tools: { listChanged: true } } });
+      // What is marked so goes into a header too (SEP-2243).
+      const inputSchema = z.object({ name: z.string().meta({ 'x-mcp-header': 'Name' }) });
+      server.registerTool('greet', { description: 'Greets somebody.', inputSchema }, ({ name }) => text(`Hello ${name}`));
+      if (grown) server.registerTool('extra', {}, () => text('more'));
+      return server;
+    },
+    { legacy: 'reject' },
+  );
+  const listener = async (request: IncomingMessage, response: ServerResponse) => {
+    const headers = Object.entries(request.headers).map(([name, value]) => [name, String(value)] as [string, string]);
+    const body = request.method === 'POST' ? { body: Readable.toWeb(request) as ReadableStream<Uint8Array>, duplex: 'half' as const } : {};
+    const answer = await handler.fetch(
+      new Request(`http://localhost${request.url}`, { method: request.method ?? 'GET', headers, ...body }),
+    );
+    response.writeHead(answer.status, Object.fromEntries(answer.headers));
+    if (answer.body === null) response.end();
+    else pipeline(Readable.fromWeb(answer.body as never), response, () => {});
+  };
+  const server = createServer((request, response) => void listener(request, response)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(async () => {
+    await handler.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  declare(httpSpec(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`));
+  const { state, detail } = await approve(hub, 'far');
+  assert.deepEqual([state, detail], ['ready', null]);
+  assert.equal((await call(hub, 'MCP.far.greet', { name: 'Ada' })).text, 'Hello Ada');
+  grown = true;
+  handler.notify.toolsChanged();
+  await seen(([now]) => now!.tools.some(({ name, approval }) => name === 'extra' && approval === 'new'));
 });
 
 test('over HTTP: the secret goes along, sessions are renewed, answers may come as streams', async (t) => {

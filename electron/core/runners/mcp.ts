@@ -12,7 +12,7 @@ import type { Outcome, Run, Runner } from './runner.ts';
 export interface McpParts {
   /** The servers as the registry declares them now. */
   specs(): McpSpec[];
-  /** What was approved, by server, as JSON that survives a restart. */
+  /** What was approved, by server, as JSON that survives a restart. Read once. */
   approvals: { get(): Record<string, unknown>; set(approvals: Record<string, unknown>): Promise<void> };
   egress: Egress;
   sovereign(): boolean;
@@ -51,6 +51,8 @@ export interface McpHub extends AsyncDisposable {
 interface Entry {
   spec: McpSpec;
   definition: string;
+  /** null: it is not approved as it stands. */
+  approval: Approval | null;
   server: Server;
   known: KnownTool[];
 }
@@ -74,50 +76,53 @@ export function createMcpHub(parts: McpParts): McpHub {
   const ending = new Set<Promise<void>>();
   /** What a person was shown before it was confirmed, by server and tool. */
   const shownTo = new Map<string, string>();
+  let kept = approvals.get();
+  let open = false;
   let told = false;
   let routesTold = '[]';
-  let disposed = false;
   let keeping: Promise<void> = Promise.resolve();
 
   // --- what is known ---------------------------------------------------------------------------------------------------
 
-  const approvalOf = ({ spec, definition }: Entry): Approval | null => {
-    const kept = approvals.get();
-    const approval = Object.hasOwn(kept, spec.name) ? readApproval(kept[spec.name]) : null;
-    return approval?.definition === definition ? approval : null;
-  };
-
   /** One at a time, because each is made of what the one before left. */
   async function keep(entry: Entry, change: (before: Approval | null) => Approval): Promise<void> {
-    const kept = keeping.then(() => approvals.set({ ...approvals.get(), [entry.spec.name]: change(approvalOf(entry)) }));
-    keeping = kept.catch(() => {});
-    await kept;
-    learn(entry);
+    const done = keeping.then(async () => {
+      // Declared otherwise meanwhile: what was agreed to is not there any more.
+      if (entries.get(entry.spec.name) !== entry) return;
+      const approval = change(entry.approval);
+      const next = { ...kept, [entry.spec.name]: approval };
+      await approvals.set(next);
+      kept = next;
+      entry.approval = approval;
+      learn(entry);
+    });
+    keeping = done.catch(() => {});
+    await done;
   }
 
   /** Its tools, or what is approved of them, changed. */
   function learn(entry: Entry): void {
-    const approval = approvalOf(entry);
-    const live = entry.server.tools();
-    entry.known = approval === null ? [] : knownTools(entry.spec.name, live, approval.tools ?? approvedNow(live ?? []));
+    const { approval, spec, server } = entry;
+    const live = server.tools();
+    entry.known = approval === null ? [] : knownTools(spec.name, live, approval.tools ?? approvedNow(live ?? []));
     changed();
     tellRoutes();
   }
 
   function changed(): void {
-    if (told || disposed) return;
+    if (told || !open) return;
     told = true;
     setImmediate(() => {
       told = false;
-      if (!disposed) parts.onChange(servers());
+      if (open) parts.onChange(servers());
     });
   }
 
   function tellRoutes(): void {
     const text = JSON.stringify(routes());
-    if (text === routesTold || disposed) return;
+    if (text === routesTold) return;
     routesTold = text;
-    parts.onRoutes();
+    if (open) parts.onRoutes();
   }
 
   function servers(): McpServer[] {
@@ -126,7 +131,7 @@ export function createMcpHub(parts: McpParts): McpHub {
 
   function shown(entry: Entry): McpServer {
     const { spec, server, known } = entry;
-    const approved = approvalOf(entry) !== null;
+    const approved = entry.approval !== null;
     const { state, detail, pid, startedAt } = server.life();
     return {
       name: spec.name,
@@ -163,15 +168,19 @@ export function createMcpHub(parts: McpParts): McpHub {
     for (const spec of specs.values()) if (!entries.has(spec.name)) add(spec);
     for (const entry of entries.values()) {
       const refusal = refusalOf(entry.spec);
-      if (refusal !== null) retire(entry, refusal);
+      const { state } = entry.server.life();
+      if (refusal !== null && (state === 'ready' || state === 'starting')) retire(entry, refusal);
     }
     changed();
     tellRoutes();
   }
 
   function add(spec: McpSpec): void {
-    const entry: Entry = { spec, definition: definitionOf(spec), known: [], server: null as unknown as Server };
-    entry.server = createServer({
+    const { name } = spec;
+    const definition = definitionOf(spec);
+    const agreed = Object.hasOwn(kept, name) ? readApproval(kept[name]) : null;
+    const server = createServer({
+      name,
       spec: () => entry.spec,
       egress,
       secret,
@@ -183,7 +192,8 @@ export function createMcpHub(parts: McpParts): McpHub {
       onState: changed,
       onTools: () => void settle(entry),
     });
-    entries.set(spec.name, entry);
+    const entry: Entry = { spec, definition, approval: agreed?.definition === definition ? agreed : null, server, known: [] };
+    entries.set(name, entry);
     learn(entry);
   }
 
@@ -191,7 +201,7 @@ export function createMcpHub(parts: McpParts): McpHub {
   async function settle(entry: Entry): Promise<void> {
     learn(entry);
     const tools = entry.server.tools();
-    if (tools === null || approvalOf(entry)?.tools !== null) return;
+    if (tools === null || entry.approval?.tools !== null) return;
     // If that cannot be written, it is the next start that settles it.
     await keep(entry, (before) => ({ definition: entry.definition, tools: before?.tools ?? approvedNow(tools) })).catch(onlyRefusals);
   }
@@ -221,8 +231,8 @@ export function createMcpHub(parts: McpParts): McpHub {
 
   /** Starts it if need be. Rejects with Refusal when it may not be started, or cannot. */
   async function ready(entry: Entry, signal: AbortSignal): Promise<void> {
-    if (disposed) throw new Refusal(refuse('shutting_down', 'Dispatcher is shutting down.'));
-    if (approvalOf(entry) === null) {
+    if (!open) throw new Refusal(refuse('shutting_down', 'Dispatcher is shutting down.'));
+    if (entry.approval === null) {
       throw new Refusal(
         refuse(
           'confirm_required',
@@ -342,7 +352,7 @@ export function createMcpHub(parts: McpParts): McpHub {
     if (tool === undefined)
       throw new Refusal(
         refuse('not_found', `${entry.spec.name} has no tool ${inert(named, 100)} that is known.`, {
-          hint: approvalOf(entry) === null ? 'Approve the server first.' : 'See what it has with OS.mcp.',
+          hint: entry.approval === null ? 'Approve the server first.' : 'See what it has with OS.mcp.',
         }),
       );
     // What was approved and is not running stays as it is.
@@ -375,6 +385,8 @@ export function createMcpHub(parts: McpParts): McpHub {
   };
 
   configure();
+  // Nobody is told before there is a hub to ask.
+  open = true;
 
   return {
     runner,
@@ -387,7 +399,7 @@ export function createMcpHub(parts: McpParts): McpHub {
     configure,
     operations,
     async [Symbol.asyncDispose]() {
-      disposed = true;
+      open = false;
       for (const entry of entries.values()) retire(entry, refuse('shutting_down', 'Dispatcher is shutting down.'));
       while (ending.size > 0) await Promise.all(ending);
     },

@@ -1,27 +1,19 @@
-/** The door every adapter uses: wiring and lifetime of the core. Knows no transport. */
-import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
-import { Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
+import { Refusal, refuse, toWire } from '../../shared/errors.ts';
 import type {
   BootReport,
   CallLimits,
-  Capability,
   CoreSelf,
   Crossing,
   Delivery,
-  Door,
   JobDetail,
   Lane,
-  Org,
-  Principal,
-  Registry,
   Route,
   RouteSummary,
   Snapshot,
   Sovereign,
-  TokenInfo,
 } from '../../shared/model.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
@@ -38,11 +30,13 @@ import type { Accepted } from './jobs/life.ts';
 import { createLoop } from './jobs/loop.ts';
 import { createSeal } from './jobs/seal.ts';
 import { newWebhookSecret } from './jobs/webhook-signature.ts';
-import { createOperationRunner, dangers, hashToken } from './operations.ts';
+import { createOperationRunner, dangers } from './operations.ts';
 import { createModels } from './operator/models.ts';
-import { createOperator, type Operator } from './operator/operator.ts';
 import { orchestratorOperations } from './podium/operations.ts';
+import { createPrincipals, type Principals } from './principals.ts';
 import { addExample, addMcpServer, openRegistry } from './registry/registry.ts';
+import { createRejections, type Reject } from './rejections.ts';
+import { createRouting, learnOperator } from './routing.ts';
 import { ingestAddress } from './runners/flow.ts';
 import { createGridRunner } from './runners/grid.ts';
 import { createHttpRunner } from './runners/http.ts';
@@ -55,7 +49,7 @@ import { keepSecret } from './secret-file.ts';
 import { createStats } from './stats.ts';
 import { redact } from './store/redact.ts';
 import { openStore } from './store/store.ts';
-import { compileTable, type Table } from './table.ts';
+import type { Table } from './table.ts';
 import { createToolbox, toolNames } from './tools/toolbox.ts';
 
 export { textOf } from './crossing.ts';
@@ -86,12 +80,12 @@ export interface Core extends AsyncDisposable {
   /** A snapshot, or the events since `since` where they are still kept; then every event, in batches of one turn. */
   watch(since: number, listener: { snapshot(snapshot: Snapshot): void; events(batch: Event[]): void }): () => void;
   /** Whose secret this is; null for nobody's. */
-  authenticate(secret: string): Principal | null;
-  readonly owner: { principal: Principal; secret: string };
+  authenticate: Principals['authenticate'];
+  readonly owner: Principals['owner'];
   /** A callback that came in, with the bytes it was signed over. */
   ingest: Ingest;
   /** Records a request that was refused before it was a call: wrong host, no token, not JSON. */
-  reject(rejected: { door: Door; error: WireError; detail: Record<string, unknown> }): void;
+  reject: Reject;
   readonly home: string;
   readonly databaseFile: string;
   setUrl(url: string | null): void;
@@ -121,7 +115,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   // The writer's thread and the learning of the registry take their time and need nothing of each other, so both begin now.
   const opening = openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock });
   stack.defer(async () => (await opening.catch(() => null))?.[Symbol.asyncDispose]());
-  let table: Table;
   const registry = stack.use(
     openRegistry({
       file: registryFile,
@@ -129,7 +122,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       tools: toolNames,
       onChange: (changed) => {
         // Before the first table there is nothing to swap; it takes what is newest then.
-        if (table === undefined) return;
+        if (routing.table === null) return;
         const { state } = registry;
         const errors = state.problems.filter((problem) => problem.severity === 'error').length;
         const signal =
@@ -137,7 +130,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
             ? `❌ OS → OS : registry_rejected, errors=${errors}, line=${state.problems[0]!.line}, serving=${state.serving}`
             : `📖 OS → OS : registry_loaded, services=${state.services}, rules=${state.rules}`;
         if (errors > 0 || !changed) journal.publish({ type: 'registry', registry: state }, signal);
-        else void learn(signal).catch(() => {});
+        else serve(signal);
         void recordChange('registry', {
           file: registryFile,
           revision: registry.revision,
@@ -148,10 +141,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       },
     }),
   );
-  const learnedFirst = registry.registry;
   const models = createModels(join(home, 'models'));
-  let firstOperator: Promise<Operator> | null = learnFrom(learnedFirst);
-  stack.defer(async () => (await firstOperator?.catch(() => null))?.[Symbol.dispose]());
+  const first = { registry: registry.registry, operator: learnOperator(registry.registry, models) };
+  stack.defer(async () => (await first.operator.catch(() => null))?.[Symbol.dispose]());
   const store = await opening;
   const seal = createSeal(signer.key);
   const ids = createIds(clock);
@@ -196,11 +188,11 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   });
   const health = stack.use(
     createHealth({
-      routes: () => (mock ? [] : (table?.registry.routes ?? [])),
+      routes: () => (mock ? [] : (routing.table?.registry.routes ?? [])),
       egress,
       clock,
       random: Math.random,
-      intervalMs: () => chosenInterval ?? table?.registry.healthIntervalMs ?? 30_000,
+      intervalMs: () => chosenInterval ?? routing.table?.registry.healthIntervalMs ?? 30_000,
       history: (route, since) => readOr([], () => store.read.healthHistory(route, since)),
       save: (route, sample) => store.saveHealth(route, sample),
       onChange: (state, changed) =>
@@ -216,10 +208,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     breakers,
     clock,
     secret,
-    resolveRoute: (name) => table.routes.get(name)?.spec ?? null,
-    ingestAddress: () => ingestAddress(table.registry.callbacks, { url, secret }),
+    resolveRoute: (name) => table().routes.get(name)?.spec ?? null,
+    ingestAddress: () => ingestAddress(table().registry.callbacks, { url, secret }),
   });
-  const tools = createToolbox({ store, egress, settings: () => table.registry.tools, clock });
+  const tools = createToolbox({ store, egress, settings: () => table().registry.tools, clock });
   const tool = createToolRunner(tools);
   const grid = createGridRunner({ clock });
   const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
@@ -227,7 +219,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const callbacks = stack.use(
     createCallbacks({
       ...{ store, egress, seal, secret, clock },
-      settings: () => table.registry.callbacks,
+      settings: () => table().registry.callbacks,
       ownSecret: keepSecret(join(home, 'webhook.secret'), newWebhookSecret),
       ownUrl: () => url,
       schedule: loop.schedule,
@@ -247,7 +239,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       },
       sovereign: () => sovereign.on,
       onChange: (servers) => journal.publish({ type: 'mcp', servers }),
-      onRoutes: () => void learn('📖 OS → OS : mcp_tools_changed').catch(() => {}),
+      onRoutes: () => serve('📖 OS → OS : mcp_tools_changed'),
     }),
   );
   const podium = stack.use(
@@ -258,63 +250,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       publish: (body, signal) => journal.publish(body, signal),
     }),
   );
-  const podiumRoutes = () => (mock || table === undefined ? [] : table.registry.routes.filter(({ kind }) => kind === 'podium'));
+  const podiumRoutes = () => (mock ? [] : (routing.table?.registry.routes ?? []).filter(({ kind }) => kind === 'podium'));
 
-  // --- registry, operator, table: a new one is made aside and swapped in ------------------------------------------------
-
-  let learning: Promise<void> = Promise.resolve();
-
-  function learnFrom({ routes, rules }: Registry): Promise<Operator> {
-    const ruled = new Map<string, Registry['rules']>();
-    for (const rule of rules) {
-      const list = ruled.get(rule.route);
-      if (list) list.push(rule);
-      else ruled.set(rule.route, [rule]);
-    }
-    return createOperator(
-      routes.map(({ name, examples }) => ({ name, examples, rules: ruled.get(name) ?? [] })),
-      { models },
-    );
-  }
-
-  /** The registry as it is now, or a newer one, serves once this resolves. One is learned at a time, however many are asked for. */
-  function learn(signal: string): Promise<void> {
-    learning = learning
-      .catch(() => {})
-      .then(() => swapIn())
-      .then(
-        () => journal.publish({ type: 'registry', registry: registry.state }, signal),
-        (caught: unknown) => {
-          journal.publish({ type: 'registry', registry: registry.state }, `❌ OS → OS : registry_rejected, error=${toWire(caught).code}`);
-          throw caught;
-        },
-      );
-    return learning;
-  }
-
-  async function swapIn(): Promise<void> {
-    const next = withTools(registry.registry, hub.routes());
-    if (table?.registry === next) return;
-    const operator = await (firstOperator !== null && next === learnedFirst ? firstOperator : learnFrom(next));
-    firstOperator = null;
-    const old = table;
-    table = compileTable(next, operator, {
-      limits: limitsBoundary(loop),
-      sovereign: sovereignBoundary((spec) =>
-        mock ? null : spec.kind === 'mcp' ? hub.refusal(spec) : spec.endpoint === null ? null : egress.check(spec.endpoint, spec.egress),
-      ),
-      operationRunner,
-      runnerOf,
-      dangers,
-    });
-    old?.operator[Symbol.dispose]();
-    breakers.assign(next.routes);
-    configureLoop();
-    health.refresh();
-    hub.configure();
-    podium.refresh();
-    if (old) journal.publish({ type: 'routes', orgs: next.orgs, routes: summaries(), rules: next.rules });
-  }
+  // --- registry, operator, table ----------------------------------------------------------------------------------------
 
   function runnerOf(spec: Route): Runner {
     if (spec.kind === 'grid') return grid;
@@ -324,18 +262,53 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     return spec.kind === 'podium' ? podium.run : http;
   }
 
-  let merged: { from: Registry; tools: Route[]; registry: Registry } | null = null;
-  /** The registry with the tools of its MCP servers; the same object for the same two. */
-  function withTools(from: Registry, tools: Route[]): Registry {
-    if (merged?.from === from && merged.tools === tools) return merged.registry;
-    const orgs = tools.length === 0 || from.orgs.some(({ code }) => code === MCP.code) ? from.orgs : [...from.orgs, MCP];
-    const made = tools.length === 0 ? from : { ...from, orgs, routes: [...from.routes, ...tools] };
-    merged = { from, tools, registry: made };
-    return made;
+  const routing = stack.use(
+    createRouting(
+      {
+        registry,
+        models,
+        tools: hub.routes,
+        compiler: {
+          limits: limitsBoundary(loop),
+          sovereign: sovereignBoundary((spec) =>
+            mock
+              ? null
+              : spec.kind === 'mcp'
+                ? hub.refusal(spec)
+                : spec.endpoint === null
+                  ? null
+                  : egress.check(spec.endpoint, spec.egress),
+          ),
+          operationRunner: (run) => operationRunner(run),
+          runnerOf,
+          dangers,
+        },
+        onSwap({ registry: { orgs, routes, rules } }, isFirst) {
+          breakers.assign(routes);
+          configureLoop();
+          health.refresh();
+          hub.configure();
+          podium.refresh();
+          if (!isFirst) journal.publish({ type: 'routes', orgs, routes: summaries(), rules });
+        },
+      },
+      first,
+    ),
+  );
+  /** There is one from before the core answers its first call. */
+  const table = (): Table => routing.table!;
+
+  /** Whatever the registry and the MCP servers say now serves soon; what came of it is an event. */
+  function serve(signal: string): void {
+    routing.refresh().then(
+      () => journal.publish({ type: 'registry', registry: registry.state }, signal),
+      (caught: unknown) =>
+        journal.publish({ type: 'registry', registry: registry.state }, `❌ OS → OS : registry_rejected, error=${toWire(caught).code}`),
+    );
   }
 
   function configureLoop(): void {
-    const { orchestrator, callbacks } = table.registry;
+    const { orchestrator, callbacks } = table().registry;
     loop.configure({
       calls: limitsNow().limits,
       actionsPerMinute: orchestrator.actionsPerMinute,
@@ -356,7 +329,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...route,
     ...(stats.of(route.name) ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null }),
   });
-  const summaries = () => table.registry.routes.map(summary);
+  const summaries = () => table().registry.routes.map(summary);
   const counts = () => ({ ...store.read.counts(), ...loop.counts() });
   let known = { jobs: 0, audit: 0 };
   /** The counts, or the last ones known. */
@@ -409,9 +382,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       self: self(),
       sovereign,
       registry: registry.state,
-      orgs: table.registry.orgs,
+      orgs: table().registry.orgs,
       routes: summaries(),
-      rules: table.registry.rules,
+      rules: table().registry.rules,
       health: health.all(),
       breakers: breakers.all(),
       gpu: gpu.state(),
@@ -467,6 +440,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       `${on ? '🔒' : '🔓'} OS → OS : sovereign=${on ? 'on' : 'off'}, by=${by}${on ? `, cut=${cut}` : ''}`,
     );
     health.refresh();
+    hub.configure();
+    podium.refresh();
     return recordChange('sovereign', { on, cut }, by ?? 'core');
   }
 
@@ -483,20 +458,17 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     publicKey: signer.publicKey.export({ type: 'spki', format: 'pem' }).toString(),
   });
 
-  const tokens = new Map<string, { principal: Principal; id: string; usedAt: number }>();
-  const addToken = ({ hash, id, name, capabilities }: TokenInfo & { hash: string }) =>
-    tokens.set(hash, { principal: { id, name, capabilities }, id, usedAt: 0 });
-  for (const token of store.read.tokens()) addToken(token);
+  const principals = createPrincipals({ store, clock });
 
   // --- the seam --------------------------------------------------------------------------------------------------------
 
   function jobNow(id: string): JobDetail | null {
     const job = store.read.job(id);
-    return job && { ...job, ...seam.job(id) };
+    return job && { ...job, ...seam.job(id), deliveries: job.deliveries.map(callbacks.shown) };
   }
 
   const operationRunner = createOperationRunner({
-    table: () => table,
+    table,
     seam: () => seam,
     store,
     signer,
@@ -511,23 +483,18 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       check: (text) => registry.check(text).problems,
       async save(text, revision) {
         registry.save(text, revision);
-        await learning;
+        await routing.refresh();
       },
       async teach(route, example) {
         registry.save(addExample(registry.text(), route, example), registry.revision);
-        await learning;
+        await routing.refresh();
       },
       async operatorOf(text) {
         const parsed = registry.check(text).registry;
-        return parsed && learnFrom(parsed);
+        return parsed && learnOperator(parsed, models);
       },
     },
-    tokens: {
-      add: addToken,
-      remove: (id) => {
-        for (const [hash, token] of tokens) if (token.id === id) tokens.delete(hash);
-      },
-    },
+    tokens: principals,
     self,
     counts,
     summaries,
@@ -542,7 +509,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       ...hub.operations,
       ...orchestratorOperations({
         podium,
-        settings: () => table.registry.orchestrator,
+        settings: () => table().registry.orchestrator,
         routes: podiumRoutes,
         job: jobNow,
         jobs: (route) => store.read.jobs({ route, limit: 100 }).jobs.map((job) => seam.job(job.id) ?? job),
@@ -551,7 +518,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       'OS.orchestrate': () => Promise.reject(new Refusal(refuse('internal', 'later'))),
       async 'OS.mcp.add'({ name, command, url: address, egress: reach }) {
         registry.save(addMcpServer(registry.text(), { name, command, url: address, egress: reach }), registry.revision);
-        await learning;
+        await routing.refresh();
         return { server: hub.servers().find((server) => server.name === name)!, revision: registry.revision };
       },
     },
@@ -571,7 +538,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   });
 
   const seam = createSeam({
-    table: () => table,
+    table,
     sovereign: () => sovereign,
     store: options.audit === false ? null : store,
     signer,
@@ -588,9 +555,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   });
   stack.defer(() => seam.close());
 
-  await learn(`📖 OS → OS : registry_loaded, services=${registry.state.services}, rules=${registry.state.rules}`);
-  const serving = () => table;
-  const found = await takeStock({ store, table: serving(), at: clock() });
+  await routing.refresh();
+  const { services, rules } = registry.state;
+  journal.publish({ type: 'registry', registry: registry.state }, `📖 OS → OS : registry_loaded, services=${services}, rules=${rules}`);
+  const found = await takeStock({ store, table: table(), at: clock() });
   const now = loop.now();
   loop.schedule({
     type: 'remember',
@@ -609,7 +577,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const tick = setInterval(() => {
     if (watchers === 0) return;
     for (const name of stats.changed(200)) {
-      const spec = table.routes.get(name)?.spec;
+      const spec = table().routes.get(name)?.spec;
       if (spec) journal.publish({ type: 'route', route: summary(spec) });
     }
     journal.publish({ type: 'self', self: self(), counts: countsShown() });
@@ -620,24 +588,15 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const pruning = setInterval(prune, PRUNE_MS).unref();
   stack.defer(() => clearInterval(pruning));
 
-  const everything: readonly Capability[] = ['read', 'dispatch', 'admin'];
-  const owner = {
-    principal: { id: 'owner', name: 'Owner', capabilities: everything },
-    secret: `dsp_${randomBytes(32).toString('base64url')}`,
-  };
-  tokens.set(hashToken(owner.secret), { principal: owner.principal, id: 'owner', usedAt: 0 });
-
-  /** `at` is monotonic: a clock set back must not end the recording. */
-  const rejected = { at: Number.NEGATIVE_INFINITY, rows: 0, held: 0 };
   const owned = stack.move();
   return {
     home,
     databaseFile,
-    owner,
+    owner: principals.owner,
     dispatch: seam.dispatch,
     ingest: createIngest({
       ...{ store, secret, clock },
-      settings: () => table.registry.callbacks,
+      settings: () => table().registry.callbacks,
       arrived: seam.arrived,
       recorded: seam.recorded,
     }),
@@ -653,43 +612,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         if (stop()) watchers--;
       };
     },
-    authenticate(secret) {
-      const token = tokens.get(hashToken(secret));
-      if (!token) return null;
-      const now = clock();
-      if (token.id !== 'owner' && now - token.usedAt > 60_000) {
-        token.usedAt = now;
-        store.touchToken(token.id, now);
-      }
-      return token.principal;
-    },
-    reject({ door, error, detail }) {
-      const now = clock();
-      const turn = performance.now();
-      if (turn - rejected.at >= 1000) Object.assign(rejected, { at: turn, rows: 0 });
-      // A flood of refused requests must fill neither the disk nor the journal; the next row says how many it stands for.
-      if (++rejected.rows > 20) {
-        rejected.held++;
-        return;
-      }
-      const unrecorded = rejected.held;
-      rejected.held = 0;
-      journal.publish({ type: 'rejected', door, error }, `⛔ OS → OS : rejected, door=${door}, error=${error.code}`);
-      store
-        .append({
-          at: now,
-          kind: 'rejected',
-          caller: 'unknown',
-          door,
-          route: null,
-          outcome: error.code,
-          detail: redact({ error, ...detail, ...(unrecorded > 0 && { unrecorded }) }),
-        })
-        .catch(() => {
-          // The store says by itself that it is unavailable, to every call that needs it; this request was refused anyway.
-          rejected.held++;
-        });
-    },
+    authenticate: principals.authenticate,
+    reject: createRejections({ store, journal, clock }),
     setUrl(next) {
       url = next;
     },
@@ -708,17 +632,6 @@ function bootSignal({ crashed, restored, again, unknown, dead }: BootReport): st
 }
 
 const shortLane = (lane: Lane): Lane => (lane.queued.length > SHOWN_LINE ? { ...lane, queued: lane.queued.slice(0, SHOWN_LINE) } : lane);
-
-/** The org of the tools of MCP servers. */
-const MCP: Org = {
-  code: 'MCP',
-  name: 'MCP servers',
-  status: 'active',
-  description: 'Tools of the MCP servers that the registry names',
-  primaryNode: null,
-  repos: [],
-  defaultService: null,
-};
 
 function deliverySignal({ job, state, attempts }: Delivery): string | null {
   const last = attempts.at(-1);

@@ -1,5 +1,5 @@
 /** What the built-in routes of org OS do. Each takes its parsed input and answers its result, or throws a Refusal. */
-import { hash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { z } from 'zod';
 import type { InputOf, OperationName, OutputOf, Settings } from '../../shared/contract.ts';
 import { Refusal, refuse } from '../../shared/errors.ts';
@@ -23,6 +23,7 @@ import type { Seam } from './dispatch.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import type { Operator } from './operator/operator.ts';
+import { hashToken } from './principals.ts';
 import type { Run, Runner } from './runners/runner.ts';
 import type { Store } from './store/store.ts';
 import { findRoute, type Table } from './table.ts';
@@ -293,8 +294,3 @@ export function createOperationRunner(parts: OperationParts): Runner {
 
 /** Long parameters are kept as what they began with. */
 const isCut = (params: unknown) => typeof params === 'object' && params !== null && 'cut' in params && 'head' in params;
-
-/** How a token is kept: SHA-256 suffices, since 256 random bits cannot be guessed. */
-export function hashToken(secret: string): string {
-  return hash('sha256', secret, 'hex');
-}

@@ -293,13 +293,13 @@ export function createSeam(parts: SeamParts): Seam {
       outcome: look === null || look.is === 'new' ? 'passed' : 'refused',
     });
     if (look === null || look.is === 'new') return life.begin({ input, record, call, end, mark, signal, accepted, key: look?.key ?? null });
-    return replay(look, { record, call, end });
+    return replay(look, { record, call, end, accepted });
   }
 
   /** Answers with what the first call under this key has, or says why it cannot be had. Nothing runs. */
   async function replay(
     look: Exclude<Look, { is: 'new' }>,
-    { record, call, end }: { record: Crossing; call: Call; end(): void },
+    { record, call, end, accepted }: { record: Crossing; call: Call; end(): void; accepted: Accepted | undefined },
   ): Promise<Crossing> {
     const used = (outcome: KeyUse['uses'][number]['outcome'], differed: string[]) =>
       store?.noteKeyUse(look.job, { at: record.at, crossing: record.id, outcome, differed });
@@ -309,14 +309,20 @@ export function createSeam(parts: SeamParts): Seam {
       end();
       return finishRefused(record, call);
     }
-    const first = look.is === 'running' ? await look.crossing : (store?.read.job(look.job)?.record ?? null);
+    const how = look.is === 'running' ? 'attached' : 'replayed';
+    const noteReplay = () => recordRow(record, { kind: 'replayed', outcome: how, detail: redact({ key: look.key.key, job: look.job }) });
+    let first: Crossing | null;
+    if (look.is === 'running') {
+      used(how, []);
+      await noteReplay();
+      if (record.audit) accepted?.({ job: look.job, route: record.route!, audit: record.audit });
+      first = await look.crossing;
+    } else first = store?.read.job(look.job)?.record ?? null;
     if (first === null) {
       record.error = refuse('unknown_outcome', `What ${look.job} answered is not on record any more.`, { hint: 'Send it with a new key.' });
       end();
       return finishRefused(record, call);
     }
-    const how = look.is === 'running' ? 'attached' : 'replayed';
-    used(how, []);
     Object.assign(record, {
       ok: first.ok,
       result: first.result,
@@ -326,7 +332,10 @@ export function createSeam(parts: SeamParts): Seam {
     });
     if (first.directives) record.directives = first.directives;
     end();
-    await recordRow(record, { kind: 'replayed', outcome: how, detail: redact({ key: look.key.key, job: look.job, crossing: first.id }) });
+    if (how === 'replayed') {
+      used(how, []);
+      await noteReplay();
+    }
     await signer.sign(record);
     life.publish(record);
     return record;

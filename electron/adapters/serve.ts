@@ -102,7 +102,7 @@ function idOf(raw: unknown, open: Map<number, unknown>): number | null {
 }
 
 /** Watches the core and sends every tick's events as one frame; returns the way to stop. A snapshot that cannot be made is `failed`, and the end. */
-function startWatch(
+export function startWatch(
   core: Pick<Core, 'watch'>,
   since: number,
   { send, congested, failed }: { send(frame: DownFrame): void; congested: () => boolean; failed(caught: unknown): void },

@@ -1,14 +1,32 @@
-/** The frame port over WebSocket at /ws: frames of contract.ts as JSON text, one message each. */
+/**
+ * WebSockets: who may open one, how many, and for how long. At /ws the frame port is spoken, frames of contract.ts as JSON text, one message
+ * each; at /api/orchestrator/stream what seed 004 says (orchestrator.ts).
+ */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { DownFrame, Event, UpFrame } from '../../shared/contract.ts';
 import { refuse, toWire, type WireError } from '../../shared/errors.ts';
+import type { Principal } from '../../shared/model.ts';
 import type { Port } from '../../shared/port.ts';
 import type { Core } from '../core/core.ts';
 import { parseJson } from './input.ts';
+import { createOrchestratorStreams } from './orchestrator.ts';
 import { serve } from './serve.ts';
 import { type Credential, type Gate, unauthenticated } from './session.ts';
+
+/** A connection whose caller is known, for whatever is spoken on it. */
+export interface Line {
+  principal: Principal;
+  send(text: string): void;
+  /** The other end reads slower than it is sent to. */
+  congested(): boolean;
+  onClose(listener: () => void): void;
+  close(code: number, reason: string): void;
+}
+
+/** Answers what hears each message that comes. */
+export type Conversation = (line: Line) => (data: Buffer, isBinary: boolean) => void;
 
 export interface WsDoor {
   /** Takes over an upgrade request that passed the gate; `turnAway` answers in its place when it cannot. */
@@ -54,7 +72,8 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
   const forStrangers = createServer(maxMessageBytes);
   const forKnown = createServer(maxRegistryBytes);
   const peers = new Set<Peer>();
-  const encode = createEncoder();
+  const frames = createFrames(core);
+  const streams = createOrchestratorStreams(core);
 
   const crowded = (principal: string | null): WireError | null => {
     const same = peers.values().reduce((count, { credential }) => count + ((credential?.principal.id ?? null) === principal ? 1 : 0), 0);
@@ -76,28 +95,26 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
       if (credential && !core.authenticate(credential.secret)) socket.close(1008, 'The token was revoked.');
   }, revokedMs).unref();
 
-  const attach = (socket: WebSocket, credential: Credential | null) => {
+  const attach = (socket: WebSocket, { credential, path, speak }: { credential: Credential | null; path: string; speak: Conversation }) => {
     const peer: Peer = { socket, credential, alive: true, pings: 0 };
     peers.add(peer);
-    let listener: ((frame: UpFrame) => void) | null = null;
-    const port: Port<DownFrame, UpFrame> = {
-      send: (frame) => {
-        if (socket.readyState !== socket.OPEN) return;
-        if (socket.bufferedAmount > hopelessBytes) socket.terminate();
-        else socket.send(encode(frame));
-      },
-      onFrame: (next) => {
-        listener = next;
-      },
-      onClose: (next) => socket.on('close', next),
-      close: () => socket.close(1000),
-    };
+    let hear: ReturnType<Conversation> = () => {};
     const open = (with_: Credential) => {
       peer.credential = with_;
-      serve(core, port, { principal: with_.principal, door: 'ws', congested: () => socket.bufferedAmount > slowBytes });
+      hear = speak({
+        principal: with_.principal,
+        send(text) {
+          if (socket.readyState !== socket.OPEN) return;
+          if (socket.bufferedAmount > hopelessBytes) socket.terminate();
+          else socket.send(text);
+        },
+        congested: () => socket.bufferedAmount > slowBytes,
+        onClose: (listener) => socket.on('close', listener),
+        close: (code, reason) => socket.close(code, reason),
+      });
     };
     const turnOut = (error: WireError) => {
-      core.reject({ door: 'ws', error, detail: { path: '/ws' } });
+      core.reject({ door: 'ws', error, detail: { path } });
       socket.close(1008, error.message);
     };
 
@@ -108,10 +125,9 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
     }
     socket.on('message', (data, isBinary) => {
       peer.alive = true;
-      const frame = isBinary ? null : read(String(data));
       if (peer.credential === null) {
         clearTimeout(timer);
-        const found = frame && 'value' in frame ? tokenOf(frame.value) : null;
+        const found = isBinary ? null : tokenOf(read(String(data)));
         const principal = found === null ? null : core.authenticate(found);
         if (found === null || principal === null)
           return turnOut(unauthenticated(found === null ? 'The first message was not the token.' : 'This token is not valid.'));
@@ -119,12 +135,7 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
         return full ? socket.close(1013, full.message) : open({ principal, secret: found });
       }
       if (!core.authenticate(peer.credential.secret)) return socket.close(1008, 'The token was revoked.');
-      if (frame === null)
-        port.send({ t: 'fault', id: null, error: refuse('input_invalid', 'Binary messages are not read.', { hint: 'Send JSON text.' }) });
-      else if ('error' in frame) port.send({ t: 'fault', id: null, error: frame.error });
-      else if ((data as Buffer).length > maxMessageBytes && !carriesRegistry(frame.value))
-        port.send({ t: 'fault', id: idOf(frame.value), error: refuse('input_too_large', 'The message is too large.', tooLarge) });
-      else listener?.(frame.value as UpFrame);
+      hear(data as Buffer, isBinary);
       holdBack(socket);
     });
     socket.on('ping', (data) => {
@@ -157,14 +168,17 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
     upgrade(request, socket, head, turnAway) {
       const admission = gate.admit(request);
       if (!admission.ok) return turnAway(admission.error);
-      const url = request.url ?? '';
-      if (url.startsWith('/ws?')) return turnAway(unauthenticated('A token does not belong in a URL, and /ws takes no query.'));
-      if (url !== '/ws') return turnAway(refuse('not_found', 'WebSockets are served at /ws only.', { hint: 'Connect to /ws.' }));
+      const [path = '', query] = (request.url ?? '').split('?');
+      const speak = path === '/ws' ? frames : streams.at(path);
+      if (speak === null)
+        return turnAway(refuse('not_found', 'No WebSockets are served here.', { hint: 'Connect to /ws or /api/orchestrator/stream.' }));
+      if (query !== undefined) return turnAway(unauthenticated(`A token does not belong in a URL, and ${path} takes no query.`));
       const full = crowded(admission.credential?.principal.id ?? null);
       if (full) return turnAway(full);
       turnedAway.set(request, turnAway);
-      const server = admission.credential ? forKnown : forStrangers;
-      server.handleUpgrade(request, socket, head, (accepted) => attach(accepted, admission.credential));
+      const { credential } = admission;
+      const server = credential && speak === frames ? forKnown : forStrangers;
+      server.handleUpgrade(request, socket, head, (accepted) => attach(accepted, { credential, path, speak }));
     },
     close() {
       clearInterval(beat);
@@ -174,6 +188,32 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
         setTimeout(() => socket.terminate(), 500).unref();
       }
     },
+  };
+}
+
+/** The frame port of contract.ts. */
+function createFrames(core: Core): Conversation {
+  const encode = createEncoder();
+  return ({ principal, send, congested, onClose, close }) => {
+    let listener: ((frame: UpFrame) => void) | null = null;
+    const port: Port<DownFrame, UpFrame> = {
+      send: (frame) => send(encode(frame)),
+      onFrame: (next) => {
+        listener = next;
+      },
+      onClose,
+      close: () => close(1000, ''),
+    };
+    serve(core, port, { principal, door: 'ws', congested });
+    const fault = (id: number | null, error: WireError) => port.send({ t: 'fault', id, error });
+    return (data, isBinary) => {
+      if (isBinary) return fault(null, refuse('input_invalid', 'Binary messages are not read.', { hint: 'Send JSON text.' }));
+      const frame = read(String(data));
+      if ('error' in frame) fault(null, frame.error);
+      else if (data.length > maxMessageBytes && !carriesRegistry(frame.value))
+        fault(idOf(frame.value), refuse('input_too_large', 'The message is too large.', tooLarge));
+      else listener?.(frame.value as UpFrame);
+    };
   };
 }
 
@@ -197,9 +237,9 @@ function idOf(value: unknown): number | null {
   return Number.isSafeInteger(id) ? (id as number) : null;
 }
 
-function tokenOf(value: unknown): string | null {
-  if (typeof value !== 'object' || value === null || !('t' in value) || value.t !== 'auth' || !('token' in value)) return null;
-  return typeof value.token === 'string' ? value.token : null;
+function tokenOf(frame: ReturnType<typeof read>): string | null {
+  const { t, token } = ('value' in frame ? (frame.value ?? {}) : {}) as { t?: unknown; token?: unknown };
+  return t === 'auth' && typeof token === 'string' ? token : null;
 }
 
 /** Stops reading from a peer that does not read its answers, until it has. */

@@ -5,6 +5,7 @@ import { Refusal, refuse } from '../../../shared/errors.ts';
 import { deliverySchema } from './deliveries.ts';
 import { keySchema } from './keys.ts';
 import { memorySchema } from './memory.ts';
+import { runningSchema } from './running.ts';
 import { searchSchema } from './search.ts';
 import { tendedSchema } from './tended.ts';
 
@@ -108,6 +109,7 @@ export const migrations: readonly Migration[] = [
       DROP INDEX job_by_end;
       CREATE INDEX job_by_end ON job (route, state, n) WHERE state IN ('failed', 'cancelled', 'unknown');
       CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+      ${runningSchema}
       ${tendedSchema}
       ${keySchema}
       ${deliverySchema}

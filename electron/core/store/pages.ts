@@ -2,6 +2,7 @@
 import type Database from 'better-sqlite3';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Job } from '../../../shared/model.ts';
+import { IN_LINE, NOT_RUN } from './running.ts';
 import { createSearch } from './search.ts';
 
 /** Rows in one page at most. */
@@ -37,8 +38,6 @@ export const JOB_COLUMNS = `n, id, crossing, state, route, text, door, caller, c
 const WITH_MORE = 'job LEFT JOIN job_more USING (n)';
 
 const ENDED_OTHERWISE = "state IN ('failed', 'cancelled', 'unknown')";
-/** In the words of the partial index. */
-export const NOT_ENDED = "state IN ('running', 'queued', 'waiting') AND state <> 'succeeded'";
 const isOpen = (state: string | undefined) => state === 'running' || state === 'queued' || state === 'waiting';
 
 export type JobRow = Omit<Job, 'waits'> & { n: number; waits: string | null };
@@ -102,18 +101,19 @@ export function createPages(sql: Sql, reading: <T>(read: () => T) => T): (filter
 
   function totalOf(values: Values, byLane: boolean, { where, from }: { where: string[]; from: string }): number {
     const { state, route, lane } = values;
-    const count = (terms: string[], of = 'job') => one(`SELECT count(*) FROM ${of} WHERE ${terms.join(' AND ')}`, values) ?? 0;
+    const count = (terms: string[], of = 'job') => one(`SELECT count(*) FROM ${of} WHERE ${['true', ...terms].join(' AND ')}`, values) ?? 0;
     if (byLane) {
       if (state === undefined && route === undefined) return count(['lane = :lane'], 'job_more');
       const floor = floorOf({ ...values, before: Number.MAX_SAFE_INTEGER }, true);
       return one(`SELECT count(*) FROM ${from} WHERE ${[...where, 'n >= :floor'].join(' AND ')}`, { ...values, floor }) ?? 0;
     }
-    if (where.length === 0) return countJobs(sql);
+    if (where.length === 0 && state === undefined) return countJobs(sql);
     if (lane !== undefined) return count(where, from);
     if (state !== 'succeeded') return count(where, source(state, route));
-    if (route === undefined) return countJobs(sql) - count(["state <> 'succeeded'"]);
+    if (route === undefined) return countJobs(sql) - count([NOT_RUN]) - count([], 'running');
     const otherwise = count(['route = :route', ENDED_OTHERWISE], 'job INDEXED BY job_by_end');
-    return count(['route = :route']) - otherwise - count([NOT_ENDED, '+route = :route']);
+    const underWay = count([IN_LINE, '+route = :route']) + count(['route = :route'], source('running', route));
+    return count(['route = :route']) - otherwise - underWay;
   }
 
   return ({ q, state, route, lane, cursor, limit }) =>
@@ -129,12 +129,14 @@ function conditions(state: string | undefined, route: string | undefined): strin
   const byRoute = route === undefined ? [] : ['route = :route'];
   if (state === undefined) return byRoute;
   if (state === 'succeeded') return ['state = :state', ...byRoute];
-  if (isOpen(state)) return ['state = :state', "state <> 'succeeded'", ...byRoute.map((term) => `+${term}`)];
-  return ['state = :state', ENDED_OTHERWISE, "state <> 'succeeded'", ...byRoute];
+  if (state === 'running') return byRoute;
+  if (isOpen(state)) return ['state = :state', NOT_RUN, ...byRoute.map((term) => `+${term}`)];
+  return ['state = :state', ENDED_OTHERWISE, NOT_RUN, ...byRoute];
 }
 
 /** The planner knows nothing of how many rows a state or a route has. */
 function source(state: string | undefined, route: string | undefined): string {
+  if (state === 'running') return 'running CROSS JOIN job USING (n)';
   if (route === undefined || isOpen(state)) return 'job';
   return state === undefined || state === 'succeeded' ? 'job INDEXED BY job_by_route' : 'job INDEXED BY job_by_end';
 }

@@ -14,12 +14,12 @@ import {
   type JobFilter,
   type JobPage,
   type JobRow,
-  NOT_ENDED,
   PAGE_MAX,
   pageSize,
   readJson,
   shownJob,
 } from './pages.ts';
+import { IN_LINE } from './running.ts';
 
 /** The newest jobs among which recent ones are looked for. */
 const RECENT_JOBS = 50_000;
@@ -180,10 +180,9 @@ function createReader(db: Database.Database, now: () => number): Reader {
     },
     // Rows of the chain are never deleted, so the last number is the count.
     counts() {
-      const { running, queued } = sql(
-        `SELECT count(*) AS running, coalesce(sum(state <> 'running'), 0) AS queued FROM job WHERE ${NOT_ENDED}`,
-      ).get() as { running: number; queued: number };
-      return { running, queued, jobs: countJobs(sql), audit: edge('max', 'seq', 'audit') };
+      const running = sql('SELECT count(*) FROM running').pluck().get() as number;
+      const queued = sql(`SELECT count(*) FROM job WHERE ${IN_LINE}`).pluck().get() as number;
+      return { running: running + queued, queued, jobs: countJobs(sql), audit: edge('max', 'seq', 'audit') };
     },
     healthHistory: (route, since) =>
       sql('SELECT at, status, latency_ms AS latencyMs FROM health WHERE route = ? AND at >= ? ORDER BY at LIMIT 100000').all(

@@ -274,7 +274,7 @@ export function createSearch(sql: (text: string) => Database.Statement): (filter
 
     if (words.length > 0) {
       look('job', 'n > :mark');
-      look('job INDEXED BY job_by_state', "state = 'running'", "state <> 'succeeded'");
+      look('running');
       look('job_late');
       lookUp();
     }

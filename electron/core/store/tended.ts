@@ -4,6 +4,7 @@
  */
 import type Database from 'better-sqlite3';
 import type { Attempt, Door, JobEvent, Waits } from '../../../shared/model.ts';
+import { IN_LINE } from './running.ts';
 
 /** Step of the schema. */
 export const tendedSchema = `
@@ -88,10 +89,10 @@ export function createTender(db: Database.Database) {
     `SELECT n, id, crossing, state, route, text, door, caller, created_at AS createdAt, coalesce(starts, 1) AS starts,
        coalesce(crashes, 0) AS crashes, waits, lane, subject, callback_url AS callbackUrl, call, audit_seq AS auditSeq, confidence, why, attempts
      FROM job LEFT JOIN job_more USING (n) LEFT JOIN job_live USING (n)
-     WHERE state IN ('running', 'queued', 'waiting') AND state <> 'succeeded' ORDER BY n`,
+     WHERE n IN (SELECT n FROM running UNION ALL SELECT n FROM job WHERE ${IN_LINE}) ORDER BY n`,
   );
   const raiseCrashes = db.prepare(
-    `INSERT INTO job_more (n, crashes) SELECT n, 1 FROM job WHERE state = 'running' AND state <> 'succeeded'
+    `INSERT INTO job_more (n, crashes) SELECT n, 1 FROM running WHERE true
      ON CONFLICT (n) DO UPDATE SET crashes = crashes + 1`,
   );
   const note = (n: number, at: number, kind: JobEvent['kind'], detail: string) => insertEvent.run({ n, at, kind, detail });

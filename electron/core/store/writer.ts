@@ -16,6 +16,7 @@ import { createMemoryWriter } from './memory.ts';
 import { migrate } from './migrations.ts';
 import { ANSWER, ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToWriter, type WriterData } from './protocol.ts';
 import { createPruner } from './retention.ts';
+import { createRunningWriter } from './running.ts';
 import { createIndexer } from './search.ts';
 import { createTender, type Found, type Settled } from './tended.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -118,6 +119,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const touchToken = db.prepare('UPDATE token SET last_used_at = ? WHERE id = ?');
   const memory = createMemoryWriter(db);
   const tender = createTender(db);
+  const running = createRunningWriter(db);
   const keys = createKeyWriter(db);
   const indexer = createIndexer(db);
   const pruner = createPruner(db, indexer);
@@ -203,6 +205,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     if (!plain.delete(job as string)) tender.end(n);
     endJob.run(f[i + 9], well(f[i + 6]!), whole(f[i + 1]!), f[i + 10], f[i + 11], well(f[i + 12]!), head.seq, n);
     insertRecord.run(n, body(f[i + 13]!));
+    running.stopped(n);
     indexer.ended(n);
   }
 
@@ -239,6 +242,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   function settle(id: string, as: Settled, at: number): boolean {
     const n = numberOf(id);
     if (n === null) return false;
+    running.stopped(n);
     if (as === 'again') {
       tender.wait(n, { at, state: 'queued', waits: null, why: 'restored', detail: 'It was cut off, and may run again.' });
       return false;
@@ -320,13 +324,16 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
         return false;
       case OP.start: {
         const n = numberOf(a);
-        if (n !== null) tender.start(n, whole(b), c as number);
+        if (n === null) return false;
+        tender.start(n, whole(b), c as number);
+        running.started(n);
         return false;
       }
       case OP.wait: {
         const n = numberOf(a);
         if (n === null) return false;
         plain.delete(a as string);
+        running.stopped(n);
         tender.wait(n, {
           ...{ at: whole(b), state: c as string, waits: well(f[i + 4]!), attempts: f[i + 5] as string },
           ...{ why: f[i + 6] as JobEvent['kind'], detail: well(f[i + 7]!)! },
@@ -410,6 +417,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       }
       if (careful) release.run();
     }
+    running.raise(head.n);
     commit.run();
     return done;
   }
@@ -417,6 +425,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   function undo(): void {
     if (db.inTransaction) rollback.run();
     head = readHead();
+    running.reread();
     plain.clear();
   }
 

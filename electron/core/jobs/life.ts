@@ -10,7 +10,7 @@ import type { CompiledRoute, Input } from '../boundaries.ts';
 import { type Signer, tooDeep } from '../crossing.ts';
 import type { Journal } from '../events.ts';
 import type { Health } from '../health.ts';
-import { eventOf, type Kept, keep, type OutcomeRow, outcomeRow, stateOf } from '../record.ts';
+import { eventOf, type Kept, keep, outcomeRow, stateOf } from '../record.ts';
 import type { Outcome } from '../runners/runner.ts';
 import type { Stats } from '../stats.ts';
 import type { NewKey } from '../store/keys.ts';
@@ -18,11 +18,8 @@ import type { Store } from '../store/store.ts';
 import type { Keys } from './keys.ts';
 import { type Ended, Live } from './live.ts';
 import type { Loop } from './loop.ts';
+import { createOwed } from './owed.ts';
 import type { Seal } from './seal.ts';
-
-/** Outcomes kept that could not be recorded, and how long until they are tried again. */
-const OWED_MAX = 10_000;
-const OWED_RETRY_MS = 1000;
 
 export type Accepted = (accepted: { job: string; route: string; audit: { seq: number; hash: string } }) => void;
 
@@ -98,8 +95,7 @@ export function createLife(parts: LifeParts): Life {
   let newest: Promise<void> = Promise.resolve();
   let idle: PromiseWithResolvers<void> | null = null;
   let closing = false;
-  let owed: OutcomeRow[] = [];
-  let paying: Promise<void> | null = null;
+  const owed = createOwed(store);
 
   function settled(): void {
     active--;
@@ -192,7 +188,7 @@ export function createLife(parts: LifeParts): Life {
         ? seal.seal(JSON.stringify({ ask: { ...ask, params: input.params }, traceparent: record.traceparent } satisfies Kin))
         : null,
       key,
-      callbackUrl: call.callbackUrl ?? null,
+      callbackUrl: call.callbackUrl === undefined ? null : seal.seal(call.callbackUrl),
     };
   }
 
@@ -246,11 +242,11 @@ export function createLife(parts: LifeParts): Life {
         await noteWait(crossed, live, 'waiting');
         continue;
       }
-      const last = outcome.ok && outcome.handed ? live.answer! : outcome;
-      const again = !last.ok && live.cut === null && canPass(crossed.input.route, last.error);
+      // What a callback brought is the end, however the call itself went: whoever sent it waits until that is on record.
+      const last = live.answer ?? outcome;
+      const again = live.answer === null && !last.ok && live.cut === null && canPass(crossed.input.route, last.error);
       loop.finished(live, { ok: last.ok, again, retryAfterMs: last.ok ? null : (last.error.retryAfterMs ?? null) });
       if (live.ended !== null) return last;
-      live.answer = null;
       await noteWait(crossed, live, 'retried');
     }
   }
@@ -402,7 +398,7 @@ export function createLife(parts: LifeParts): Life {
       (caught: unknown) => {
         const error = toWire(caught);
         if (!isRefusal(caught)) reportBug(caught);
-        owe(row);
+        owed.owe(row);
         complain(error, `outcome_owed, crossing=${record.id}`);
         conclude(record, live);
         settled();
@@ -432,27 +428,6 @@ export function createLife(parts: LifeParts): Life {
 
   function complain(error: WireError, words: string): void {
     journal.publish({ type: 'rejected', door: 'core', error }, `❌ OS → OS : ${words}, error=${error.code}`);
-  }
-
-  /** Keeps an outcome that could not be recorded and records it once that can be done. What is still owed at the end is `unknown` at the next start. */
-  function owe(outcome: OutcomeRow): void {
-    if (owed.length >= OWED_MAX) return;
-    owed.push(outcome);
-    if (owed.length === 1) setTimeout(pay, OWED_RETRY_MS).unref();
-  }
-
-  function pay(): Promise<void> {
-    paying ??= tryOwed().finally(() => {
-      paying = null;
-    });
-    return paying;
-  }
-
-  async function tryOwed(): Promise<void> {
-    const tried = owed.slice();
-    const paid = await Promise.allSettled(tried.map((outcome) => store!.finish(outcome)));
-    owed = owed.filter((outcome) => paid[tried.indexOf(outcome)]?.status !== 'fulfilled');
-    if (owed.length > 0 && !closing) setTimeout(pay, OWED_RETRY_MS).unref();
   }
 
   // --- what happens to it meanwhile ------------------------------------------------------------------------------------
@@ -557,9 +532,11 @@ export function createLife(parts: LifeParts): Life {
     arrived(job, answer) {
       const live = loop.live(job);
       const expected = live?.route.answer === 'callback' && (live.state === 'running' || live.waits?.kind === 'callback');
-      if (live === null || !expected || live.answer !== null) return null;
+      if (live === null || !expected || live.answer !== null || live.cut !== null) return null;
       live.answer = answer;
       live.waiter ??= Promise.withResolvers();
+      // A flow may call back before it answers the call, and wait for us to take it before it does.
+      if (live.state === 'running') live.stop(refuse('cancelled', 'Its callback came while it was called.'));
       loop.schedule({ type: 'arrived', at: loop.now(), job });
       return live.waiter.promise;
     },
@@ -567,12 +544,13 @@ export function createLife(parts: LifeParts): Life {
     publish,
     async close() {
       closing = true;
+      owed.close();
       for (const live of loop.all()) stopForClose(live);
       if (active > 0) {
         idle ??= Promise.withResolvers();
         await idle.promise;
       }
-      if (owed.length > 0) await pay();
+      await owed.pay();
     },
   };
 

@@ -11,10 +11,14 @@ import { createHttpDoor } from './http.ts';
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
-/** A core behind its HTTP door, and a flow that is handed work and says nothing about it until the test does. */
-async function setup({ environment = { FLOW_SECRET: secret } as Record<string, string>, ingest = 'FLOW_SECRET' } = {}) {
+/** A core behind its HTTP door, and a flow that is handed work and, unless told otherwise, says nothing about it until the test does. */
+async function setup({
+  environment = { FLOW_SECRET: secret } as Record<string, string>,
+  ingest = 'FLOW_SECRET',
+  flows = ((_seen, response) => void response.writeHead(202).end()) as Parameters<typeof startService>[0],
+} = {}) {
   await using stack = new AsyncDisposableStack();
-  const flow = stack.use(await startService((_seen, response) => void response.writeHead(202).end()));
+  const flow = stack.use(await startService(flows));
   const template = `
 orgs:
   F: {name: Flows, services: {digest: {kind: flow, answer: callback, endpoint: "${flow.url}/webhook/digest", egress: local}}}
@@ -105,6 +109,28 @@ test('a flow brings its result with a signature in place of a token, whatever co
     assert.deepEqual([detail.state, detail.waits], ['succeeded', null]);
   }
   assert.ok(at.flow.ledger.every(({ headers }) => headers['x-dispatcher-callback'] === `${at.door.url}/callbacks/ingest`));
+});
+
+test('a flow may call back before it answers the call; then that counts, however it answers', async () => {
+  const sent: Promise<Sent>[] = [];
+  let status = 0;
+  await using at = await setup({
+    flows: async ({ headers }, response) => {
+      const body = success(String(headers['x-dispatcher-job']));
+      const { port } = new URL(String(headers['x-dispatcher-callback']));
+      sent.push(post(Number(port), body, sign(body, { id: `msg_${sent.length}` })));
+      await sent.at(-1);
+      response.writeHead(status).end();
+    },
+  });
+  for (status of [202, 500]) {
+    const { ok, result } = await at.core.ask({ route: 'F.digest' });
+    assert.deepEqual([ok, result], [true, { rows: 3 }]);
+  }
+  assert.deepEqual(
+    (await Promise.all(sent)).map((answer) => answer.status),
+    [200, 200],
+  );
 });
 
 test('C01, C04: wrong signatures and other bytes are 401, on record, and the job waits on', async () => {

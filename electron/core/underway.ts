@@ -1,7 +1,7 @@
 /**
- * What is under way: comes and goes with every call. Neither a `Set` nor a `Map`: the engine gives one that changes with every call a new
- * table every few dozen changes, the old tables are chained to the new ones, and from the moment one of them is old to the collector all that
- * was ever in the chain stays until the next full collection (11 KB a call; a tenth of the processor went into carrying it around).
+ * What is under way: comes and goes with every call. Not a plain `Set` or `Map`: the engine gives one that changes with every call a new
+ * table every few dozen changes, chains the old tables to the new, and once one of them is old to the collector all that was ever in the
+ * chain stays until the next full collection (11 KB a call; a tenth of the processor went into carrying it around).
  */
 
 export interface Placed {
@@ -32,30 +32,36 @@ export class Underway<Item extends Placed> implements Iterable<Item> {
   }
 }
 
-/** Items by name, in the order in which they came. Names are not those of array indexes. */
+interface Box<Item> {
+  item: Item | undefined;
+}
+
+/** Items by name, oldest first. A Map after all, but what is left in its old tables are names and empty boxes. */
 export class Register<Item> {
-  readonly #items: Record<string, Item> = Object.create(null);
-  #size = 0;
+  readonly #boxes = new Map<string, Box<Item>>();
 
   get size(): number {
-    return this.#size;
+    return this.#boxes.size;
   }
 
   get(name: string): Item | undefined {
-    return this.#items[name];
+    return this.#boxes.get(name)?.item;
   }
 
   set(name: string, item: Item): void {
-    if (!(name in this.#items)) this.#size++;
-    this.#items[name] = item;
+    const box = this.#boxes.get(name);
+    if (box === undefined) this.#boxes.set(name, { item });
+    else box.item = item;
   }
 
   delete(name: string): void {
-    if (name in this.#items) this.#size--;
-    delete this.#items[name];
+    const box = this.#boxes.get(name);
+    if (box === undefined) return;
+    box.item = undefined;
+    this.#boxes.delete(name);
   }
 
   values(): Item[] {
-    return Object.values(this.#items);
+    return Array.from(this.#boxes.values(), ({ item }) => item!);
   }
 }

@@ -19,6 +19,7 @@ import { textOf } from '../../shape.ts';
 import { ask, openQueue, toast, useUi } from '../../ui.ts';
 import { DeliveryLine } from './DeliveryLine.tsx';
 import { KeyInspector } from './KeyInspector.tsx';
+import { titleOf } from './line.ts';
 import { Timeline } from './Timeline.tsx';
 import { WaitWords } from './Waits.tsx';
 
@@ -46,7 +47,7 @@ export function JobPanel({ id, onClose }: { id: string; onClose(): void }) {
             </span>
           )}
           <bdi className="min-w-0 truncate" title={job?.text ?? undefined}>
-            {job?.text ?? job?.route ?? 'Job'}
+            {(job && titleOf(job)) ?? 'Job'}
           </bdi>
         </>
       }
@@ -70,7 +71,7 @@ export function JobPanel({ id, onClose }: { id: string; onClose(): void }) {
             {job.waits && (
               <p className="flex gap-2 rounded-md bg-accent-soft px-3 py-2">
                 <Hourglass aria-hidden className="mt-0.5 size-3.5 shrink-0 text-accent-ink" />
-                <WaitWords waits={job.waits} />
+                <WaitWords job={job} />
               </p>
             )}
             <Again job={job} detail={detail} />
@@ -203,7 +204,7 @@ function Retried({ id }: { id: string }) {
     <p role="status" className="flex items-center gap-2 rounded-md bg-raised px-3 py-2 text-xs">
       {job && <JobStateMark state={job.state} />}
       <span className="foreign min-w-0 flex-1 truncate" title={job?.errorMessage ?? undefined}>
-        {job?.waits ? <WaitWords waits={job.waits} /> : (job?.errorMessage ?? 'as a new job')}
+        {job?.waits ? <WaitWords job={job} /> : (job?.errorMessage ?? 'as a new job')}
       </span>
       <button type="button" className="shrink-0 text-accent-ink hover:underline" onClick={() => openQueue('jobs', id)}>
         Open the new job

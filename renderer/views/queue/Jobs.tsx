@@ -184,7 +184,9 @@ const columns: readonly Column<Job>[] = [
       <span className="flex min-w-0 items-baseline gap-2">
         <Words job={job} />
         {isOpen(job) && (
-          <span className="min-w-0 shrink-0 text-ink-3 text-xs">{job.waits ? <WaitWords waits={job.waits} brief /> : null}</span>
+          <span className="min-w-0 shrink-0 text-ink-3 text-xs">
+            <WaitWords job={job} brief />
+          </span>
         )}
       </span>
     ),
@@ -240,14 +242,14 @@ const columns: readonly Column<Job>[] = [
 function Words({ job }: { job: Job }) {
   return (
     <bdi className="block min-w-0 truncate text-left" title={job.text ?? undefined}>
-      {job.text ?? <span className="text-ink-3">no words</span>}
+      {job.text ?? <span className="text-ink-2">{job.subject ?? <Unknown what="no words" />}</span>}
     </bdi>
   );
 }
 
 /** Why it waits and until when, how far it is, or what went wrong. */
 function Now({ job }: { job: Job }) {
-  if (job.waits) return <WaitWords waits={job.waits} />;
+  if (job.waits) return <WaitWords job={job} />;
   if (isOpen(job)) {
     if (job.progress !== null) return <Measured job={job} />;
     return <span className="text-ink-3 text-xs">{job.progressNote}</span>;

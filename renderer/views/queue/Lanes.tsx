@@ -8,9 +8,12 @@ import { Badge, JobStateMark } from '../../parts/Status.tsx';
 import { Elapsed } from '../../parts/Values.tsx';
 import { laneKey } from '../../pump.ts';
 import { openQueue } from '../../ui.ts';
+import { titleOf } from './line.ts';
 import { Podium } from './Podium.tsx';
 
 const SHOWN = 12;
+/** The core tells so much of a line, and no more. */
+const TOLD = 200;
 
 /** Who runs and who stands in line, and what the orchestrator behind podium tells of its own. */
 export function Lanes() {
@@ -52,7 +55,9 @@ function LaneLine({ lane, jobs }: { lane: Lane; jobs: ReadonlyMap<string, Job> }
         </Badge>
         <span className="ml-auto shrink-0 text-ink-3 text-xs">
           {formatCount(lane.running.length)} running,{' '}
-          {lane.queued.length === 0 ? 'nobody in line' : `${formatCount(lane.queued.length)} in line`}
+          {lane.queued.length === 0
+            ? 'nobody in line'
+            : `${formatCount(lane.queued.length)}${lane.queued.length >= TOLD ? ' or more' : ''} in line`}
         </span>
       </header>
       <ul>
@@ -83,7 +88,7 @@ function Member({ id, job, place }: { id: string; job: Job | undefined; place: n
         <span className="flex w-5 shrink-0 justify-center text-ink-3">
           {place === null ? <JobStateMark state="running" words={false} /> : place}
         </span>
-        <bdi className="min-w-0 flex-1 truncate text-sm">{job?.text ?? job?.route ?? id}</bdi>
+        <bdi className="min-w-0 flex-1 truncate text-sm">{(job && titleOf(job)) ?? id}</bdi>
         {job && place === null && job.progress !== null && (
           <span className="hidden w-20 shrink-0 @md:block" title={job.progressNote ?? undefined}>
             <Progress value={job.progress} label={`Progress of ${job.text ?? id}`} />

@@ -126,11 +126,12 @@ function Order() {
 /** What the orchestrator said to an order; its refusal as it is. */
 function Answered({ answer }: { answer: OrchestratorAnswer }) {
   const { job_id: job } = answer;
+  const state = useLive('jobs')?.find((one) => one.id === job)?.state ?? answer.status;
   return (
     <div role="status" className="space-y-2">
       {answer.error && <ErrorState error={answer.error} compact />}
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1 text-xs">
-        {answer.status === 'rejected' ? <Badge tone="bad">refused</Badge> : <JobStateMark state={answer.status} />}
+        {state === 'rejected' ? <Badge tone="bad">refused</Badge> : <JobStateMark state={state} />}
         {job && (
           <button type="button" className="font-mono text-2xs text-accent-ink hover:underline" onClick={() => openQueue('jobs', job)}>
             {job}
@@ -227,15 +228,27 @@ function statusOf(value: unknown): string | null {
   return typeof status === 'string' && status.length <= 40 ? status : null;
 }
 
+/** One message on one line, all of it on demand. */
 function Message({ one }: { one: Live['upstream'][number] }) {
+  const [open, setOpen] = useState(false);
   return (
-    <li className="flex gap-2 text-xs">
-      <time dateTime={new Date(one.at).toISOString()} title={formatExact(one.at)} className="shrink-0 text-2xs text-ink-3 leading-5">
-        {formatClock(one.at)}
-      </time>
-      <div className="min-w-0 flex-1">
-        <JsonTree label={`Message of ${one.route}`} value={one.message} open={0} />
-      </div>
+    <li className="text-xs">
+      <button
+        type="button"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+        className="-mx-1 flex h-6 w-[calc(100%+8px)] items-center gap-2 rounded-md px-1 text-left hover:bg-raised"
+      >
+        <time dateTime={new Date(one.at).toISOString()} title={formatExact(one.at)} className="shrink-0 text-2xs text-ink-3">
+          {formatClock(one.at)}
+        </time>
+        <span className="min-w-0 truncate font-mono text-2xs text-ink-2">{JSON.stringify(one.message)?.slice(0, 400)}</span>
+      </button>
+      {open && (
+        <div className="py-1">
+          <JsonTree label={`Message of ${one.route}`} value={one.message} open={3} />
+        </div>
+      )}
     </li>
   );
 }

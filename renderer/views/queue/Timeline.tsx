@@ -39,7 +39,7 @@ export function Timeline({ job, detail }: { job: Job; detail: JobDetail }) {
           aside={<Elapsed since={job.startedAt ?? job.createdAt} />}
         >
           {job.waits ? (
-            <WaitWords waits={job.waits} />
+            <WaitWords job={job} />
           ) : (
             <div className="pt-1.5">
               {job.progress === null ? <Sweep wide /> : <Progress value={job.progress} label="Progress of the job" />}
@@ -83,7 +83,7 @@ function Inside({ moment, job, detail }: { moment: Moment; job: Job; detail: Job
         </>
       );
     case 'event':
-      if (moment.live && job.waits) return <WaitWords waits={job.waits} />;
+      if (moment.live && job.waits) return <WaitWords job={job} />;
       return moment.detail && <span className="foreign">{moment.detail}</span>;
     case 'attempt':
       return (

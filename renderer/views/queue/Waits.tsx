@@ -1,9 +1,13 @@
-import type { Waits } from '../../../shared/model.ts';
+import type { Job } from '../../../shared/model.ts';
+import { useLive } from '../../core.ts';
 import { formatPlace } from '../../format.ts';
 import { Countdown } from '../../parts/Values.tsx';
+import { waitsNow } from './line.ts';
 
 /** Why a job does not run now: first the number that moves, then the reason. `brief` has the number alone where there is one. */
-export function WaitWords({ waits, brief = false }: { waits: Waits; brief?: boolean }) {
+export function WaitWords({ job, brief = false }: { job: Job; brief?: boolean }) {
+  const waits = waitsNow(job, useLive('lanes') ?? []);
+  if (waits === null) return null;
   const { reason, until, position, kind } = waits;
   const moving = until !== null || position !== null;
   return (

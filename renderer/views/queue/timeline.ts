@@ -121,7 +121,7 @@ const eventWords: Record<Exclude<JobEvent['kind'], 'queued' | 'waiting' | 'start
   retried: 'It is tried again',
   cancel_requested: 'Cancel was asked for',
   restored: 'Found after a restart',
-  replayed: 'Answered another call under its key',
+  replayed: 'Another call came under its key',
   callback: 'Callback came in',
 };
 

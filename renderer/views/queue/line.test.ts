@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Job, Lane } from '../../../shared/model.ts';
+import { waitsNow } from './line.ts';
+
+const lane: Lane = { name: 'stories', kind: 'lane', capacity: 1, running: ['job_5'], queued: ['job_6', 'job_7'] };
+const job = (id: string, state: Job['state'] = 'queued') => ({
+  id,
+  state,
+  waits: { kind: 'lane' as const, reason: 'job_1 runs in the lane stories', until: null, position: 4 },
+});
+
+test('a job in line has the place it has now, behind whoever runs now', () => {
+  const { position, reason } = waitsNow(job('job_7'), [lane])!;
+  assert.deepEqual([position, reason], [1, 'job_5 runs in the lane stories']);
+});
+
+test('past the part of the line that is told nobody knows the place', () => {
+  assert.equal(waitsNow(job('job_900'), [lane])?.position, null);
+});
+
+test('what waits for something else is left as it is', () => {
+  const waiting = job('job_7', 'waiting');
+  assert.equal(waitsNow(waiting, [lane]), waiting.waits);
+});

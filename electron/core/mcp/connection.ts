@@ -18,13 +18,15 @@ import type { Egress } from '../egress.ts';
 import { reasonOf } from './abort.ts';
 import { inert } from './display.ts';
 import { createFetch } from './fetch.ts';
-import { createStdioTransport } from './stdio.ts';
+import { createStdioTransport, type StdioOptions } from './stdio.ts';
 
 export interface ConnectionOptions {
   spec: McpSpec;
   /** Of a child: its whole environment and the folder it starts in. */
   env: Record<string, string>;
   cwd: string;
+  /** Of a child: it is to have no network. */
+  confined: boolean;
   /** Of HTTP: what says who calls. */
   headers: Record<string, string>;
   egress: Egress;
@@ -75,6 +77,11 @@ const MOST_WORDS = 2000;
 /** Long enough for a slow start, short beside what a person waits for one that never says it does not understand. */
 const PROBE_MS = 10_000;
 const GOODBYE_MS = 1000;
+/**
+ * Runs a program in a network namespace of its own, in which there is nothing, not even loopback; it becomes that program and starts none.
+ * Where the system does not allow that it ends with an error, and nothing runs.
+ */
+const WITHOUT_NETWORK = ['unshare', '--user', '--map-current-user', '--net', '--'];
 /** Behind a bound of ours, which comes first and knows the words for it. */
 const NET_MS = 100;
 /** What a timer takes. */
@@ -240,9 +247,16 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
   };
 }
 
-function childOptions({ spec, env, cwd, graceMs, onNote }: ConnectionOptions, argv: string[]): Parameters<typeof createStdioTransport>[0] {
-  const note = (text: string) => onNote(inert(text, MOST_NOTE));
-  return { name: spec.name, argv, cwd, env, graceMs, mostLineBytes: MOST_MESSAGE_BYTES, onNote: note };
+function childOptions({ spec, env, cwd, confined, graceMs, onNote }: ConnectionOptions, argv: string[]): StdioOptions {
+  return {
+    name: spec.name,
+    argv: confined ? [...WITHOUT_NETWORK, ...argv] : argv,
+    cwd,
+    env,
+    graceMs,
+    mostLineBytes: MOST_MESSAGE_BYTES,
+    onNote: (text) => onNote(inert(text, MOST_NOTE)),
+  };
 }
 
 function httpTransport(

@@ -12,6 +12,8 @@ export interface ServerOptions {
   /** As the registry has it now. */
   spec(): McpSpec;
   egress: Egress;
+  /** A child that is started now is to have no network. */
+  confine(): boolean;
   /** The value of an environment variable; null when it is not set. */
   secret(name: string): string | null;
   /** Milliseconds since the epoch. */
@@ -35,6 +37,8 @@ export interface McpLife {
   detail: string | null;
   pid: number | null;
   startedAt: number | null;
+  /** It was started without a network. */
+  confined: boolean;
 }
 
 export interface Server {
@@ -64,9 +68,9 @@ const MOST_REST_MS = 60_000;
  * Failures are: it could not be started, it ended by itself, it had to be ended because it hung. With the second in a row calls are refused
  * for a while (breaker_open); a call that is answered makes it well again.
  *
- * A call that is cancelled or out of time is taken back (notifications/cancelled). If it ran out of time and was the only one, the server
- * is ended, because nothing else is sure to stop it; if others run, or it was cancelled, the server is ended only when it does not answer
- * a ping in `hangMs`.
+ * A call that is cancelled or out of time is taken back (notifications/cancelled). If it had its time and was the only one, the server is
+ * ended, because nothing else is sure to stop it; if others run, or it was cancelled early, the server is ended only when it does not
+ * answer a ping in `hangMs`.
  */
 export function createServer(options: ServerOptions): Server {
   const { name, spec, egress, clock, turn, startMs, graceMs, hangMs, onState, onTools } = options;
@@ -78,6 +82,7 @@ export function createServer(options: ServerOptions): Server {
   let startedAt: number | null = null;
   let tools: Tool[] | null = null;
   let legacy = false;
+  let confined = false;
   let calls = 0;
   let idle: NodeJS.Timeout | null = null;
   let ignored = 0;
@@ -109,8 +114,10 @@ export function createServer(options: ServerOptions): Server {
       if (signal.aborted) throw new Refusal(reasonOf(signal));
       // The client package takes a tenth of a second to load, which nobody without MCP servers should wait for.
       const { EndedWhenAsked, openConnection } = await import('./connection.ts');
+      confined = options.confine();
       const settings = {
         ...settingsOf(),
+        confined,
         startMs,
         graceMs,
         egress,
@@ -268,7 +275,7 @@ export function createServer(options: ServerOptions): Server {
         ignored > 0 ? `${ignored} messages were ignored, the last: ${lastIgnored}` : null,
       ].filter((text) => text !== null);
       const detail = state === 'failed' ? [failure!.message, failure!.hint].filter(Boolean).join(' ') : told.join(' ') || null;
-      return { state, detail, pid: connection?.pid ?? null, startedAt };
+      return { state, detail, pid: connection?.pid ?? null, startedAt, confined };
     },
 
     tools: () => tools,
@@ -290,6 +297,7 @@ export function createServer(options: ServerOptions): Server {
     async call(ask) {
       const asked = connection;
       if (asked === null) throw new Refusal(failure ?? refuse('upstream_failed', `The MCP server ${name} has just ended.`));
+      const began = performance.now();
       calls += 1;
       if (idle !== null) clearTimeout(idle);
       try {
@@ -298,7 +306,8 @@ export function createServer(options: ServerOptions): Server {
         return result;
       } catch (caught) {
         const { code } = toWire(caught);
-        const timedOut = code === 'upstream_timeout';
+        // Somebody who gives it less than half its time learns nothing of it when that is over.
+        const timedOut = code === 'upstream_timeout' && performance.now() - began >= spec().timeoutMs / 2;
         if (timedOut || ask.signal.aborted) {
           const examined: Promise<void> = examine(asked, { timedOut, alone: calls === 1 }).finally(() => closing.delete(examined));
           closing.add(examined);

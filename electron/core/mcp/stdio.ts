@@ -58,6 +58,7 @@ export function createStdioTransport(options: StdioOptions): StdioTransport {
   let line: Buffer[] = [];
   let lineBytes = 0;
   let garbageBytes = 0;
+  const inbox: JSONRPCMessage[] = [];
   let complaints = Buffer.alloc(0);
   const gone = Promise.withResolvers<void>();
 
@@ -157,10 +158,20 @@ export function createStdioTransport(options: StdioOptions): StdioTransport {
       return;
     }
     garbageBytes = 0;
-    try {
-      transport.onmessage?.(message);
-    } catch (caught) {
-      transport.onerror?.(caught as Error);
+    inbox.push(message);
+    if (inbox.length === 1) void deliver();
+  }
+
+  /** One at a time: the client takes in a notification a little later than an answer, and would lose progress that came just before. */
+  async function deliver(): Promise<void> {
+    for (let next = inbox[0]; next !== undefined; next = inbox[0]) {
+      try {
+        transport.onmessage?.(next);
+      } catch (caught) {
+        transport.onerror?.(caught as Error);
+      }
+      await null;
+      inbox.shift();
     }
   }
 

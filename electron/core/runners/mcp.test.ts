@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
@@ -24,6 +24,7 @@ import type { Run } from './runner.ts';
 const STANDIN = `
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
+import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 const [mode, folder] = process.argv.slice(2);
 const note = (text) => appendFileSync(folder + '/ledger', text + '\\n');
@@ -59,6 +60,10 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (name === 'finish') { for (const each of slow.values()) each('finished'); return answer('done'); }
   if (name === 'hang') for (;;);
   if (name === 'die') process.exit(1);
+  if (name === 'connect') {
+    const socket = connect(given).on('connect', () => (answer('connected'), socket.destroy())).on('error', (error) => answer(error.code));
+    return;
+  }
   if (name === 'fail') return answer('it broke \\x1b[31m<b>', { isError: true });
   if (name === 'change') { say({ method: 'notifications/tools/list_changed' }); return answer('changed'); }
   if (name === 'large') return answer('x'.repeat(9 << 20));
@@ -487,13 +492,23 @@ test('M05: a server that fails again and again is left alone for a while, longer
 test('a call that runs out of time alone ends its server, children and all', async (t) => {
   const { hub, declare, standin, offer, ledger, seen } = setup(t);
   offer('slow');
-  declare(standin('stubborn forks'));
+  declare(standin('stubborn forks', 's', { timeoutMs: 100 }));
   const { pid } = await approve(hub, 's');
   const { code, message } = await call(hub, 'MCP.s.slow', {}, { timeoutMs: 100 });
   assert.deepEqual([code, message], ['upstream_timeout', 'Out of time.']);
   await seen(([server]) => server!.state === 'failed');
   await untilGone([pid!, ...ledger('child')]);
   assert.equal(ledger('notifications/cancelled').length, 1);
+});
+
+test('a caller in a hurry does not end a server that answers', async (t) => {
+  const { hub, declare, standin, offer, ledger } = setup(t);
+  offer('slow', 'echo');
+  declare(standin('plain'));
+  const { pid } = await approve(hub, 's');
+  assert.equal((await call(hub, 'MCP.s.slow', {}, { timeoutMs: 50 })).code, 'upstream_timeout');
+  while (ledger('ping').length === 0) await wait(5);
+  assert.deepEqual([(await call(hub, 'MCP.s.echo')).code, hub.servers()[0]!.pid], ['ok', pid]);
 });
 
 test('a cancelled call is taken back, and a server that still answers goes on with its others', async (t) => {
@@ -679,6 +694,7 @@ async function serveMcp(t: TestContext) {
       return reply(result, { 'mcp-session-id': session });
     }
     if (!seen.sessions.has(String(request.headers['mcp-session-id']))) return response.writeHead(404).end();
+    if (method === 'ping') return reply({});
     const names = ['echo', 'stream', 'break', 'wait', 'elsewhere'];
     if (method === 'tools/list') return reply({ tools: names.map((name) => ({ name, inputSchema: { type: 'object' } })) });
     if (params.name === 'elsewhere') return response.writeHead(307, { location: 'http://127.0.0.2:1/mcp' }).end();
@@ -818,7 +834,32 @@ test('sovereign ends servers that reach outside and starts none', async (t) => {
     assert.equal((await call(hub, name)).code, 'sovereign_refused');
     assert.equal(hub.refusal(hub.routes().find((route) => route.name === name)!)!.code, 'sovereign_refused');
   }
-  assert.deepEqual([states(hub), seen.asked, ledger('start').length], [['remote idle', 'local ready', 'far idle'], asked, 2]);
+  assert.deepEqual([states(hub), seen.asked, ledger('start').length], [['remote idle', 'local idle', 'far idle'], asked, 2]);
+});
+
+test('S07: while sovereign is on a program has no network, or does not run', async (t) => {
+  const { hub, declare, standin, state, offer, ledger } = setup(t);
+  const canary = createServer().listen(0, '127.0.0.1');
+  await once(canary, 'listening');
+  t.after(() => canary.close());
+  const { port } = canary.address() as AddressInfo;
+  offer('connect');
+  declare(standin('plain'), standin('plain', 'lan', { egress: 'lan' }));
+  const { pid } = await approve(hub, 's');
+  const reach = async (host: string) => (await call(hub, 'MCP.s.connect', { host, port })).text;
+  assert.equal(await reach('127.0.0.1'), 'connected');
+  state.sovereign = true;
+  hub.configure();
+  await untilGone([pid!]);
+  const { state: lan } = await approve(hub, 'lan');
+  assert.equal(lan, 'idle');
+  if (spawnSync('unshare', ['--user', '--map-current-user', '--net', '--', 'true']).status === 0) {
+    assert.deepEqual([await reach('127.0.0.1'), await reach('192.0.2.1')], ['ENETUNREACH', 'ENETUNREACH']);
+    assert.equal(ledger('start').length, 2);
+  } else {
+    assert.equal((await call(hub, 'MCP.s.connect', { host: '127.0.0.1', port })).code, 'upstream_failed');
+    assert.equal(ledger('start').length, 1);
+  }
 });
 
 test('switching sovereign on ends what runs without anybody telling', async (t) => {

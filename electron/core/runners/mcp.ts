@@ -1,4 +1,5 @@
 /** Routes of kind mcp: the tools of the MCP servers that the registry declares and somebody has approved. */
+import { platform } from 'node:os';
 import type { CallToolResult } from '@modelcontextprotocol/client';
 import { Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
 import type { Attempt, McpServer, McpSpec, Route } from '../../../shared/model.ts';
@@ -62,6 +63,9 @@ const MOST_SAID = 2000;
 const MOST_RESPONSE_BYTES = 8 * 1024 ** 2;
 
 /**
+ * While sovereign is on, a program that is declared local is started without a network, or not at all where the system does not allow that;
+ * it then does not reach other programs of this machine either. Others are not started.
+ *
  * Nothing is started, and no address called, before its definition (argv, folder, environment, address, auth, egress) was approved; a tool
  * is not called while its definition is not the approved one. Arguments are judged by the server. What the runner answers is what the tool
  * answered, `{content, structuredContent}`; a tool that says it failed is `upstream_failed` with its words.
@@ -167,9 +171,12 @@ export function createMcpHub(parts: McpParts): McpHub {
     }
     for (const spec of specs.values()) if (!entries.has(spec.name)) add(spec);
     for (const entry of entries.values()) {
+      const { state, confined } = entry.server.life();
+      if (state !== 'ready' && state !== 'starting') continue;
       const refusal = refusalOf(entry.spec);
-      const { state } = entry.server.life();
-      if (refusal !== null && (state === 'ready' || state === 'starting')) retire(entry, refusal);
+      if (refusal !== null) retire(entry, refusal);
+      else if (sovereign() && entry.spec.transport.kind === 'stdio' && !confined)
+        retire(entry, sovereignRefusal(entry.spec, 'was ended; it starts again without a network'));
     }
     changed();
     tellRoutes();
@@ -183,6 +190,7 @@ export function createMcpHub(parts: McpParts): McpHub {
       name,
       spec: () => entry.spec,
       egress,
+      confine: () => entry.spec.transport.kind === 'stdio' && sovereign(),
       secret,
       clock,
       turn,
@@ -211,12 +219,13 @@ export function createMcpHub(parts: McpParts): McpHub {
     ending.add(done);
   }
 
-  function refusalOf({ name, transport, egress: reach }: McpSpec): WireError | null {
+  function refusalOf(spec: McpSpec): WireError | null {
+    const { transport, egress: reach } = spec;
     if (transport.kind === 'http') return egress.check(transport.url, reach);
-    if (reach !== 'remote' || !sovereign()) return null;
-    return refuse('sovereign_refused', `Sovereign is on: the MCP server ${name} reaches outside this machine, so it is not started.`, {
-      hint: 'Turn sovereign off, or use a server that is local.',
-    });
+    if (!sovereign()) return null;
+    // What a program does with a network cannot be told apart, so it has one or none.
+    if (reach !== 'local') return sovereignRefusal(spec, `is declared to reach ${classWords[reach]}, so it is not started`);
+    return platform() === 'linux' ? null : sovereignRefusal(spec, 'cannot be kept from the network on this system, so it is not started');
   }
 
   function entryOf(name: string): Entry {
@@ -432,6 +441,14 @@ function onlyRefusals(caught: unknown): void {
   if (!(caught instanceof Refusal)) throw caught;
 }
 
+function sovereignRefusal({ name }: McpSpec, what: string): WireError {
+  return refuse('sovereign_refused', `Sovereign is on: the MCP server ${name} ${what}.`, {
+    hint: 'Turn sovereign off, or use a server that needs no network.',
+  });
+}
+
+const classWords = { local: 'this machine only', lan: 'the private network', remote: 'anywhere' };
+
 function targetOf({ transport }: McpSpec): string {
   return transport.kind === 'http' ? transport.url : commandLine(transport.argv);
 }
@@ -439,7 +456,7 @@ function targetOf({ transport }: McpSpec): string {
 /** All that is agreed to with a server, in full. */
 function aboutServer(spec: McpSpec): string {
   const { name, transport, auth, egress } = spec;
-  const reach = { local: 'this machine only', lan: 'the private network', remote: 'anywhere' }[egress];
+  const reach = classWords[egress];
   if (transport.kind === 'http') {
     const secret = auth === null ? '' : ` It is sent the secret in ${auth.env}.`;
     return `The MCP server ${name} is called at ${transport.url}, declared to reach ${reach}.${secret}`;

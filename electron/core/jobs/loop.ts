@@ -59,8 +59,6 @@ export interface Loop extends Disposable {
   lanes(): Lane[];
   /** As it is now: positions move without anybody being told. */
   waits(job: string): Waits | null;
-  /** Lets go of whatever waits, without ending it. */
-  shut(): void;
 }
 
 export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
@@ -188,11 +186,6 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     },
     lanes: () => lanesOf(state),
     waits: (job) => waitsOf(state, job),
-    shut() {
-      if (timer !== null) clearTimeout(timer);
-      timer = null;
-      for (const live of lives.values()) if (live.state !== 'running') live.over('shut');
-    },
     [Symbol.dispose]() {
       if (timer !== null) clearTimeout(timer);
     },

@@ -14,7 +14,7 @@ const variable = 'FLOW_SECRET';
 /** Over the real store, with jobs that wait until something arrives for them. */
 async function setup(t: TestContext) {
   const scratch = createScratch(t);
-  const world = { at: start };
+  const world = { at: start, disk: Promise.resolve() };
   const environment: Record<string, string> = { [variable]: newWebhookSecret() };
   const settings: CallbackSettings = { signEnv: null, ingestEnv: variable, hosts: [], attempts: 8 };
   const waiting = new Set<string>();
@@ -29,7 +29,7 @@ async function setup(t: TestContext) {
       arrived(job, outcome) {
         if (!waiting.delete(job)) return null;
         outcomes.push([job, outcome]);
-        return store.finish(anOutcome(job));
+        return world.disk.then(() => store.finish(anOutcome(job)));
       },
       recorded: async () => {},
       clock: () => world.at,
@@ -83,6 +83,24 @@ test('a signed callback brings the result of the job that waits for it, in eithe
       ['job_d', ['upstream_failed', 'The flow failed and did not say why.']],
     ],
   );
+});
+
+test('a callback is answered once its outcome is on record, and not before', async (t) => {
+  const { ingest, begin, message, world, store } = await setup(t);
+  await begin('job_a', 'waiting');
+  const slow = Promise.withResolvers<void>();
+  world.disk = slow.promise;
+  let answered = false;
+  const answer = ingest(message(success('job_a'))).then((ingested) => {
+    answered = true;
+    return ingested;
+  });
+  // What is written after it is durable, so nothing but the outcome is left to wait for.
+  await store.sawCallback('another', start);
+  await new Promise(setImmediate);
+  assert.equal(answered, false);
+  slow.resolve();
+  assert.equal(codeOf(await answer), 'taken');
 });
 
 test('without a secret nobody is believed, however well it is signed', async (t) => {

@@ -602,7 +602,8 @@ export type Event = EventBody & { seq: number; at: number; signal: string | null
 export type UpFrame = { t: 'call'; id: number; ask: Ask } | { t: 'cancel'; id: number } | { t: 'watch'; since: number } | { t: 'unwatch' };
 
 export type DownFrame =
-  | { t: 'accepted'; id: number; job: string; route: string; audit: { seq: number; hash: string } }
+  /** `attached`: the job is that of an earlier call under the same key. */
+  | { t: 'accepted'; id: number; job: string; route: string; audit: { seq: number; hash: string }; attached?: true }
   | { t: 'answer'; id: number; crossing: Crossing }
   | { t: 'fault'; id: number | null; error: WireError }
   | { t: 'snapshot'; snapshot: Snapshot }

@@ -28,6 +28,7 @@ import { createCallbacks } from './jobs/callbacks.ts';
 import { createIngest, type Ingest } from './jobs/ingest.ts';
 import type { Accepted } from './jobs/life.ts';
 import { createLoop } from './jobs/loop.ts';
+import { orchestrateOperations } from './jobs/orchestrate.ts';
 import { createSeal } from './jobs/seal.ts';
 import { newWebhookSecret } from './jobs/webhook-signature.ts';
 import { createOperationRunner, dangers } from './operations.ts';
@@ -515,7 +516,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         jobs: (route) => store.read.jobs({ route, limit: 100 }).jobs.map((job) => seam.job(job.id) ?? job),
         url: () => url,
       }),
-      'OS.orchestrate': () => Promise.reject(new Refusal(refuse('internal', 'later'))),
+      ...orchestrateOperations({ table, job: jobNow, clock }),
       async 'OS.mcp.add'({ name, command, url: address, egress: reach }) {
         registry.save(addMcpServer(registry.text(), { name, command, url: address, egress: reach }), registry.revision);
         await routing.refresh();

@@ -315,7 +315,7 @@ export function createSeam(parts: SeamParts): Seam {
     if (look.is === 'running') {
       used(how, []);
       await noteReplay();
-      if (record.audit) accepted?.({ job: look.job, route: record.route!, audit: record.audit });
+      if (record.audit) accepted?.({ job: look.job, route: record.route!, audit: record.audit, attached: true });
       first = await look.crossing;
     } else first = store?.read.job(look.job)?.record ?? null;
     if (first === null) {

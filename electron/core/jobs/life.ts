@@ -21,7 +21,8 @@ import type { Loop } from './loop.ts';
 import { createOwed } from './owed.ts';
 import type { Seal } from './seal.ts';
 
-export type Accepted = (accepted: { job: string; route: string; audit: { seq: number; hash: string } }) => void;
+/** `attached`: the job is that of an earlier call under the same key. */
+export type Accepted = (accepted: { job: string; route: string; audit: { seq: number; hash: string }; attached?: true }) => void;
 
 /** A call that crossed its boundaries. */
 export interface Crossed {

@@ -448,7 +448,6 @@ rules:
         ...{ egress: 'remote', timeoutMs: 60_000, idleMs: 300_000, line: 9 },
       },
     ]);
-    assert.deepEqual(registry?.orgs.at(-1)?.code, 'MCP');
 
     const about = (server: string) =>
       parseRegistry(withService(`mcp:\n  x: {${server}, egress: local}\n`)).problems.map(

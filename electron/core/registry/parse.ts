@@ -270,15 +270,13 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
   }
   const flows = file.flows ?? [];
   if (flows.length > 0) {
-    const org = builtInOrg('FLOW', 'Flows', 'Flows, by intent');
-    orgs.push(org);
-    byOrg.set(org.code, org);
+    orgs.push(flowOrg);
+    byOrg.set(flowOrg.code, flowOrg);
     const own = new Set(flows.map((entry) => entry.name));
     for (const { name, at, value } of flows)
-      under(['flows', name], () => addRoute({ code: org.code, service: name, at, value, kind: 'flow', own }));
+      under(['flows', name], () => addRoute({ code: flowOrg.code, service: name, at, value, kind: 'flow', own }));
   }
   const mcp = mcpServers(file.mcp, (at) => lines(at).line, report, under);
-  if (mcp.length > 0) orgs.push(builtInOrg('MCP', 'MCP servers', 'Tools of MCP servers'));
   if (routes.length > mostServices) report.error(0, `There are ${routes.length} services; ${mostServices} are the most.`, 'Remove some.');
 
   const circles = fallbacks.length > 0 ? circular(byName) : new Set<string>();
@@ -377,15 +375,15 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
   });
 }
 
-const builtInOrg = (code: string, name: string, description: string): Org => ({
-  code,
-  name,
+const flowOrg: Org = {
+  code: 'FLOW',
+  name: 'Flows',
   status: 'active',
-  description,
+  description: 'Flows, by intent',
   primaryNode: null,
   repos: [],
   defaultService: null,
-});
+};
 
 function missing(report: Report, at: number, message: string, word: string, names: () => string[]): void {
   report.error(at, message, () => {

@@ -327,7 +327,7 @@ const orchestratorShape = record('The orchestrator endpoints.', {
 
 const callbacksShape = record('Callbacks: results that are sent, and results that come in.', {
   sign: environment('Environment variable with the secret (whsec_...) that signs what is sent; one of our own unless given.'),
-  ingest: environment('Environment variable with the secret that callbacks in are checked with. Without it they are refused.'),
+  ingest: environment('Environment variable with the secret (whsec_...) that callbacks in are checked with. Without it they are refused.'),
   hosts: listOf(
     'Hosts on this machine or network that a callback URL may name.',
     record(

@@ -29,6 +29,19 @@ test('the words of a chat completion are its text', () => {
   assert.deepEqual([shaped.shapes, shaped.text], [['text', 'json'], 'Sunny.']);
 });
 
+test('the texts of an MCP result are its text, unless there is something else in it', () => {
+  const part = (text: string) => ({ type: 'text', text });
+  const image = { type: 'image', data: 'aGk=', mimeType: 'image/png' };
+  assert.deepEqual(
+    [
+      shapeOf({ content: [part('Echo: hi'), part('bye')] }).text,
+      shapeOf({ content: [part('Echo: hi'), image] }).text,
+      shapeOf({ content: [] }).text,
+    ],
+    ['Echo: hi\n\nbye', null, null],
+  );
+});
+
 test('a table has every column that any row has', () => {
   const { table } = shapeOf([{ a: 1 }, { b: 2, a: null }]);
   assert.deepEqual(table, { columns: ['a', 'b'], rows: [{ a: 1 }, { b: 2, a: null }], from: null });

@@ -23,7 +23,7 @@ export function shapeOf(result: unknown): Shaped {
   return { shapes, text, table };
 }
 
-/** The words in an answer: the answer itself, a chat completion's message, or a long string under a usual name. */
+/** The words in an answer: the answer itself, a chat completion's message, the texts of an MCP result, or a long string under a usual name. */
 export function textOf(result: unknown): string | null {
   if (typeof result === 'string') return result;
   if (!isRecord(result)) return null;
@@ -33,6 +33,8 @@ export function textOf(result: unknown): string | null {
     if (isRecord(first.message) && typeof first.message.content === 'string') return first.message.content;
     if (typeof first.text === 'string') return first.text;
   }
+  if (Array.isArray(result.content) && result.content.length > 0 && result.content.every(isTextPart))
+    return result.content.map((part) => part.text).join('\n\n');
   for (const key of textKeys) {
     const value = result[key];
     // A short word beside other fields is a field, not the answer.
@@ -70,6 +72,10 @@ function isTable(value: unknown): value is Record<string, unknown>[] {
     }
   }
   return columns.size > 0;
+}
+
+function isTextPart(value: unknown): value is { type: 'text'; text: string } {
+  return isRecord(value) && value.type === 'text' && typeof value.text === 'string';
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -160,8 +160,7 @@ function LastAnswer({ delivery }: { delivery: Delivery }) {
   if (!last) return <Unknown what="not tried yet" />;
   return (
     <span className={`text-xs ${last.error ? 'text-bad-ink' : 'text-ink-2'}`} title={last.error ?? undefined}>
-      {last.status !== null && `${last.status} `}
-      {last.error}
+      {last.error ?? last.status}
     </span>
   );
 }
@@ -197,7 +196,14 @@ function DeliveryPane({ delivery, onCheck }: { delivery: Delivery; onCheck(messa
         </>
       }
       aside={
-        <Button size="sm" icon={Send} busy={busy} onClick={() => void redeliver()}>
+        <Button
+          size="sm"
+          icon={Send}
+          busy={busy}
+          disabled={delivery.state === 'pending'}
+          title={delivery.state === 'pending' ? 'It is on its way already' : undefined}
+          onClick={() => void redeliver()}
+        >
           Send again
         </Button>
       }

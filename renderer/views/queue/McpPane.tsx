@@ -85,7 +85,11 @@ export function McpPane({ server }: { server: McpServer }) {
             </span>
           )}
         </div>
-        {server.detail && <p className="foreign rounded-md bg-bad-soft px-3 py-2 text-xs">{server.detail}</p>}
+        {server.detail && (
+          <p className={`foreign rounded-md px-3 py-2 text-xs ${server.state === 'failed' ? 'bg-bad-soft' : 'bg-raised'}`}>
+            {server.detail}
+          </p>
+        )}
         <CodeBlock label={server.transport === 'stdio' ? 'Program' : 'URL'} text={server.target} />
         <div className="flex flex-wrap gap-1.5">
           {(!server.approved || open.length > 0) && (
@@ -166,8 +170,8 @@ function Approval({
         <>
           <p className="text-ink-2">
             {server.transport === 'stdio'
-              ? 'This program is started with your rights on this machine, whenever one of its tools is called. Every argument:'
-              : 'This URL is called whenever one of its tools is. It is told what the call says.'}
+              ? 'This program is started with your rights on this machine, now and whenever one of its tools is called. All of it:'
+              : 'This URL is asked for its tools now, and called whenever one of them is. It is told what the call says.'}
           </p>
           <CodeBlock label={server.transport === 'stdio' ? 'Program' : 'URL'} text={server.target} />
           <Facts>

@@ -57,7 +57,9 @@ export function Memory({ open }: { open: string | null }) {
             }}
             onEnter={() => change({ q: typed.trim() })}
           />
-          <PickChip label="Namespace" value={filter.namespace} options={namespaces} onChange={(namespace) => change({ namespace })} />
+          {(namespaces.length > 0 || filter.namespace !== null) && (
+            <PickChip label="Namespace" value={filter.namespace} options={namespaces} onChange={(namespace) => change({ namespace })} />
+          )}
           {filter.tag !== null && (
             <Chips
               label="Tag"

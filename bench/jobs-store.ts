@@ -17,7 +17,7 @@ const QUEUED = 10_000;
 const round = (value: number) => Number(value.toFixed(2));
 
 /** Finished jobs first, each with a record; then those that stand in line, with what is needed to run them. */
-function fill(file: string): void {
+export function fill(file: string): void {
   const db = new Database(file);
   const numbers = (from: number, to: number) => `WITH RECURSIVE i(n) AS (SELECT ${from} UNION ALL SELECT n + 1 FROM i WHERE n < ${to})`;
   db.exec(`
@@ -35,6 +35,7 @@ function fill(file: string): void {
       '{"kind":"lane","reason":"job_1 runs in the lane stories","until":null,"position":' || n || '}' FROM i;
     INSERT INTO job_more (n, lane, subject, starts) ${numbers(FINISHED + 1, FINISHED + QUEUED)} SELECT n, 'stories', 'story:' || n, 0 FROM i;
     INSERT INTO job_live (n, call) ${numbers(FINISHED + 1, FINISHED + QUEUED)} SELECT n, printf('%0600d', n) FROM i;
+    UPDATE mark SET value = ${FINISHED + QUEUED} WHERE name = 'newest';
     COMMIT;`);
   db.close();
 }
@@ -66,7 +67,7 @@ async function commits(store: Store, count: number): Promise<number[]> {
 async function indexed(file: string): Promise<void> {
   const db = new Database(file, { readonly: true });
   const mark = db.prepare("SELECT value FROM mark WHERE name = 'indexed'").pluck();
-  while ((mark.get() as number) < FINISHED) await pause(500);
+  while ((mark.get() as number) < FINISHED + QUEUED - 200) await pause(500);
   db.close();
 }
 

@@ -16,25 +16,27 @@ export const searchSchema = `
   INSERT INTO mark VALUES ('indexed', 0), ('pruned', 0);
 `;
 
-const SLICE_BITS = 15;
-const sliceOf = (n: number) => n >> SLICE_BITS;
-const sliceStart = (k: number) => k << SLICE_BITS;
+const SLICE_JOBS = 32_768;
+const sliceOf = (n: number) => Math.floor(n / SLICE_JOBS);
+const sliceStart = (k: number) => k * SLICE_JOBS;
 const tableOf = (k: number) => `job_words_${k}`;
 
 /** The mark does not pass a job that has not ended, unless so many came after it: most end soon, and are indexed once. */
 const PATIENCE_JOBS = 128;
-/** Jobs that one step indexes: a millisecond's work. */
+/** Jobs that one step indexes, and how long it goes on; records are large now and then, so that few are read at once. */
 const STEP_JOBS = 64;
+const STEP_MS = 2;
+const READ_JOBS = 8;
 /** Characters of the result that are indexed. */
 const RESULT_CHARS = 2000;
 const WORD_CHARS = 64;
 const QUERY_WORDS = 16;
 /** How long one page looks for matches; what it has by then is the page. */
-const PAGE_MS = 20;
+const PAGE_MS = 15;
 /** More ids than this that begin with a query are not what was meant. */
 const ID_MATCHES = 1000;
 /** Rows looked at between two looks at the clock. */
-const ROWS_A_LOOK = 64;
+const ROWS_A_LOOK = 8;
 
 const OPEN_STATES = ['running', 'queued', 'waiting'];
 const WORDS = `text, route, why, error_code, error_message, progress_note, lane, subject,
@@ -57,7 +59,7 @@ function keyWord(kind: 's' | 'r' | 'l', value: string): string {
 const stateWord = (state: string) => keyWord('s', OPEN_STATES.includes(state) ? 'open' : state);
 
 /** The words of a query, all of which a job has to have as beginnings of its own; empty when there are none in it. */
-export function queryWords(q: string): string[] {
+function queryWords(q: string): string[] {
   const words = wordsOf(q.slice(0, 500).toWellFormed()).split(' ').filter(Boolean);
   return [...new Set(words.map((word) => word.slice(0, WORD_CHARS)))].slice(0, QUERY_WORDS);
 }
@@ -122,6 +124,13 @@ export function createIndexer(db: Database.Database): Indexer {
     on(k, 'INSERT INTO % (rowid, words) VALUES (?,?)').run(n, [...words].join(' '));
   }
 
+  /** The next jobs behind the mark, up to the first that may still end soon. */
+  function due(last: number): Indexed[] {
+    const rows = next.all(mark, READ_JOBS) as Indexed[];
+    const soon = rows.findIndex(([n, state]) => OPEN_STATES.includes(state) && last - n <= PATIENCE_JOBS);
+    return soon < 0 ? rows : rows.slice(0, soon);
+  }
+
   function unindex(n: number): void {
     on(sliceOf(n), 'DELETE FROM % WHERE rowid = ?').run(n);
   }
@@ -133,23 +142,24 @@ export function createIndexer(db: Database.Database): Indexer {
     step() {
       const before = mark;
       let done = 0;
+      const startedAt = performance.now();
+      const more = () => done < STEP_JOBS && performance.now() - startedAt < STEP_MS;
       const work = db.transaction(() => {
         const last = (newest.get() as number | null) ?? 0;
-        for (const row of next.all(mark, STEP_JOBS) as Indexed[]) {
-          const [n, state] = row;
-          const ended = !OPEN_STATES.includes(state);
-          if (!ended && last - n <= PATIENCE_JOBS) break;
-          index(row);
-          mark = n;
-          done++;
+        for (let rows = due(last); rows.length > 0; rows = more() ? due(last) : []) {
+          for (const row of rows) index(row);
+          mark = rows.at(-1)![0];
+          done += rows.length;
         }
         if (mark > before) setMark.run(mark);
-        if (done > 0) return;
-        for (const row of late.all(STEP_JOBS) as Indexed[]) {
-          unindex(row[0]);
-          index(row);
-          dropLate.run(row[0]);
-          done++;
+        const ended = () => late.all(READ_JOBS) as Indexed[];
+        for (let rows = done === 0 || more() ? ended() : []; rows.length > 0; rows = more() ? ended() : []) {
+          for (const row of rows) {
+            unindex(row[0]);
+            index(row);
+            dropLate.run(row[0]);
+          }
+          done += rows.length;
         }
       });
       try {
@@ -203,10 +213,11 @@ export function createSearch(sql: (text: string) => Database.Statement): (filter
     const mark = sql("SELECT value FROM mark WHERE name = 'indexed'").pluck().get() as number;
     const values = { state, route, lane, before, mark };
     const asked = [
-      ...(state === undefined ? [] : ['+state = :state']),
-      ...(route === undefined ? [] : ['+route = :route']),
+      ...(state === undefined ? [] : ['state = :state']),
+      ...(route === undefined ? [] : ['route = :route']),
       ...(lane === undefined ? [] : ['lane = :lane']),
     ];
+    const also = asked.map((term) => ` AND ${term}`).join('');
     const still = sql('SELECT 1 FROM job WHERE n = ? AND state = ?');
     const found = new Set<number>(withId(q.trim()));
     const looked = new Set<number>();
@@ -214,12 +225,13 @@ export function createSearch(sql: (text: string) => Database.Statement): (filter
 
     function withId(id: string): number[] {
       if (!/^[\w-]{3,100}$/.test(id)) return [];
-      const where = ['id >= :id', 'id < :end', '+n < :before', ...asked].join(' AND ');
-      const ns = sql(`SELECT n FROM job LEFT JOIN job_more USING (n) WHERE ${where} LIMIT ${ID_MATCHES + 1}`)
+      const ns = sql(`SELECT n FROM job WHERE id >= ? AND id < ? LIMIT ${ID_MATCHES + 1}`)
         .pluck()
-        .all({ ...values, id, end: `${id}\u{10ffff}` }) as number[];
+        .all(id, `${id}\u{10ffff}`) as number[];
       // The beginning of every id says nothing.
-      return ns.length > ID_MATCHES ? [] : ns;
+      if (ns.length > ID_MATCHES) return [];
+      const fits = sql(`SELECT 1 FROM job LEFT JOIN job_more USING (n) WHERE n = :n${also}`);
+      return ns.filter((n) => n < before && fits.get({ ...values, n }));
     }
 
     /** Looks at jobs, highest number first, until the time is up. */
@@ -227,7 +239,7 @@ export function createSearch(sql: (text: string) => Database.Statement): (filter
       const ns = sql(`SELECT n FROM ${numbers} WHERE ${[...where, 'n < :before'].join(' AND ')} ORDER BY n DESC`)
         .pluck()
         .iterate(values);
-      const row = sql(`SELECT ${WORDS} FROM job ${BESIDE} WHERE n = :n${asked.map((term) => ` AND ${term}`).join('')}`).raw();
+      const row = sql(`SELECT ${WORDS} FROM job ${BESIDE} WHERE n = :n${also}`).raw();
       for (const n of ns as Iterable<number>) {
         if (n < floor) return;
         if (looked.has(n)) continue;

@@ -176,6 +176,19 @@ test('J01: a key stands for its job for a day, and is free again when the job fa
   assert.deepEqual([store.read.job('j2'), store.read.counts().audit], [null, 1]);
   store.noteKeyUse('j1', { at: AT + 1, crossing: 'x_2', outcome: 'attached', differed: [] });
   store.noteKeyUse('j1', { at: AT + 2, crossing: 'x_3', outcome: 'mismatch', differed: ['inputs.a'] });
+  const replayed = {
+    at: AT + 1,
+    kind: 'replayed',
+    crossing: 'x_2',
+    job: 'j1',
+    caller: 'owner',
+    door: 'http',
+    route: null,
+    outcome: 'ok',
+  } as const;
+  await store.append({ ...replayed, detail: '{}' });
+  const { detail: _, digest, previous, hash, ...row } = store.read.audit({ limit: 1 }).entries[0]!;
+  assert.deepEqual(row, { seq: 2, ...replayed });
   await store.finish(anOutcome('j1', { at: AT + 3 }));
   const job = store.read.job('j1')!;
   assert.deepEqual(job.key, {

@@ -52,3 +52,21 @@ test('what nobody watches is counted and its signal kept, but not the event', ()
   journal.publish(sovereign, 'one');
   assert.deepEqual([journal.seq, journal.kept, journal.after(0), journal.signals(9).length], [1, false, null, 1]);
 });
+
+test('events that say how large they are do not fill the heap: every watcher gets them, later ones are told that they are gone', async () => {
+  const journal = createJournal(() => 0);
+  let seen = 0;
+  const stop = journal.watch((batch) => {
+    seen += batch.length;
+  });
+  const publish = async (bytes: number) => {
+    journal.publish(sovereign, null, bytes);
+    await turn();
+  };
+  for (let i = 0; i < 40; i++) await publish(1_048_576);
+  assert.deepEqual([seen, journal.after(32), journal.after(33)?.length], [40, null, 7]);
+  journal.publish(sovereign, null, 40_000_000);
+  stop();
+  await turn();
+  assert.deepEqual([journal.after(40), journal.after(41)], [null, []]);
+});

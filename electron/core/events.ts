@@ -2,6 +2,8 @@
 import type { Event, EventBody } from '../../shared/contract.ts';
 
 const KEPT = 4096;
+/** Of events that say how large they are: past this all that were sent are forgotten, and who lost its connection gets a snapshot. */
+const KEPT_BYTES = 32 * 1024 * 1024;
 /** How long events are kept for a watcher that lost its connection, milliseconds. */
 const PATIENCE_MS = 30_000;
 
@@ -9,7 +11,8 @@ export interface Journal {
   readonly seq: number;
   /** Whether what is published is kept: while somebody watches, and for a while after the last one left. */
   readonly kept: boolean;
-  publish(body: EventBody, signal?: string | null): void;
+  /** `bytes`: how large it is, for what others send and may make as large as they like. */
+  publish(body: EventBody, signal?: string | null, bytes?: number): void;
   /** Events after `since`, or null when the oldest of them are no longer kept. */
   after(since: number): Event[] | null;
   /** Gives what stops it; that says whether it still watched. */
@@ -26,15 +29,20 @@ export function createJournal(clock: () => number): Journal {
   let seq = 0;
   let sent = 0;
   let scheduled = false;
+  let heldBytes = 0;
 
   const keeping = () => watchers.size > 0 || patience !== null;
   const forget = () => {
     patience = null;
     events = [];
+    heldBytes = 0;
   };
-  const since = (from: number) => (from >= seq ? [] : events.slice(Math.max(0, from + 1 - events[0]!.seq)));
+  const since = (from: number) => (from >= seq || events.length === 0 ? [] : events.slice(Math.max(0, from + 1 - events[0]!.seq)));
   const trim = () => {
     if (events.length > 2 * KEPT) events = events.slice(-KEPT);
+    if (heldBytes <= KEPT_BYTES) return;
+    events = [];
+    heldBytes = 0;
   };
   const flush = () => {
     scheduled = false;
@@ -52,7 +60,7 @@ export function createJournal(clock: () => number): Journal {
     get kept() {
       return keeping();
     },
-    publish(body, signal = null) {
+    publish(body, signal = null, bytes = 0) {
       seq++;
       const at = clock();
       if (signal !== null) {
@@ -61,6 +69,7 @@ export function createJournal(clock: () => number): Journal {
       }
       if (!keeping()) return;
       events.push({ ...body, seq, at, signal });
+      heldBytes += bytes;
       if (watchers.size > 0 && !scheduled) {
         scheduled = true;
         setImmediate(flush);

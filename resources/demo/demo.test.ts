@@ -129,7 +129,7 @@ test('Podium plays one story at a time and tells it on its stream', async () => 
   const command = async (body: unknown) => (await post(`${url}/api/command`, body)).json();
   assert.deepEqual(await command({ type: 'PING' }), { type: 'PONG' });
   assert.equal((await command({ type: 'ENQUEUE_STORY', storyId: 'STORY-001' })).success, true);
-  assert.equal((await command({ query: 'enqueue story STORY-002' })).position, 1);
+  assert.equal((await command({ type: 'ENQUEUE_STORY', storyId: 'STORY-002' })).position, 1);
   assert.equal((await command({ type: 'ENQUEUE_STORY', storyId: 'STORY-006' })).success, false);
   const status = (await (await fetch(`${url}/api/status`)).json()) as { current: string; queue: string[] };
   assert.deepEqual([status.current, status.queue], ['STORY-001', ['STORY-002']]);

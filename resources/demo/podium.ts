@@ -19,6 +19,8 @@ export interface Podium {
   health: Handler;
   /** Id of the story an agent works at. */
   playing(): string | null;
+  /** Tells everybody on the stream. */
+  say(message: Record<string, unknown>): void;
   /** Serves `/ws` on this server. */
   attach(server: Server): void;
   close(): void;
@@ -157,7 +159,7 @@ export function createPodium({ storyMs = 4000, secret }: { storyMs?: number; sec
   });
 
   return {
-    handle({ path, query, fields, text, incoming }: Request) {
+    handle({ path, query, fields, incoming }: Request) {
       const role = secret === undefined ? 'admin' : roleOf(incoming, secret);
       if (role === null) throw new Status(401, 'A valid token is needed.');
       switch (path) {
@@ -172,12 +174,9 @@ export function createPodium({ storyMs = 4000, secret }: { storyMs?: number; sec
         case '/api/logs':
           return { logs: logs.slice(-Math.min(500, Math.max(1, Number(query.get('limit') ?? 100) || 100))) };
         case '/api/command': {
-          const typed = wordsToCommand(text);
-          const type = typeof fields.type === 'string' ? fields.type : typed.type;
-          const storyId = typeof fields.storyId === 'string' ? fields.storyId : typed.storyId;
-          const planId = typeof fields.planId === 'string' ? fields.planId : null;
-          if (type !== 'STATUS' && role !== 'admin') throw new Status(403, 'A viewer may not command.');
-          return type === 'STATUS' ? status() : command(type, { storyId, planId });
+          if (role !== 'admin') throw new Status(403, 'A viewer may not command.');
+          const word = (name: string) => (typeof fields[name] === 'string' ? fields[name] : null);
+          return command(word('type') ?? '', { storyId: word('storyId'), planId: word('planId') });
         }
         default:
           throw new Status(404, `There is no ${path} here.`);
@@ -188,6 +187,7 @@ export function createPodium({ storyMs = 4000, secret }: { storyMs?: number; sec
       send(response, path === '/health/orchestrator' && !running ? 503 : 200, body);
       return undefined;
     },
+    say: tell,
     playing: () => current?.id ?? null,
     attach(server) {
       server.on('upgrade', (request, socket, head) => {
@@ -232,13 +232,4 @@ function decoded(part: string): Record<string, unknown> {
   } catch {
     return {};
   }
-}
-
-/** "enqueue story STORY-002" and the like, as the command they mean. */
-function wordsToCommand(text: string): { type: string; storyId: string | null } {
-  const storyId = /\bSTORY-\d+\b/i.exec(text)?.[0] ?? null;
-  if (/\bping\b/i.test(text)) return { type: 'PING', storyId };
-  if (/\b(cancel|drop|halt)\b/i.test(text)) return { type: storyId ? 'CANCEL_STORY' : 'STOP_ORCHESTRATOR', storyId };
-  if (/\b(enqueue|queue|play|start|run)\b/i.test(text)) return { type: storyId ? 'ENQUEUE_STORY' : 'START_ORCHESTRATOR', storyId };
-  return { type: 'STATUS', storyId };
 }

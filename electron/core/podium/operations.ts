@@ -4,6 +4,7 @@ import { Refusal, refuse, toWire } from '../../../shared/errors.ts';
 import type { Crossing, Job, JobDetail, OrchestratorSettings, Route } from '../../../shared/model.ts';
 import type { Implementation } from '../operations.ts';
 import type { Podium } from '../runners/podium.ts';
+import { readOrder } from './order.ts';
 
 export interface OrchestratorParts {
   podium: Pick<Podium, 'states' | 'status'>;
@@ -61,6 +62,8 @@ export function orchestratorOperations(parts: OrchestratorParts): Shares {
     async 'OS.orchestrator.dispatch'({ action, payload, source, auth }, _by, { runtime }) {
       const route = orchestrator();
       const { nonce } = payload;
+      const wanted = readOrder({ params: { ...payload, action }, text: null });
+      if ('code' in wanted) throw new Refusal(wanted);
       if (nonce !== undefined && !/^[\x21-\x7e]+$/.test(nonce)) {
         const message = 'A nonce is visible ASCII without spaces.';
         throw new Refusal(refuse('input_invalid', message, { issues: [{ path: 'payload.nonce', message }] }));
@@ -74,8 +77,8 @@ export function orchestratorOperations(parts: OrchestratorParts): Shares {
       const over = runtime
         .dispatch(ask, {
           detached: true,
-          accepted({ job, audit }) {
-            if (action === 'enqueue_story' || action === 'enqueue_plan') resolve(answer(job, { audit_id: `AUD-${audit.seq}` }));
+          accepted({ job }) {
+            if (wanted.kind === 'enqueue') resolve(answer(job));
           },
         })
         .then(ended);

@@ -12,7 +12,8 @@ export interface StreamParts {
   clock(): number;
   /** 0..1, for the jitter. */
   random(): number;
-  publish(body: EventBody, signal: string | null): void;
+  /** `bytes`: how large it is. */
+  publish(body: EventBody, signal: string | null, bytes: number): void;
   /** First and longest pause between two tries to connect, in ms. */
   backoffMs: number;
   backoffMaxMs: number;
@@ -34,12 +35,14 @@ export interface PodiumStream {
 
 const maxMessageBytes = 1_048_576;
 /** More than these are forgotten, oldest first. */
-const maxStories = 500;
-const maxAgents = 200;
+const maxStories = 200;
+const maxAgents = 100;
 /** A connection that lasted so long was no failure, in ms. */
 const steadyMs = 10_000;
-/** The state goes out at most so often, in ms; the messages themselves go out at once. */
-const tellMs = 100;
+/** While messages come, the state goes out so often, in ms; they themselves go out at once. */
+const tellMs = 500;
+/** What an entry of the state takes, roughly: its messages are there already. */
+const entryBytes = 100;
 
 /** Connects at once and for as long as it is not closed. `address` is http: or https:; `headers` are made anew for each try. */
 export function openStream(
@@ -77,7 +80,7 @@ export function openStream(
   const tell = (signal: string | null = null) => {
     if (telling !== null) clearTimeout(telling);
     telling = null;
-    publish({ type: 'podium', podium: state() }, signal);
+    publish({ type: 'podium', podium: state() }, signal, entryBytes * (agents.size + stories.size));
   };
   const tellSoon = () => {
     telling ??= setTimeout(tell, tellMs).unref();
@@ -111,7 +114,7 @@ export function openStream(
       default:
         return;
     }
-    publish({ type: 'upstream', route: route.name, message }, null);
+    publish({ type: 'upstream', route: route.name, message }, null, text!.length);
     tellSoon();
     if (type === 'STORY_STATUS') say(message);
   }

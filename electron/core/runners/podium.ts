@@ -24,8 +24,8 @@ export interface PodiumParts {
   clock(): number;
   /** 0..1. */
   random(): number;
-  /** Gets `podium` when the state of a stream changed, and `upstream` with each message as it came. */
-  publish(body: EventBody, signal: string | null): void;
+  /** Gets `podium` when the state of a stream changed, and `upstream` with each message as it came; `bytes` is how large it is. */
+  publish(body: EventBody, signal: string | null, bytes: number): void;
   /** First and longest pause between two tries to connect, in ms; 500 and 30 000 if not given. */
   backoffMs?: number;
   backoffMaxMs?: number;

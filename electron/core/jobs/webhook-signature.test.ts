@@ -123,7 +123,7 @@ test('C01: signatures are made and compared in one place, and in constant time',
     .filter((file) => !file.endsWith('.test.ts'))
     .map((file) => ({ file, text: readFileSync(join(folder, file), 'utf8') }));
   assert.deepEqual(
-    sources.filter(({ text }) => text.includes('createHmac')).map(({ file }) => file),
+    sources.filter(({ text }) => /^import .*\bcreateHmac\b/m.test(text)).map(({ file }) => file),
     ['webhook-signature.ts'],
   );
   // An operator, or a method that stops at the first difference, beside something that is called a signature.

@@ -248,7 +248,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       ...{ egress, secret, clock },
       routes: () => podiumRoutes(),
       random: Math.random,
-      publish: (body, signal) => journal.publish(body, signal),
+      publish: journal.publish,
     }),
   );
   const podiumRoutes = () => (mock ? [] : (routing.table?.registry.routes ?? []).filter(({ kind }) => kind === 'podium'));

@@ -2,8 +2,6 @@
 import {
   type CallToolResult,
   Client,
-  type JsonSchemaValidator,
-  type jsonSchemaValidator,
   ProtocolError,
   ProtocolErrorCode,
   SdkError,
@@ -88,16 +86,6 @@ const NET_MS = 100;
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * Schemas are a stranger's: a pattern in one can take for ever and a reference can name any host. Arguments are judged by the server,
- * and what it answers is handed on as it came.
- */
-const noValidation: jsonSchemaValidator = {
-  getValidator:
-    <T>(): JsonSchemaValidator<T> =>
-    (input) => ({ valid: true, data: input as T, errorMessage: undefined }),
-};
-
-/**
  * Starts a server, or goes to one, and agrees on the protocol (2026-07-28, else 2025-11-25 and before). Nothing is left of it when this
  * rejects, with Refusal: upstream_timeout, upstream_failed, upstream_unreachable, upstream_too_large, registry_invalid, and over HTTP
  * those of Egress.request; EndedWhenAsked.
@@ -117,7 +105,6 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
     {
       capabilities: {},
       ...(!options.legacy && { versionNegotiation: { mode: 'auto', probe: { timeoutMs: Math.min(PROBE_MS, startMs / 2) } } }),
-      jsonSchemaValidator: noValidation,
       listMaxPages: MOST_PAGES,
       listChanged: { tools: { autoRefresh: false, debounceMs: 100, onChanged: onToolsChanged } },
       inputRequired: { autoFulfill: false },
@@ -204,6 +191,7 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
       const onCancel = () => call.abort(reasonOf(caller).code === 'cancelled' ? 'cancelled' : 'out of time');
       if (caller.aborted) throw new Refusal(reasonOf(caller));
       caller.addEventListener('abort', onCancel, { once: true });
+      // A schema is a stranger's: a pattern in it can take for ever. Nothing is held against one here, and the server judges what it is sent.
       const { outputSchema: _, ...toolDefinition } = tool;
       calls += 1;
       try {

@@ -34,9 +34,10 @@ note('start ' + process.pid);
 const tools = () => existsSync(folder + '/tools') ? JSON.parse(readFileSync(folder + '/tools', 'utf8')) : [{ name: 'echo', inputSchema: { type: 'object' } }];
 const child = (code) => note('child ' + spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'inherit', 'inherit'] }).pid);
 process.on('SIGTERM', () => { if (!mode.includes('stubborn')) process.exit(0); });
-setInterval(() => {}, 1000);
+// Whatever becomes of the test.
+setTimeout(() => process.exit(), 60_000);
 if (mode.includes('exits')) { console.error('token=abcdef123456 \\x1b[31mno config'); process.exit(3); }
-if (mode.includes('forks')) child('process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)');
+if (mode.includes('forks')) child('process.on("SIGTERM", () => {}); setTimeout(() => {}, 60_000)');
 if (mode.includes('floods')) setInterval(() => write('log '.repeat(20000)), 1);
 if (mode.includes('long')) { const piece = 'x'.repeat(1 << 20); const more = () => { while (process.stdout.write(piece)); process.stdout.once('drain', more); }; more(); }
 const slow = new Map();
@@ -126,8 +127,10 @@ function setup(t: TestContext, specs: McpSpec[] = [], more: Partial<McpParts> = 
   t.after(async () => {
     await Promise.all(hubs.map((hub) => hub[Symbol.asyncDispose]()));
     await egress[Symbol.asyncDispose]();
-    for (const pid of [...ledger('start'), ...ledger('child')]) assert.equal(lives(Number(pid)), false, `${pid} is left`);
+    const left = [...ledger('start'), ...ledger('child')].map(Number).filter(lives);
+    for (const pid of left) process.kill(pid, 'SIGKILL');
     rmSync(folder, { recursive: true, force: true });
+    assert.deepEqual(left, []);
   });
   const hub = open();
   /** What the stand-ins wrote of one kind. */

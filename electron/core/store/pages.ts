@@ -15,7 +15,7 @@ const APART_ROWS = 10_000;
 const MATCHES_MAX = 1000;
 
 export interface JobFilter {
-  /** Words, all of which a job has to have: in its text, route, reason, error, note, lane or result; or the beginning of an id. */
+  /** Words, all of which a job has to have: in its text, route, reason, error, note, lane or result; or the beginning of an id, at least 5 characters. */
   q?: string;
   state?: string;
   route?: string;

@@ -7,6 +7,7 @@ import type { Store } from './store.ts';
 /** What the writer does when it is idle, done to the end. */
 function indexAll({ raw }: Scratch): void {
   raw((db) => {
+    db.pragma('synchronous = OFF');
     const indexer = createIndexer(db);
     while (indexer.step());
   });

@@ -34,7 +34,7 @@ const QUERY_WORDS = 16;
 /** How long one page looks for matches; what it has by then is the page. */
 const PAGE_MS = 15;
 /** More ids than this that begin with a query are not what was meant. */
-const ID_MATCHES = 1000;
+const ID_MATCHES = 100;
 /** Rows looked at between two looks at the clock. */
 const ROWS_A_LOOK = 8;
 
@@ -203,8 +203,9 @@ export interface Matches {
 }
 
 /**
- * The reader's half, over statements that are made once: jobs that have every word of the query as the beginning of one of their words, or an id
- * that begins with the query. Runs inside a transaction of the caller, so that the index and what it does not have yet fit together.
+ * The reader's half, over statements that are made once: jobs that have every word of the query as the beginning of one of their words; if there
+ * are ids that begin with the query, those jobs alone. Runs inside a transaction of the caller, so that the index and what it does not have yet fit
+ * together.
  */
 export function createSearch(sql: (text: string) => Database.Statement): (filter: SearchFilter) => Matches {
   return ({ q, state, route, lane, before, most }) => {
@@ -218,13 +219,12 @@ export function createSearch(sql: (text: string) => Database.Statement): (filter
       ...(lane === undefined ? [] : ['lane = :lane']),
     ];
     const also = asked.map((term) => ` AND ${term}`).join('');
-    const still = sql('SELECT 1 FROM job WHERE n = ? AND state = ?');
-    const found = new Set<number>(withId(q.trim()));
+    const found = new Set<number>();
     const looked = new Set<number>();
     let floor = 0;
 
     function withId(id: string): number[] {
-      if (!/^[\w-]{3,100}$/.test(id)) return [];
+      if (!/^[\w-]{5,100}$/.test(id)) return [];
       const ns = sql(`SELECT n FROM job WHERE id >= ? AND id < ? LIMIT ${ID_MATCHES + 1}`)
         .pluck()
         .all(id, `${id}\u{10ffff}`) as number[];
@@ -255,6 +255,7 @@ export function createSearch(sql: (text: string) => Database.Statement): (filter
     }
 
     function lookUp(): void {
+      const still = sql('SELECT 1 FROM job WHERE n = ? AND state = ?');
       const open = state !== undefined && OPEN_STATES.includes(state);
       const keys = [
         ...(state === undefined ? [] : [stateWord(state)]),
@@ -284,6 +285,8 @@ export function createSearch(sql: (text: string) => Database.Statement): (filter
       }
     }
 
+    const named = withId(q.trim());
+    if (named.length > 0) return { found: named.sort((a, b) => b - a), floor: 0 };
     if (words.length > 0) {
       look('job', 'n > :mark');
       look('running');

@@ -274,6 +274,7 @@ test('X07: pages are bounded and quick whatever is asked, beside 100,000 jobs an
       INSERT INTO audit SELECT n, n, 'change', NULL, NULL, 'a', 'core', NULL, NULL, '{}', '', '', '' FROM i;`),
   );
   raw((db) => {
+    db.pragma('synchronous = OFF');
     const indexer = createIndexer(db);
     while (indexer.step());
   });

@@ -57,6 +57,8 @@ export interface Input {
   config: { fallbackOrg: string | null; limits: CallLimits | null; sovereign: Sovereign };
   route: CompiledRoute;
   runtime: Runtime;
+  /** Something ran or runs already under its idempotency key, so that nothing will run now. */
+  repeats: boolean;
 }
 
 /** null passes. */
@@ -88,8 +90,8 @@ export function lacking(principal: Principal, route: CompiledRoute): WireError {
 export function limitsBoundary(loop: Pick<Loop, 'admit'>): Boundary {
   return {
     name: 'limits',
-    cross({ params, route, runtime: { principal, text } }) {
-      const refusal = loop.admit(principal.id, route.standing({ params, text }));
+    cross({ params, route, repeats, runtime: { principal, text } }) {
+      const refusal = loop.admit(principal.id, repeats ? { action: false, subject: null } : route.standing({ params, text }));
       if (refusal === null) return null;
       const { retryAfterMs, reason } = refusal;
       return refused('limited', reason, { hint: `Wait ${retryAfterMs} ms and call again.`, retryAfterMs });

@@ -225,6 +225,7 @@ export function createSeam(parts: SeamParts): Seam {
       config: { fallbackOrg: table.registry.fallbackOrg, limits: table.registry.limits, sovereign: parts.sovereign() },
       route,
       runtime: new CallRuntime(call, record, dispatch),
+      repeats: false,
     };
   }
 
@@ -258,6 +259,16 @@ export function createSeam(parts: SeamParts): Seam {
     const { route } = decision;
     record.route = route.spec.name;
     const input = inputOf(call, record, { table, route });
+    let look: Look | null = null;
+    if (route.tracked) {
+      try {
+        look = keys.look(call, route.spec.name);
+      } catch (caught) {
+        if (!(caught instanceof Refusal)) throw caught;
+        return refuseWith(caught.wire);
+      }
+      input.repeats = look !== null && look.is !== 'new';
+    }
     let mark = started;
     for (const boundary of route.chain) {
       const verdict = boundary.cross(input);
@@ -280,13 +291,6 @@ export function createSeam(parts: SeamParts): Seam {
       );
     const unfit = call.callbackUrl === undefined ? null : parts.callbacks.check(call.callbackUrl);
     if (unfit !== null) return refuseWith(unfit);
-    let look: Look | null;
-    try {
-      look = keys.look(call, route.spec.name);
-    } catch (caught) {
-      if (!(caught instanceof Refusal)) throw caught;
-      return refuseWith(caught.wire);
-    }
     record.boundaries.push({
       boundary: 'replay',
       ms: round(performance.now() - mark),

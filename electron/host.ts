@@ -46,7 +46,7 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
   };
   const claim = stack.use(await claimHome(home, answer));
   const registryFile = join(home, demo ? 'demo-registry.yaml' : 'registry.yaml');
-  if (demo) stack.use(await prepareDemo(home, registryFile));
+  const secrets = demo ? stack.use(await prepareDemo(home, registryFile)).secrets : {};
   const { createCore } = await import('./core/core.ts');
   const core = stack.use(
     await createCore({
@@ -56,7 +56,7 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
       version,
       demo,
       mock,
-      secret: (name) => env[name] ?? null,
+      secret: (name) => env[name] ?? secrets[name] ?? null,
     }),
   );
   const owned = stack.move();
@@ -83,7 +83,7 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
 }
 
 /** Starts the demo services and sees to it that the demo registry in the home names the ports they have now. */
-async function prepareDemo(home: string, registryFile: string): Promise<AsyncDisposable> {
+async function prepareDemo(home: string, registryFile: string): Promise<AsyncDisposable & { secrets: Record<string, string> }> {
   const before = readPorts(home);
   const { startDemo } = await import('../resources/demo/demo.ts');
   const demo = await startDemo({ home });

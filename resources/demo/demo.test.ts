@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
+import { readWebhookSecrets, verifyPlainly } from '../../electron/core/jobs/webhook-signature.ts';
 import { parseRegistry } from '../../electron/core/registry/parse.ts';
 import { type Demo, startDemo } from './demo.ts';
 import { trainTextModel } from './model.ts';
@@ -112,6 +116,51 @@ test('the model answers whole and as a stream with the same words, and writes mo
 test('flows answer on their webhook and nowhere else', async () => {
   assert.equal((await post(`${demo.urls.flows}/webhook/daily-digest`, {})).json().workflow, 'daily-digest');
   assert.equal((await post(`${demo.urls.flows}/webhook/constructor`, {})).status, 404);
+});
+
+test('the flows to try things out: one takes its time, one echoes, one fails, one calls back, signed', async () => {
+  const url = (name: string) => `${demo.urls.flows}/webhook/demo-${name}`;
+  const { text } = await post(url('slow'), { seconds: 0.6 });
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    [lines[0].note, lines.at(-2).progress, lines.at(-1)],
+    ['Opening the mailbox', 1, { result: { done: true, seconds: 0.6 } }],
+  );
+  assert.deepEqual((await post(url('echo'), { a: [1], b: null })).json(), { a: [1], b: null });
+  assert.equal((await post(url('fail'), {})).status, 500);
+  assert.equal((await post(url('slow'), { seconds: 'soon' })).status, 422);
+  assert.equal((await post(url('callback'), {})).status, 422);
+
+  const came = Promise.withResolvers<{ headers: IncomingHttpHeaders; body: string }>();
+  const door = createServer(async (request, response) => {
+    came.resolve({ headers: request.headers, body: Buffer.concat(await request.toArray()).toString() });
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  const address = `http://127.0.0.1:${(door.address() as AddressInfo).port}/callbacks/ingest`;
+  const headers = { 'x-dispatcher-job': 'job_1', 'x-dispatcher-callback': address };
+  assert.deepEqual((await post(url('callback'), { seconds: 0.01 }, { headers })).json(), { message: 'Workflow was started' });
+  const { headers: given, body } = await came.promise;
+  assert.deepEqual(JSON.parse(body), { job_id: 'job_1', status: 'succeeded', result: { called_back: true, seconds: 0.01 } });
+  const message = { timestamp: String(given['x-dispatcher-timestamp']), signature: String(given['x-dispatcher-signature']), body };
+  assert.equal(verifyPlainly(readWebhookSecrets(demo.secrets.DEMO_CALLBACK_SECRET!)!, message, Date.now()), null);
+  door.close();
+});
+
+test('the inbox shows what came, newest first', async () => {
+  const url = `${demo.urls.inbox}/results`;
+  for (const n of [1, 2]) await post(url, { n }, { headers: { 'webhook-id': `msg_${n}` } });
+  const { results } = (await (await fetch(url)).json()) as { results: { id: string; body: unknown }[] };
+  assert.deepEqual(
+    results.map(({ id, body }) => [id, body]),
+    [
+      ['msg_2', { n: 2 }],
+      ['msg_1', { n: 1 }],
+    ],
+  );
 });
 
 test('Podium plays one story at a time and tells it on its stream', async () => {

@@ -1,16 +1,19 @@
 /** Starts the demo services, real servers on 127.0.0.1, and gives the registry that names them. */
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createModelServer } from './model.ts';
 import { createPodium } from './podium.ts';
 import { openService, type Service } from './service.ts';
-import { createControl, createCrm, createDeploy, createFlaky, createFlows, createSlow, createSlowHealth } from './services.ts';
+import { createControl, createCrm, createDeploy, createFlaky, createFlows, createInbox, createSlow, createSlowHealth } from './services.ts';
 
 export interface Demo {
   /** YAML text of the registry with the addresses filled in. */
   registryText: string;
-  /** Base address of each service by name: crm, deploy, payments, report, archive, flows, model, podium, control. */
+  /** Base address of each service by name: crm, deploy, payments, report, archive, flows, model, podium, inbox, control. */
   urls: Record<string, string>;
+  /** Environment variables that the registry names, other ones at each start. */
+  secrets: Record<string, string>;
   /** Closes a service's port and cuts its connections. Throws on a name that is not in `urls`. */
   stop(name: string): Promise<void>;
   /** Opens it again at the same address. */
@@ -42,15 +45,18 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
   const start = (name: string) => find(name).start();
 
   const podium = createPodium();
+  const secrets = { DEMO_CALLBACK_SECRET: `whsec_${randomBytes(32).toString('base64')}` };
+  const flows = createFlows({ secret: secrets.DEMO_CALLBACK_SECRET });
   const parts = {
     crm: { handle: createCrm() },
     deploy: { handle: createDeploy() },
     payments: { handle: createFlaky() },
     report: { handle: createSlow(), health: createSlowHealth() },
     archive: { handle: () => ({ success: true, archived: 12 }) },
-    flows: { handle: createFlows() },
+    flows: { handle: flows.handle },
     model: { handle: createModelServer(corpus!) },
     podium: { handle: podium.handle, health: podium.health },
+    inbox: { handle: createInbox() },
     control: {
       handle: createControl({ names: ['crm', 'deploy', 'payments', 'report', 'archive', 'flows', 'model', 'podium'], stop, start }),
     },
@@ -67,12 +73,16 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
     await writeFile(portsFile, `${JSON.stringify(used, null, 2)}\n`);
   }
   return {
-    registryText: withTools(template!, builtin!).replace(/\{\{(\w+)\}\}/g, (_, name: string) => find(name).url),
+    registryText: withTools(template!, builtin!).replace(/\{\{(\w+)(\.host)?\}\}/g, (_, name: string, host?: string) =>
+      host ? new URL(find(name).url).host : find(name).url,
+    ),
     urls,
+    secrets,
     stop,
     start,
     async [Symbol.asyncDispose]() {
       podium.close();
+      flows.close();
       await Promise.all([...services.values()].map((service) => service.stop()));
     },
   };

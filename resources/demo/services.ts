@@ -1,5 +1,7 @@
 /** The small systems behind the demo routes. Each is real in what a caller can see of it: state, time, streams, failures. */
-import { type Handler, pause, Status } from './service.ts';
+import { createHmac } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { type Handler, pause, type Request, Status } from './service.ts';
 
 interface Contact {
   id: number;
@@ -55,33 +57,48 @@ export function createCrm(): Handler {
 
 const deploySteps = ['Building the image', 'Running the checks', 'Uploading', 'Rolling out', 'Watching the first requests'];
 
+/** Writes a line of NDJSON twice a second that says how far it is; false when the caller went away before the time was over. */
+async function pace(
+  { signal, line }: Request,
+  response: ServerResponse,
+  { seconds, steps }: { seconds: number; steps: string[] },
+): Promise<boolean> {
+  const started = Date.now();
+  const say = (progress: number, note: string) => response.write(`${JSON.stringify({ progress, note })}\n`);
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  for (;;) {
+    const progress = Math.min(1, (Date.now() - started) / (seconds * 1000));
+    if (progress >= 1) break;
+    const note = steps[Math.floor(progress * steps.length)]!;
+    say(Math.round(progress * 1000) / 1000, note);
+    if (await pause(Math.min(500, (1 - progress) * seconds * 1000), signal)) continue;
+    line.note = `stopped at ${Math.round(((Date.now() - started) / (seconds * 1000)) * 100)} % while ${note.toLowerCase()}`;
+    return false;
+  }
+  say(1, 'Done');
+  return true;
+}
+
+/** The field `seconds`; throws a Status when it is not more than 0 and at most 600. */
+function secondsOf(fields: Record<string, unknown>, usual: number): number {
+  const seconds = fields.seconds === undefined ? usual : Number(fields.seconds);
+  if (!(seconds > 0 && seconds <= 600)) throw new Status(422, 'seconds must be more than 0 and at most 600.');
+  return seconds;
+}
+
 /**
- * Takes `seconds` (20 unless said otherwise, at most 600) and tells how far it is by a line of NDJSON twice a second. When
- * the caller goes away it stops and says in its ledger how far it had come.
+ * Takes `seconds` (20 unless said otherwise, at most 600) and tells how far it is. When the caller goes away it stops and says in its
+ * ledger how far it had come.
  */
 export function createDeploy(): Handler {
   let version = 41;
-  return async ({ fields, text, signal, line }, response) => {
-    const seconds = fields.seconds === undefined ? 20 : Number(fields.seconds);
-    if (!(seconds > 0 && seconds <= 600)) throw new Status(422, 'seconds must be more than 0 and at most 600.');
-    const started = Date.now();
-    const say = (value: unknown) => response.write(`${JSON.stringify(value)}\n`);
-    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-    for (;;) {
-      const progress = Math.min(1, (Date.now() - started) / (seconds * 1000));
-      if (progress >= 1) break;
-      const note = deploySteps[Math.floor(progress * deploySteps.length)]!;
-      say({ progress: Math.round(progress * 1000) / 1000, note });
-      if (!(await pause(Math.min(500, (1 - progress) * seconds * 1000), signal))) {
-        line.note = `stopped at ${Math.round(((Date.now() - started) / (seconds * 1000)) * 100)} % while ${note.toLowerCase()}`;
-        return;
-      }
-    }
-    say({ progress: 1, note: 'Done' });
+  return async (request, response) => {
+    const { fields, text } = request;
+    const seconds = secondsOf(fields, 20);
+    if (!(await pace(request, response, { seconds, steps: deploySteps }))) return;
     version += 1;
     const target = typeof fields.target === 'string' ? fields.target : /\bto (\w+)\b/.exec(text)?.[1];
-    say({ result: { deployed: true, version, target: target ?? 'production', seconds } });
-    response.end();
+    response.end(`${JSON.stringify({ result: { deployed: true, version, target: target ?? 'production', seconds } })}\n`);
   };
 }
 
@@ -114,21 +131,78 @@ export function createSlowHealth(ms = 2300): Handler {
   return async ({ signal }) => ((await pause(ms, signal)) ? { status: 'ok' } : undefined);
 }
 
-/** Webhook flows as n8n offers them: `POST /webhook/<name>`. Each flow answers with what its last node gave. */
-export function createFlows(): Handler {
-  const flows: Record<string, (fields: Record<string, unknown>, text: string) => unknown> = {
-    'daily-digest': () => ({ subject: 'Your day', items: ['3 deploys went out', '150 contacts are in step', 'nothing is on fire'] }),
-    'invoice-paid': (fields) => ({ recorded: true, invoice: fields.invoice ?? null }),
-    echo: (fields, text) => ({ text, fields }),
-  };
+const slowSteps = ['Opening the mailbox', 'Reading', 'Thinking about it', 'Sorting', 'Writing it down'];
+
+export interface Flows {
+  handle: Handler;
+  /** Callbacks that are on their way are not sent any more. */
+  close(): void;
+}
+
+/**
+ * Webhook flows as n8n offers them: `POST /webhook/<name>`. Most answer with what their last node gave. Those of demo-... are for trying
+ * things out: slow takes `seconds`, echo answers its inputs, fail fails, callback answers at once and brings its result later, in a POST
+ * that is signed with `secret`.
+ */
+export function createFlows({ secret }: { secret: string }): Flows {
+  const closing = new AbortController();
   let executions = 0;
-  return ({ method, path, fields, text }) => {
-    const name = /^\/webhook(?:-test)?\/([\w-]+)$/.exec(path)?.[1];
-    const flow = name && Object.hasOwn(flows, name) ? flows[name] : undefined;
-    if (!name || !flow) throw new Status(404, `The requested webhook "${method} ${path.replace(/^\/webhook\//, '')}" is not registered.`);
-    if (method !== 'POST') throw new Status(404, `This webhook is not registered for ${method} requests.`);
-    executions += 1;
-    return { executionId: executions, workflow: name, data: flow(fields, text) };
+  const answered = (workflow: string, data: unknown) => ({ executionId: ++executions, workflow, data });
+
+  async function callBack(address: string, job: string, seconds: number): Promise<void> {
+    if (!(await pause(seconds * 1000, closing.signal))) return;
+    const body = JSON.stringify({ job_id: job, status: 'succeeded', result: { called_back: true, seconds } });
+    const timestamp = String(Math.floor(Date.now() / 1000));
+    const signature = `sha256=${createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')}`;
+    const headers = { 'content-type': 'application/json', 'x-dispatcher-timestamp': timestamp, 'x-dispatcher-signature': signature };
+    await fetch(address, { method: 'POST', body, headers, signal: closing.signal });
+  }
+
+  const flows: Record<string, Handler> = {
+    'daily-digest': () =>
+      answered('daily-digest', { subject: 'Your day', items: ['3 deploys went out', '150 contacts are in step', 'nothing is on fire'] }),
+    'invoice-paid': ({ fields }) => answered('invoice-paid', { recorded: true, invoice: fields.invoice ?? null }),
+    echo: ({ fields, text }) => answered('echo', { text, fields }),
+    'demo-echo': ({ line }) => line.body ?? {},
+    'demo-fail': () => {
+      throw new Status(500, 'The last node of this flow failed, as it always does.');
+    },
+    async 'demo-slow'(request, response) {
+      const seconds = secondsOf(request.fields, 12);
+      if (await pace(request, response, { seconds, steps: slowSteps }))
+        response.end(`${JSON.stringify({ result: { done: true, seconds } })}\n`);
+    },
+    'demo-callback'({ fields, incoming, line }) {
+      const { 'x-dispatcher-callback': address, 'x-dispatcher-job': job } = incoming.headers;
+      if (typeof address !== 'string' || typeof job !== 'string') throw new Status(422, 'Nobody said where the result goes.');
+      callBack(address, job, secondsOf(fields, 3)).catch((caught: unknown) => {
+        line.note = `could not call back: ${caught instanceof Error ? caught.message : String(caught)}`;
+      });
+      return { message: 'Workflow was started' };
+    },
+  };
+  return {
+    handle(request, response) {
+      const { method, path } = request;
+      const name = /^\/webhook(?:-test)?\/([\w-]+)$/.exec(path)?.[1];
+      const flow = name && Object.hasOwn(flows, name) ? flows[name] : undefined;
+      if (!name || !flow) throw new Status(404, `The requested webhook "${method} ${path.replace(/^\/webhook\//, '')}" is not registered.`);
+      if (method !== 'POST') throw new Status(404, `This webhook is not registered for ${method} requests.`);
+      return flow(request, response);
+    },
+    close: () => closing.abort(),
+  };
+}
+
+/** Takes results that are sent to a callback URL, and shows the newest of them. */
+export function createInbox(): Handler {
+  const results: { at: number; id: unknown; signature: unknown; body: unknown }[] = [];
+  return ({ method, incoming, line }) => {
+    if (method === 'GET') return { results };
+    const { 'webhook-id': id = null, 'webhook-signature': signature = null } = incoming.headers;
+    results.unshift({ at: line.at, id, signature, body: line.body });
+    results.length = Math.min(results.length, 50);
+    return { received: true };
   };
 }
 

@@ -1,5 +1,5 @@
 /** Keeps the words of a call that has to outlive the process, secrets included, unreadable to whoever has only the database. */
-import { createCipheriv, createDecipheriv, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
 
 export interface Seal {
   seal(text: string): string;
@@ -9,7 +9,9 @@ export interface Seal {
 
 /** AES-256-GCM (NIST SP 800-38D) under a key derived (RFC 5869) from the core's own private key, which is beside the database, not in it. */
 export function createSeal(key: KeyObject): Seal {
-  const secret = Buffer.from(hkdfSync('sha256', key.export({ format: 'der', type: 'pkcs8' }), '', 'dispatcher call', 32));
+  const derived = hkdfSync('sha256', key.export({ format: 'der', type: 'pkcs8' }), '', 'dispatcher call', 32);
+  // Bytes would be made a key again for each call, which takes three times as long as the sealing.
+  const secret = createSecretKey(Buffer.from(derived));
   return {
     seal(text) {
       const nonce = randomBytes(12);

@@ -94,8 +94,8 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
   const { spec, startMs, onNote, onToolsChanged, onEnd } = options;
   const child = spec.transport.kind === 'stdio' ? createStdioTransport(childOptions(options, spec.transport.argv)) : null;
   const http = spec.transport.kind === 'http' ? httpTransport(options, spec.transport.url, onBroken) : null;
-  const cut = Promise.withResolvers<never>();
-  cut.promise.catch(() => {});
+  /** What waits for an answer, to be told when there will be none. */
+  const waiting = new Set<(over: unknown) => void>();
   let reason: WireError | null = null;
   let ready = false;
   let calls = 0;
@@ -127,7 +127,7 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
   }
   const stop = (wire: WireError) => {
     reason ??= wire;
-    cut.reject(new Refusal(reason));
+    for (const fail of waiting) fail(reason);
     abort.abort('stopped');
     return child === null ? farewell() : child.end(wire);
   };
@@ -143,11 +143,15 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
   }
 
   async function bounded<T>(work: Promise<T>): Promise<T> {
-    work.catch(() => {});
+    const over = Promise.withResolvers<T>();
+    waiting.add(over.reject);
+    work.then(over.resolve, over.reject);
     try {
-      return await Promise.race([work, cut.promise]);
+      return await over.promise;
     } catch (caught) {
       throw new Refusal(reason ?? child?.ended ?? wireOf(caught, spec.name));
+    } finally {
+      waiting.delete(over.reject);
     }
   }
 

@@ -24,7 +24,10 @@ export function createFetch({ egress, reach, maxBytes, onBroken }: FetchOptions)
   return (url, init = {}) =>
     new Promise<Response>((answered, failed) => {
       const given = new AbortController();
-      const signal = init.signal ? AbortSignal.any([init.signal, given.signal]) : given.signal;
+      const { signal } = given;
+      const onAbort = () => given.abort(init.signal?.reason);
+      if (init.signal?.aborted) onAbort();
+      init.signal?.addEventListener('abort', onAbort);
       const encoder = new TextEncoder();
       let stream: ReadableStreamDefaultController<Uint8Array> | null = null;
       egress
@@ -60,6 +63,7 @@ export function createFetch({ egress, reach, maxBytes, onBroken }: FetchOptions)
             if (init.method === 'POST' && !signal.aborted) onBroken(toWire(caught));
           },
         )
-        .catch(failed);
+        .catch(failed)
+        .finally(() => init.signal?.removeEventListener('abort', onAbort));
     });
 }

@@ -61,6 +61,11 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (name === 'finish') { for (const each of slow.values()) each('finished'); return answer('done'); }
   if (name === 'hang') for (;;);
   if (name === 'die') process.exit(1);
+  if (name === 'report') {
+    const { progressToken } = params._meta;
+    const lines = [{ method: 'notifications/progress', params: { progressToken, progress: 3, total: 4 } }, { id, result: { content: [] } }];
+    return process.stdout.write(lines.map((each) => JSON.stringify({ jsonrpc: '2.0', ...each }) + '\\n').join(''));
+  }
   if (name === 'connect') {
     const socket = connect(given).on('connect', () => (answer('connected'), socket.destroy())).on('error', (error) => answer(error.code));
     return;
@@ -591,6 +596,14 @@ test('M11: what answers nothing is left aside and counted', async (t) => {
   assert.deepEqual((await call(hub, 'MCP.s.strange', { a: 'ü' })).text, { a: 'ü' });
   assert.deepEqual((await call(hub, 'MCP.s.strange', { a: 2 })).text, { a: 2 });
   while (!hub.servers()[0]!.detail!.startsWith('26 messages were ignored, the last: ')) await wait(5);
+});
+
+test('progress that comes in one piece with the answer is told', async (t) => {
+  const { hub, declare, standin, offer } = setup(t);
+  offer('report');
+  declare(standin('plain'));
+  await approve(hub, 's');
+  assert.deepEqual((await call(hub, 'MCP.s.report')).progress, [[0.75, null]]);
 });
 
 test('what a tool says of a failure is handed on, and an answer that is too large is not', async (t) => {

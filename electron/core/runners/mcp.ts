@@ -469,7 +469,7 @@ function aboutServer(spec: McpSpec): string {
 
 /** What a tool says of itself now. Its schema is data of a stranger, so it is shown escaped. */
 function aboutTool({ shown: { route, description, inputSchema, approval } }: KnownTool): string {
-  const schema = inert(JSON.stringify(inputSchema), MOST_SHOWN);
+  const schema = inputSchema === null ? '(too long to be shown)' : inert(JSON.stringify(inputSchema), MOST_SHOWN);
   return `${route} is ${approval === 'changed' ? 'not what was approved any more' : approval}. It says: ${description ?? '(nothing)'} Its arguments: ${schema}`;
 }
 

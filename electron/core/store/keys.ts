@@ -58,6 +58,10 @@ export function createKeyWriter(db: Database.Database) {
     `UPDATE job_key SET holds = NULL WHERE caller = :caller AND key = :key AND holds = 1
        AND (at <= :expired OR (SELECT state FROM job WHERE job.n = job_key.n) IN ('failed', 'cancelled', 'unknown'))`,
   );
+  // A few at a time, so that keys go as fast as they come.
+  const expired = db.prepare('SELECT n FROM job_key WHERE at <= ? ORDER BY at LIMIT 4').pluck();
+  const forget = db.prepare('DELETE FROM job_key WHERE n = ?');
+  const forgetUses = db.prepare('DELETE FROM key_use WHERE n = ?');
   const insert = db.prepare('INSERT INTO job_key VALUES (?,?,?,?,?,?,?,1)');
   const insertUse = db.prepare(
     `INSERT INTO key_use SELECT :n, next, :at, :crossing, :outcome, :differed
@@ -69,6 +73,10 @@ export function createKeyWriter(db: Database.Database) {
     hold(n: number, caller: string, { key, content, bodyHash, asked, at }: NewKey & { at: number }): void {
       letGo.run({ caller, key, expired: at - KEY_MS });
       insert.run(n, caller, key, content ? 1 : 0, bodyHash, asked, at);
+      for (const old of expired.all(at - KEY_MS)) {
+        forget.run(old);
+        forgetUses.run(old);
+      }
     },
     /** `differed` is a JSON list. */
     noteUse(n: number, use: { at: number; crossing: string; outcome: string; differed: string }): void {

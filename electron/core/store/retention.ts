@@ -1,5 +1,6 @@
 /** Deletes jobs that are no longer kept, with all that belongs to them. Rows of the audit chain stay for ever. */
 import type Database from 'better-sqlite3';
+import { KEY_MS } from './keys.ts';
 import type { Indexer } from './search.ts';
 
 /** Jobs that one step looks at. */
@@ -26,7 +27,7 @@ export function createPruner(db: Database.Database, indexer: Indexer): Pruner {
   const next = db.prepare(
     `SELECT n, id, created_at AS createdAt, coalesce(finished_at < :before, 0) AS old,
        state IN ('running', 'queued', 'waiting')
-       OR EXISTS (SELECT 1 FROM job_key WHERE job_key.n = job.n AND holds = 1)
+       OR EXISTS (SELECT 1 FROM job_key WHERE job_key.n = job.n AND holds = 1 AND at > (SELECT max(at) FROM job_key) - ${KEY_MS})
        OR EXISTS (SELECT 1 FROM delivery WHERE delivery.job = job.id AND delivery.state = 'pending') AS needed
      FROM job WHERE n >= :from AND n < :end ORDER BY n LIMIT ${STEP_JOBS}`,
   );

@@ -216,6 +216,10 @@ test('J01: a key stands for its job for a day, and is free again when the job fa
   assert.equal(store.read.key('owner', 'k'), null);
   await begin('j6', 'k');
   assert.deepEqual([store.read.key('owner', 'k')?.job, (await store.verify()).ok], ['j6', true]);
+  assert.deepEqual(
+    ['j1', 'j4', 'j5', 'j6'].map((id) => store.read.job(id)?.key?.key),
+    [undefined, undefined, undefined, 'k'],
+  );
 });
 
 test('deliveries are kept and changed, and found by job and state', async (t) => {

@@ -106,6 +106,14 @@ describe('an operator of a small registry', () => {
     assert.equal(operator.classify('webhook:push').ranked[0]?.route, 'AI.ollama');
   });
 
+  test('choose gives what classify puts first, whoever decides', () => {
+    for (const text of ['sync salesforce contacts in ar', '@ollama hello', 'render the clip', 'qwrt zxcv plmk']) {
+      const { ranked, abstained } = operator.classify(text);
+      const { best, abstained: open } = operator.choose(text);
+      assert.equal(JSON.stringify({ best, open }), JSON.stringify({ best: ranked[0] ?? null, open: abstained }), text);
+    }
+  });
+
   test('a mention wins over every priority; explain lists all rules that match', () => {
     const { ranked, rules } = operator.explain('@ollama sync the ar contacts');
     assert.equal(ranked[0]?.route, 'AI.ollama');

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { type Classified, type Classifier, createClassifier, type Model } from './model.ts';
 import type { Models } from './models.ts';
-import { compileRules, isMention } from './rules.ts';
+import { compileRules, isMention, type RuleHit } from './rules.ts';
 
 export interface OperatorRule {
   /** RE2 syntax; see rules.ts. */
@@ -58,8 +58,16 @@ export interface RuleTrace {
   won: boolean;
 }
 
+export interface Choice {
+  /** The first of `ranked`; null when it is empty. */
+  best: Ranked | null;
+  abstained: boolean;
+}
+
 export interface Operator {
   classify(text: string): Classification;
+  /** What `classify` puts first, for whoever needs no more: where a rule decides, nothing is asked of what was learned. */
+  choose(text: string): Choice;
   /** As `classify`, with every rule that matches, the winner first. */
   explain(text: string): Classification & { rules: RuleTrace[] };
   /** Memory of the model in bytes; 0 when nothing was learned. */
@@ -138,29 +146,38 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
     return `${near.cosine > 0.5 ? 'like' : 'a little like'} its example "${flat[near.example]}"${weighed && `; ${weighed}`}`;
   };
 
-  const decide = (text: string, hit: { index: number; matched: string } | null): Classification => {
-    const found = classify(text);
-    if (hit === null) {
-      if (found === null) return { ranked: [], abstained: true };
-      return { ranked: learnedRanking(found, text), abstained: !found.exact && found.outlook < 0 };
-    }
+  const ruled = (hit: RuleHit): Ranked => {
     const { rule, route } = owned[hit.index] as (typeof owned)[number];
-    const confidence = isMention(rule.pattern) ? MENTION_CONFIDENCE : RULE_CONFIDENCE;
-    const others = found === null ? [] : learnedRanking(found, text).filter((other) => other.route !== route);
-    for (const other of others) other.confidence *= 1 - confidence;
-    const winner: Ranked = {
+    return {
       route,
-      confidence,
+      confidence: isMention(rule.pattern) ? MENTION_CONFIDENCE : RULE_CONFIDENCE,
       get reason() {
         const what = isMention(rule.pattern) ? 'mention' : 'rule';
         return `${what} "${rule.pattern}" (priority ${rule.priority ?? 0}) matches "${hit.matched}"`;
       },
     };
+  };
+
+  const decide = (text: string, hit: RuleHit | null): Classification => {
+    const found = classify(text);
+    if (hit === null) {
+      if (found === null) return { ranked: [], abstained: true };
+      return { ranked: learnedRanking(found, text), abstained: !found.exact && found.outlook < 0 };
+    }
+    const winner = ruled(hit);
+    const others = found === null ? [] : learnedRanking(found, text).filter((other) => other.route !== winner.route);
+    for (const other of others) other.confidence *= 1 - winner.confidence;
     return { ranked: [winner, ...others], abstained: false };
   };
 
   return {
     classify: (text) => decide(text, rules.match(text)),
+    choose(text) {
+      const hit = rules.match(text);
+      if (hit !== null) return { best: ruled(hit), abstained: false };
+      const { ranked, abstained } = decide(text, null);
+      return { best: ranked[0] ?? null, abstained };
+    },
     explain(text) {
       const hits = rules.matchAll(text);
       const traces = hits.map((hit, place): RuleTrace => {

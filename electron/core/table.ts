@@ -1,12 +1,12 @@
 /** The one table of everything that can be called. A new registry means a new table; the swap is one assignment. */
-import { operations } from '../../shared/contract.ts';
+import { type Operation, operations } from '../../shared/contract.ts';
 import type { Registry, Route } from '../../shared/model.ts';
 import type { Boundary, CompiledRoute, Standing } from './boundaries.ts';
 import { danger, identity, schemaInput, serviceInput } from './boundaries.ts';
 import type { Resource } from './jobs/schedule.ts';
 import { editDistance } from './nearest.ts';
 import type { Operator } from './operator/operator.ts';
-import { enqueued } from './podium/order.ts';
+import { weigh } from './podium/order.ts';
 import type { Runner } from './runners/runner.ts';
 
 export interface Table {
@@ -27,7 +27,7 @@ export interface Compiler {
 
 export function operationRoute(name: string): Route {
   const dot = name.indexOf('.');
-  const operation = operations[name as keyof typeof operations];
+  const operation: Operation = operations[name as keyof typeof operations];
   return {
     name,
     org: name.slice(0, dot),
@@ -40,7 +40,7 @@ export function operationRoute(name: string): Route {
     method: 'POST',
     auth: null,
     egress: 'local',
-    timeoutMs: 60_000,
+    timeoutMs: operation.timeoutMs ?? 60_000,
     maxResponseBytes: Number.MAX_SAFE_INTEGER,
     concurrency: null,
     lane: null,
@@ -101,9 +101,8 @@ function standingOf({ name, kind, lane, concurrency }: Route): CompiledRoute['st
   const usual = all.length === 0 ? plain : { ...plain, resources: all };
   if (kind !== 'podium') return () => usual;
   return (asked) => {
-    const subject = enqueued(asked);
-    // A halt must not stand in line behind what it halts.
-    return { resources: subject === null ? own : all, subject, action: asked.params.action !== 'status' };
+    const { subject, action } = weigh(asked);
+    return { resources: subject === null ? own : all, subject, action };
   };
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { enqueued, readOrder } from './order.ts';
+import { readOrder, weigh } from './order.ts';
 
 const read = (params: Record<string, unknown>, text: string | null = null) => {
   const order = readOrder({ params, text });
@@ -56,7 +56,7 @@ test('what is no order is refused, and the member that does not fit is named', (
 });
 
 test('only what enqueues has a subject, and equal stories have equal ones however they are written', () => {
-  const about = (params: Record<string, unknown>, text: string | null = null) => enqueued({ params, text });
+  const about = (params: Record<string, unknown>, text: string | null = null) => weigh({ params, text }).subject;
   assert.deepEqual(
     [
       about({ action: 'enqueue_story', story_id: 'story-1' }),
@@ -67,4 +67,18 @@ test('only what enqueues has a subject, and equal stories have equal ones howeve
   );
   assert.equal(about({ action: 'enqueue_plan', plan_id: 'SKOREQ-1' }), 'plan:SKOREQ-1');
   assert.deepEqual([about({ action: 'halt', story_id: 'S1' }), about({ action: 'status' }), about({}, 'nonsense')], [null, null, null]);
+});
+
+test('asking is no action, whatever words it is asked in', () => {
+  const asked = [
+    { params: { action: 'status' }, text: null },
+    { params: {}, text: 'show the queue of the orchestrator' },
+    { params: {}, text: 'nonsense' },
+    { params: { action: 'halt' }, text: null },
+    { params: {}, text: 'play STORY-001' },
+  ];
+  assert.deepEqual(
+    asked.map((each) => weigh(each).action),
+    [false, false, false, true, true],
+  );
 });

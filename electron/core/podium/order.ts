@@ -77,12 +77,13 @@ function ordered(command: Command): Order {
 }
 
 /**
- * What a call enqueues, `story:STORY-001`: equal ones keep a distance, and only these need the lane. Null for everything else: a halt
- * must not stand in line behind what it halts.
+ * What limits and lanes have to know of a call. `subject`: what it enqueues, `story:STORY-001`; equal ones keep a distance, and only these need
+ * the lane, since a halt must not stand in line behind what it halts. `action`: it makes the orchestrator do something.
  */
-export function enqueued(asked: Asked): string | null {
+export function weigh(asked: Asked): { subject: string | null; action: boolean } {
   const order = readOrder(asked);
-  return 'kind' in order && order.kind === 'enqueue' ? order.subject : null;
+  if ('code' in order) return { subject: null, action: false };
+  return { subject: order.kind === 'enqueue' ? order.subject : null, action: order.kind !== 'status' };
 }
 
 const wordOf = (value: unknown) => (typeof value === 'string' && value !== '' && value.length <= 200 ? value : null);

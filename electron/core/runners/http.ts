@@ -27,7 +27,6 @@ export interface HttpRunnerOptions {
 const protocols: Partial<Record<RouteKind, Protocol>> = {
   http: httpProtocol,
   flow: flowProtocol,
-  podium: httpProtocol,
   model: chatProtocol,
 };
 
@@ -41,7 +40,7 @@ const maxFallbacks = 3;
 type Tried = { outcome: Outcome /** The endpoint could not be reached, so a fallback may stand in. */; unreached: boolean };
 
 /**
- * Runs routes of the kinds http, flow, podium and model. Every start is an Attempt; its id goes along as `Idempotency-Key`. A request of which
+ * Runs routes of the kinds http, flow and model. Every start is an Attempt; its id goes along as `Idempotency-Key`. A request of which
  * a byte may have reached the service is never sent again. When an endpoint cannot be reached or its breaker is open, the route's `fallback` is
  * tried under the same deadline; if that fails too, the error is the first route's, and its hint says what became of the fallback.
  * Codes: breaker_open, registry_invalid (no endpoint, secret not set) and those of Egress.request.

@@ -154,6 +154,8 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Out = unknown> 
   keyed?: string;
   /** Whether an answer says that the work goes on: HTTP answers 202 then. */
   goesOn?(output: never): boolean;
+  /** Longest it may take, 60 s if not given. */
+  timeoutMs?: number;
   /** Carries the type of the answer; nothing is parsed on the way out of our own process. */
   output?: Out;
 }
@@ -290,6 +292,8 @@ export const operations = {
     input: Orchestrate,
     keyed: 'idempotency_key',
     goesOn: ({ status }: Orchestrated) => status === 'queued' || status === 'waiting' || status === 'running',
+    // The longest `wait_ms`, and a moment to answer in.
+    timeoutMs: 601_000,
   }),
   'OS.callbacks': operation<{ deliveries: Delivery[]; cursor: string | null }>()({
     name: 'OS.callbacks',

@@ -198,6 +198,13 @@ flows: {gmail.triage: "http://a:81/", fs.read: "http://a:81/", fs.list: "http://
     ['route_uncertain', 'words: sort my mail', 'words: deploy', ...['route_unknown', 'route_unknown', 'route_unknown']],
   );
   assert.equal(chosen('anything', 'mcp'), 'route_unknown');
+  const nearest = (intent: string) => {
+    const choice = choose(table, { intent, mode: 'auto' });
+    return 'choices' in choice ? choice.choices?.[0]?.route : null;
+  };
+  assert.deepEqual(['gmail.trige', 'FLOW.gmail.trige', 'memory.read', 'A.reprot'].map(nearest), [
+    ...['FLOW.gmail.triage', 'FLOW.gmail.triage', 'OS.memory.search', 'A.report'],
+  ]);
 });
 
 test('at the boundary there is exactly one outcome: the result, or the job that goes on to it', async () => {

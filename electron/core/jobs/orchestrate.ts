@@ -161,11 +161,12 @@ function several(intent: string, routes: Route[]): WireError {
 }
 
 function unknown(table: Table, intent: string, mode: 'auto' | Mode): WireError {
-  const fits = (name: string) => {
-    const kind = table.routes.get(name)?.spec.kind;
-    return mode === 'auto' ? kind !== 'operation' : kind === kindOf[mode];
-  };
-  const names = new Map([...table.names].filter(([, name]) => fits(name)));
+  const specs = [...table.routes.values()].flatMap(({ spec }) =>
+    (mode === 'auto' ? spec.kind !== 'operation' : spec.kind === kindOf[mode]) ? [spec] : [],
+  );
+  // Most intents are the name of a service; whoever writes the org as well is compared with that.
+  const whole = table.registry.orgs.some(({ code }) => intent.toLowerCase().startsWith(`${code.toLowerCase()}.`));
+  const names = new Map(specs.map(({ name, service }) => [(whole ? name : service).toLowerCase(), name]));
   const choices = nearestNames({ ...table, names }, intent).map((route) => ({ route, confidence: null, reason: 'similar name' }));
   return refuse('route_unknown', `There is no ${mode === 'auto' ? 'route' : wordOf[mode]} ${intent.slice(0, 200)}.`, {
     hint:

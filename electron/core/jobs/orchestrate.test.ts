@@ -127,7 +127,8 @@ test('what is refused before there is a job is a refusal; what nobody knows name
   assert.equal(refusal(await flows.orchestrate({ intent: 'memory.wirte' })).choices?.[0]?.route, 'OS.memory.write');
   assert.equal(refusal(await flows.orchestrate({ intent: 'mail.sort', mode: 'agent' })).code, 'route_unknown');
   assert.equal(refusal(await flows.orchestrate({ intent: 'mail.sort', callback_url: 'http://169.254.169.254/' })).code, 'egress_refused');
-  assert.equal(refusal(await flows.orchestrate({ intent: '' })).code, 'input_invalid');
+  for (const call of [{ intent: '' }, { intent: 'mail.sort', callback_url: '' }])
+    assert.equal(refusal(await flows.orchestrate(call)).code, 'input_invalid');
   assert.equal(flows.service.ledger.length, 0);
 });
 

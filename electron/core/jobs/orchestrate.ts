@@ -6,6 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Orchestrated } from '../../../shared/contract.ts';
 import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type { Crossing, JobDetail, JobState, Route, RouteKind } from '../../../shared/model.ts';
+import { traceIdOf } from '../crossing.ts';
 import type { Implementation, ParsedOf } from '../operations.ts';
 import { stateOf } from '../record.ts';
 import type { Run } from '../runners/runner.ts';
@@ -43,14 +44,15 @@ export function orchestrateOperations({
     if ('code' in chosen) throw new Refusal(chosen);
     const trace = asked.trace ?? run.traceparent;
     // A call that got the answer of another one is not called back: that one's caller is, if it wanted to be.
-    const calledBack = typeof asked.callback_url === 'string';
+    const callbackUrl = asked.callback_url ?? undefined;
     const call = {
       ...chosen,
       params: asked.inputs,
-      ...(typeof asked.trace === 'string' && { traceparent: asked.trace }),
+      // A name of the caller's own is handed back, and the trace goes on as it was.
+      ...(typeof asked.trace === 'string' && traceIdOf(asked.trace) !== null && { traceparent: asked.trace }),
       ...(asked.idempotency_key && { key: asked.idempotency_key }),
       ...(asked.content && { content: true }),
-      ...(asked.callback_url && { callbackUrl: asked.callback_url }),
+      ...(callbackUrl !== undefined && { callbackUrl }),
       ...((asked.confirm ?? run.runtime.confirmed) && { confirm: true }),
     };
 
@@ -81,7 +83,7 @@ export function orchestrateOperations({
         status: state,
         result: crossing.result,
         error,
-        will_callback: calledBack && crossing.replayed === undefined,
+        will_callback: callbackUrl !== undefined && crossing.replayed === undefined,
         mode: modeOf(current, crossing.route),
         route: crossing.route,
         duration_ms: crossing.durationMs,
@@ -98,7 +100,7 @@ export function orchestrateOperations({
         status: known?.state ?? 'running',
         result: null,
         error: null,
-        will_callback: calledBack && !attached,
+        will_callback: callbackUrl !== undefined && !attached,
         mode: modeOf(current, known?.route ?? null),
         route: known?.route ?? null,
         duration_ms: clock() - startedAt,

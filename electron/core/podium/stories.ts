@@ -1,6 +1,6 @@
 /** Reads what Podium says of stories. Its messages are passed on as they come; only what ends a job is understood here. */
 
-export type StoryEnd = 'done' | 'failed' | 'cancelled';
+type StoryEnd = 'done' | 'failed' | 'cancelled';
 
 export interface StoryWords {
   id: string;

@@ -81,7 +81,7 @@ function podiumOf(t: TestContext, routes: Route[], more: Partial<PodiumParts> = 
         text,
         params,
         signal: abort.signal,
-        deadlineAt: Date.now() + 60_000,
+        deadlineAt: Date.now() + routes[0]!.timeoutMs,
         door: 'library',
         job: 'job_1',
         start: 1,
@@ -235,6 +235,20 @@ test('without a stream an order ends with its answer, and says that nobody follo
   const { followed, note } = (await ended(enqueue('STORY-001'))) as { followed: boolean; note: string };
   assert.deepEqual([followed, /accepted, not that it is done/.test(note)], [false, true]);
   assert.match(podium.states()[0]!.detail ?? '', /closed the connection|instead of opening a WebSocket/);
+});
+
+test('N01, N02: an orchestrator that is not there, or never answers, has its own code, within the deadline', async (t) => {
+  const nobody = podiumOf(t, [route('http://127.0.0.1:1')]);
+  for (const params of [enqueue('STORY-001'), { action: 'halt' }, { action: 'status' }])
+    assert.match(String(await nobody.ended(params)), /^upstream_refused: /);
+  const silent = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => {
+    silent.closeAllConnections();
+    silent.close();
+  });
+  const { ended } = podiumOf(t, [route(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, { timeoutMs: 100 })]);
+  assert.match(String(await ended({ type: 'PING' })), /^upstream_timeout: /);
 });
 
 test('messages that cannot be read are counted and shown, and one too large costs the connection only', async (t) => {

@@ -3,7 +3,7 @@
  * which stories may be enqueued, who works at them and in which order is the orchestrator's business, and its refusal is shown as it came.
  */
 import type { EventBody } from '../../../shared/contract.ts';
-import { refuse, toWire, type WireError } from '../../../shared/errors.ts';
+import { Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
 import type { Attempt, PodiumState, Route } from '../../../shared/model.ts';
 import { type Egress, EgressRefusal } from '../egress.ts';
 import { createFollowing, type Following } from '../podium/following.ts';
@@ -58,9 +58,10 @@ interface Letter {
   path: string;
   body: Command | null;
   subject: string;
-  id: string;
+  /** Of the attempt; null for one that only looks. */
+  id: string | null;
   traceparent: string | null;
-  signal: AbortSignal;
+  signal?: AbortSignal;
   timeoutMs: number;
 }
 
@@ -74,7 +75,7 @@ interface Letter {
 export function createPodium(parts: PodiumParts): Podium {
   const { egress, clock, random, publish, backoffMs = 500, backoffMaxMs = 30_000, beatMs = 15_000 } = parts;
   const upstreams = new Map<string, Upstream>();
-  const asked = new Map<string, Promise<unknown>>();
+  const asked = new Map<Upstream, Promise<unknown>>();
   let disposed = false;
 
   function upstreamOf(route: Route): Upstream {
@@ -106,7 +107,7 @@ export function createPodium(parts: PodiumParts): Podium {
       headers: {
         accept: 'application/json',
         'user-agent': 'dispatcher',
-        'idempotency-key': id,
+        ...(id !== null && { 'idempotency-key': id }),
         ...(traceparent !== null && { traceparent }),
         ...(body !== null && { 'content-type': 'application/json' }),
         ...authorization(route, { subject, role: body === null ? 'viewer' : 'admin' }),
@@ -144,10 +145,7 @@ export function createPodium(parts: PodiumParts): Podium {
     }
     attempt.durationMs = clock() - startedAt;
     if (!outcome.ok) attempt.error = outcome.error.code;
-    if (sent && route.egress !== 'local') {
-      const bytes = path.length + (command === null ? 0 : Buffer.byteLength(JSON.stringify(command)));
-      run.left.push({ bytes, egress: route.egress, host: new URL(upstream.base).host });
-    }
+    if (sent) leave(upstream, run, { path, command });
     return { outcome, sent };
   }
 
@@ -203,11 +201,11 @@ export function createPodium(parts: PodiumParts): Podium {
     run.signal.addEventListener('abort', stories.wake);
     using _ = { [Symbol.dispose]: () => run.signal.removeEventListener('abort', stories.wake) };
     for (;;) {
-      if (run.signal.aborted && !stories.over()) {
+      if (stories.over()) return null;
+      if (run.signal.aborted) {
         await takeBack(upstream, run, stories.open());
         return stories.over() ? null : { ok: false, error: reasonOf(run.signal) };
       }
-      if (stories.over()) return null;
       if (stream.closed)
         return {
           ok: false,
@@ -216,7 +214,8 @@ export function createPodium(parts: PodiumParts): Podium {
           }),
         };
       const missed = await stories.news();
-      if (missed) for (const story of await look(upstream)) stories.see(story);
+      const now = missed ? await unless(run.signal, look(upstream)) : null;
+      for (const story of now ?? []) stories.see(story);
       const { connected, detail } = stream.state();
       run.progress(stories.share(), connected ? stories.note() : `The stream is away: ${detail}`);
     }
@@ -224,49 +223,39 @@ export function createPodium(parts: PodiumParts): Podium {
 
   /** The stories as /api/status has them now; none when it cannot be had, since the stream will be tried again. */
   async function look(upstream: Upstream): Promise<StoryWords[]> {
-    return storiesIn(await status(upstream.route).catch(() => null));
+    return upstream.stream.closed ? [] : storiesIn(await statusOf(upstream).catch(() => null));
   }
 
   async function takeBack(upstream: Upstream, run: Run, ids: string[]): Promise<void> {
     // A core that closes leaves the orchestrator to its work.
     if (reasonOf(run.signal).code === 'shutting_down') return;
-    for (const storyId of ids) {
-      const command = { type: 'CANCEL_STORY', storyId };
-      const said = await ask(upstream, {
-        path: '/api/command',
-        body: command,
-        subject: run.principal.id,
-        id: run.newAttemptId(),
-        traceparent: run.traceparent,
-        signal: AbortSignal.timeout(cancelMs),
-        timeoutMs: cancelMs,
-      }).then(
-        ({ outcome }) => judged(upstream.route, command, outcome),
-        (caught: unknown): Outcome => ({ ok: false, error: toWire(caught) }),
-      );
-      const words = said.ok ? wordsOf(said.result) || `${storyId} is cancelled.` : `${storyId} may go on: ${said.error.message}`;
-      run.progress(null, words);
-    }
+    const { traceparent } = run;
+    const one = async (storyId: string) => {
+      const body = { type: 'CANCEL_STORY', storyId };
+      const path = '/api/command';
+      const letter = { path, body, subject: run.principal.id, id: run.newAttemptId(), traceparent, timeoutMs: cancelMs };
+      leave(upstream, run, { path, command: body });
+      try {
+        const said = judged(upstream.route, body, (await ask(upstream, letter)).outcome);
+        return said.ok ? wordsOf(said.result) || `${storyId} is cancelled.` : `${storyId} may go on: ${said.error.message}`;
+      } catch (caught) {
+        return `${storyId} may go on: ${toWire(caught).message}`;
+      }
+    };
+    run.progress(null, (await Promise.all(ids.map(one))).join(' '));
   }
 
-  function status(route: Route): Promise<unknown> {
-    const under = asked.get(route.name);
+  function statusOf(upstream: Upstream): Promise<unknown> {
+    const under = asked.get(upstream);
     if (under !== undefined) return under;
-    const answer = ask(upstreamOf(route), {
-      path: '/api/status',
-      body: null,
-      subject: 'dispatcher',
-      id: `status-${clock()}`,
-      traceparent: null,
-      signal: AbortSignal.timeout(commandMs),
-      timeoutMs: Math.min(commandMs, route.timeoutMs),
-    })
+    const timeoutMs = Math.min(commandMs, upstream.route.timeoutMs);
+    const answer = ask(upstream, { path: '/api/status', body: null, subject: 'dispatcher', id: null, traceparent: null, timeoutMs })
       .then(({ outcome }) => {
         if (outcome.ok) return outcome.result;
-        throw new EgressRefusal(outcome.error, true);
+        throw new Refusal(outcome.error);
       })
-      .finally(() => asked.delete(route.name));
-    asked.set(route.name, answer);
+      .finally(() => asked.delete(upstream));
+    asked.set(upstream, answer);
     return answer;
   }
 
@@ -303,13 +292,20 @@ export function createPodium(parts: PodiumParts): Podium {
       for (const route of wanted.values()) if (route.endpoint !== null) upstreamOf(route);
     },
     states: () => [...upstreams.values()].map(({ stream }) => stream.state()),
-    status,
+    status: (route) => statusOf(upstreamOf(route)),
     async [Symbol.asyncDispose]() {
       disposed = true;
       for (const { stream } of upstreams.values()) stream.close();
       upstreams.clear();
     },
   };
+}
+
+/** Notes what leaves the machine. */
+function leave({ route, base }: Upstream, run: Run, { path, command }: { path: string; command: Command | null }): void {
+  if (route.egress === 'local') return;
+  const bytes = path.length + (command === null ? 0 : Buffer.byteLength(JSON.stringify(command)));
+  run.left.push({ bytes, egress: route.egress, host: new URL(base).host });
 }
 
 /** What the orchestrator said to a command: `success: false` is its refusal, in its own words. */

@@ -87,7 +87,11 @@ createInterface({ input: process.stdin }).on('line', (line) => {
 
 const packaged = (name: string) => fileURLToPath(import.meta.resolve(`@modelcontextprotocol/server-${name}/dist/index.js`));
 
-function spec(name: string, argv: string[], more: Partial<McpSpec> = {}, env: { name: string; from: string }[] = []): McpSpec {
+function spec(
+  name: string,
+  argv: string[],
+  { env = [], ...more }: Partial<McpSpec> & { env?: { name: string; from: string }[] } = {},
+): McpSpec {
   const transport = { kind: 'stdio' as const, argv, cwd: null, env };
   return { name, transport, auth: null, egress: 'local', timeoutMs: 10_000, idleMs: 60_000, line: 1, ...more };
 }
@@ -192,11 +196,13 @@ interface Answer {
   progress: [number | null, string | null][];
 }
 
-async function call(
+const call = (hub: McpHub, name: string, params: Record<string, unknown> = {}) => callWithin(hub, name, { params });
+
+/** Until it is aborted, or its time is over. */
+async function callWithin(
   hub: McpHub,
   name: string,
-  params: Record<string, unknown> = {},
-  { abort = new AbortController(), timeoutMs = 20_000 } = {},
+  { params = {}, abort = new AbortController(), timeoutMs = 20_000 }: { params?: object; abort?: AbortController; timeoutMs?: number },
 ): Promise<Answer> {
   const route = hub.routes().find((each) => each.name === name);
   assert.ok(route, `there is no ${name}`);
@@ -206,7 +212,7 @@ async function call(
   const outcome = await hub.runner({
     ...({ attempts: [], left, traceparent: '00-0123456789abcdef0123456789abcdef-0123456789abcdef-01' } as unknown as Run),
     route,
-    params,
+    params: params as Record<string, unknown>,
     signal: abort.signal,
     deadlineAt: Date.now() + timeoutMs,
     newAttemptId: () => 'att_1',
@@ -228,9 +234,10 @@ async function call(
 const by = { id: 'owner', name: 'Owner', capabilities: [] };
 const runOf = (confirmed: boolean) => ({ signal: new AbortController().signal, runtime: { confirmed } }) as unknown as Run;
 
-async function approve(hub: McpHub, server: string, tool?: string, confirmed = true): Promise<McpServer> {
-  return hub.operations['OS.mcp.approve']({ server, tool }, by, runOf(confirmed));
-}
+const approve = async (hub: McpHub, server: string, tool?: string) => hub.operations['OS.mcp.approve']({ server, tool }, by, runOf(true));
+/** What a person is shown before it is approved. */
+const shown = (hub: McpHub, server: string, tool?: string) =>
+  refused((async () => hub.operations['OS.mcp.approve']({ server, tool }, by, runOf(false)))());
 const refresh = async (hub: McpHub, server: string) => hub.operations['OS.mcp.refresh']({ server }, by, runOf(false));
 const stop = async (hub: McpHub, server: string) => hub.operations['OS.mcp.stop']({ server }, by, runOf(false));
 
@@ -284,7 +291,7 @@ test('the filesystem and memory servers do what they are for', async (t) => {
   const { hub, folder, declare } = setup(t);
   const files = realpathSync(folder);
   writeFileSync(join(files, 'note.txt'), 'written on Monday');
-  const memory = spec('memory', [process.execPath, packaged('memory')], {}, [{ name: 'MEMORY_FILE_PATH', from: 'OUR_FILE' }]);
+  const memory = spec('memory', [process.execPath, packaged('memory')], { env: [{ name: 'MEMORY_FILE_PATH', from: 'OUR_FILE' }] });
   declare(spec('files', [process.execPath, packaged('filesystem'), files]), memory);
   await Promise.all([approve(hub, 'files'), approve(hub, 'memory')]);
   assert.deepEqual(states(hub), ['files ready', 'memory ready']);
@@ -316,13 +323,10 @@ test('M13: nothing is started before its whole command was shown and confirmed, 
   declare(spec('s', argv), spec('sudo', ['sudo', './relative', 'it; reboot']));
   assert.deepEqual(states(hub), ['s unapproved', 'sudo unapproved']);
   assert.equal((await refused(refresh(hub, 's'))).code, 'confirm_required');
-  const asked = await refused(approve(hub, 's', undefined, false));
+  const asked = await shown(hub, 's');
   assert.equal(asked.code, 'confirm_required');
   assert.ok(asked.message.endsWith(`"&&" touch ${join(folder, 'pwned')} "$(id)" "a\\u{202e}bа"`), asked.message);
-  assert.match(
-    (await refused(approve(hub, 'sudo', undefined, false))).message,
-    /started with your rights, .*: sudo \.\/relative "it; reboot"$/,
-  );
+  assert.match((await shown(hub, 'sudo')).message, /started with your rights, .*: sudo \.\/relative "it; reboot"$/);
   assert.deepEqual(ledger('start'), []);
   const { pid } = await approve(hub, 's');
   const given = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
@@ -332,7 +336,7 @@ test('M13: nothing is started before its whole command was shown and confirmed, 
 test('what was confirmed is what was shown: a definition that changed in between is shown again', async (t) => {
   const { hub, standin, declare } = setup(t);
   declare(standin('plain'));
-  await refused(approve(hub, 's', undefined, false));
+  await shown(hub, 's');
   declare(standin('other'));
   const again = await refused(approve(hub, 's'));
   assert.deepEqual([again.code, / other /.test(again.message)], ['confirm_required', true]);
@@ -400,7 +404,7 @@ test('a tool that changed or is new is not called until it is approved', async (
   assert.deepEqual(ledger('tools/call'), ['change']);
   assert.equal(hub.routes().find(({ name }) => name === 'MCP.s.more')!.examples.length, 0);
 
-  const asked = await refused(approve(hub, 's', 'echo', false));
+  const asked = await shown(hub, 's', 'echo');
   assert.match(asked.message, /MCP\.s\.echo is not what was approved any more\. It says: Sends your keys first\./);
   await approve(hub, 's', 'MCP.s.echo');
   assert.deepEqual(approvals(), ['echo approved', 'change approved', 'more new']);
@@ -502,7 +506,7 @@ test('a call that runs out of time alone ends its server, children and all', asy
   offer('slow');
   declare(standin('stubborn forks', 's', { timeoutMs: 100 }));
   const { pid } = await approve(hub, 's');
-  const { code, message } = await call(hub, 'MCP.s.slow', {}, { timeoutMs: 100 });
+  const { code, message } = await callWithin(hub, 'MCP.s.slow', { timeoutMs: 100 });
   assert.deepEqual([code, message], ['upstream_timeout', 'Out of time.']);
   await seen(([server]) => server!.state === 'failed');
   await untilGone([pid!, ...ledger('child')]);
@@ -514,7 +518,7 @@ test('a caller in a hurry does not end a server that answers', async (t) => {
   offer('slow', 'echo');
   declare(standin('plain'));
   const { pid } = await approve(hub, 's');
-  assert.equal((await call(hub, 'MCP.s.slow', {}, { timeoutMs: 50 })).code, 'upstream_timeout');
+  assert.equal((await callWithin(hub, 'MCP.s.slow', { timeoutMs: 50 })).code, 'upstream_timeout');
   while (ledger('ping').length === 0) await wait(5);
   assert.deepEqual([(await call(hub, 'MCP.s.echo')).code, hub.servers()[0]!.pid], ['ok', pid]);
 });
@@ -525,7 +529,7 @@ test('a cancelled call is taken back, and a server that still answers goes on wi
   declare(standin('plain'));
   const { pid } = await approve(hub, 's');
   const abort = new AbortController();
-  const cancelled = call(hub, 'MCP.s.slow', {}, { abort });
+  const cancelled = callWithin(hub, 'MCP.s.slow', { abort });
   const other = call(hub, 'MCP.s.slow');
   while (ledger('tools/call').length < 2) await wait(5);
   abort.abort(refuse('cancelled', 'Cancelled by Owner.'));
@@ -542,7 +546,7 @@ test('a server that hangs is ended once a call to it is cancelled, and the other
   const { pid } = await approve(hub, 's');
   const other = call(hub, 'MCP.s.slow');
   const abort = new AbortController();
-  const hung = call(hub, 'MCP.s.hang', {}, { abort });
+  const hung = callWithin(hub, 'MCP.s.hang', { abort });
   while (ledger('tools/call').length < 2) await wait(5);
   abort.abort(refuse('cancelled', 'Cancelled by Owner.'));
   assert.equal((await hung).code, 'cancelled');
@@ -796,7 +800,7 @@ test('over HTTP: the secret goes along, sessions are renewed, answers may come a
   const { hub, declare } = setup(t);
   const { seen, url } = await serveMcp(t);
   declare(httpSpec(url, { egress: 'lan', auth: { kind: 'bearer', env: 'OUR_TOKEN', header: null } }));
-  assert.match((await refused(approve(hub, 'far', undefined, false))).message, /is sent the secret in OUR_TOKEN/);
+  assert.match((await shown(hub, 'far')).message, /is sent the secret in OUR_TOKEN/);
   assert.equal(seen.asked, 0);
   await approve(hub, 'far');
   const { text, left } = await call(hub, 'MCP.far.echo', { a: 1 });
@@ -817,7 +821,7 @@ test('over HTTP: what fails says so at once', async (t) => {
   assert.deepEqual([broken.code, /closed the connection in the middle of its answer/.test(broken.message)], ['upstream_failed', true]);
   const led = await call(hub, 'MCP.far.elsewhere');
   assert.deepEqual([led.code, led.message], ['upstream_failed', 'The MCP server far answered 307.']);
-  const late = await call(hub, 'MCP.far.wait', {}, { timeoutMs: 50 });
+  const late = await callWithin(hub, 'MCP.far.wait', { timeoutMs: 50 });
   assert.equal(late.code, 'upstream_timeout');
   declare(httpSpec('http://127.0.0.1:9/mcp'));
   assert.match((await approve(hub, 'far')).detail!, /refused the connection/);

@@ -24,14 +24,14 @@ export function openApi(version: string, url: string): Json {
   add('POST', '/dispatch', {
     operationId: 'dispatch',
     summary: 'Route a text or call a route, and get the crossing',
-    parameters: [traceparent],
+    parameters: [traceparent, idempotencyKey],
     requestBody: body(schemaOf(DispatchBody)),
     responses: { 200: crossing },
   });
   add('POST', '/dispatch/{org}/{service}', {
     operationId: 'dispatchTo',
     summary: 'Call one service; the body is its params',
-    parameters: [inPath('org'), inPath('service'), confirm, traceparent],
+    parameters: [inPath('org'), inPath('service'), confirm, traceparent, idempotencyKey],
     requestBody: body({ type: 'object' }),
     responses: { 200: crossing },
   });
@@ -143,6 +143,7 @@ function itemOf(operation: Operation, method: string, path: string): Json {
   if (method === 'GET' || method === 'DELETE')
     parameters.push(...fields.map(([name, type]) => ({ name, in: 'query', required: required.includes(name), schema: type })));
   if (operation.effect === 'write') parameters.push(confirm);
+  if (operation.keyed) parameters.push(idempotencyKey);
   const takesBody = method !== 'GET' && method !== 'DELETE' && fields.length > 0;
   return {
     operationId: operation.name,
@@ -157,12 +158,21 @@ function itemOf(operation: Operation, method: string, path: string): Json {
         additionalProperties: false,
       }),
     }),
-    responses: { 200: { description: operation.summary, content: { 'application/json': {} } } },
+    responses: {
+      200: { description: operation.summary, content: { 'application/json': {} } },
+      ...(operation.goesOn && { 202: { description: 'It goes on; GET /jobs/{id} has its result', content: { 'application/json': {} } } }),
+    },
   };
 }
 
 const answer = (description: string, schema: Json): Json => ({ description, content: { 'application/json': { schema } } });
 const body = (schema: Json): Json => ({ content: { 'application/json': { schema } } });
+const idempotencyKey: Json = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description: 'The same key and the same request run once, for 24 hours',
+  schema: { type: 'string', maxLength: 255 },
+};
 const inPath = (name: string): Json => ({ name, in: 'path', required: true, schema: { type: 'string' } });
 const crossing = answer('The crossing', {
   type: 'object',

@@ -53,13 +53,10 @@ export function Pane({
   closeLabel: string;
   children: ReactNode;
 }) {
-  const id = useId();
   return (
-    <section aria-labelledby={id} className="flex min-h-0 w-full min-w-0 flex-col border-l lg:w-[26rem] lg:shrink-0 xl:w-[30rem]">
+    <div className="flex min-h-0 w-full min-w-0 flex-col border-l lg:w-[26rem] lg:shrink-0 xl:w-[30rem]">
       <header className="flex h-11 shrink-0 items-center justify-between gap-3 border-b pr-2 pl-4">
-        <h2 id={id} className="flex min-w-0 items-center gap-2 font-medium text-sm">
-          {title}
-        </h2>
+        <h2 className="flex min-w-0 items-center gap-2 font-medium text-sm">{title}</h2>
         <div className="flex shrink-0 items-center gap-1.5 text-ink-3 text-xs">
           {aside}
           <IconButton label={closeLabel} icon={X} keys="esc" onClick={onClose} />
@@ -68,7 +65,7 @@ export function Pane({
       <Scroll label={label} className="divide-y">
         {children}
       </Scroll>
-    </section>
+    </div>
   );
 }
 

@@ -1,8 +1,8 @@
 /** What came back, in the shape that shows it best. All of it is text. */
-import type { ReactNode } from 'react';
 import { useMemo, useState } from 'react';
 import { CopyButton } from '../parts/CodeBlock.tsx';
 import { JsonTree } from '../parts/JsonTree.tsx';
+import { Scroll } from '../parts/Panel.tsx';
 import { Table } from '../parts/Table.tsx';
 import { type Tab, Tabs } from '../parts/Tabs.tsx';
 import { Unknown } from '../parts/Values.tsx';
@@ -37,22 +37,9 @@ function Face({ shape, shaped, result }: { shape: Shape; shaped: Shaped; result:
   if (shape === 'text' && shaped.text !== null) return <Prose text={shaped.text} />;
   if (shape === 'table' && shaped.table) return <Rows table={shaped.table} />;
   return (
-    <Scroll label="Result as a tree">
+    <Scroll label="Result as a tree" className="p-4">
       <JsonTree value={result} label="Result" />
     </Scroll>
-  );
-}
-
-function Scroll({ label, children }: { label: string; children: ReactNode }) {
-  return (
-    <section
-      aria-label={label}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-      tabIndex={0}
-      className="min-h-0 flex-1 overflow-auto p-4"
-    >
-      {children}
-    </section>
   );
 }
 
@@ -62,7 +49,7 @@ export function Prose({ text, live = false }: { text: string; live?: boolean }) 
   const shown = all || text.length <= LONG ? text : text.slice(0, LONG);
   const blocks = useMemo(() => blocksOf(shown), [shown]);
   return (
-    <Scroll label="Result as text">
+    <Scroll label="Result as text" className="p-4">
       <div className="max-w-[72ch] space-y-3 text-base leading-6">
         {blocks.map((block, index) =>
           block.kind === 'code' ? (

@@ -1,6 +1,5 @@
 /** The record of one call: why it went there, what it crossed and how long that took, what left the machine, its proof. */
 import { Braces, Link2, RotateCcw, Sprout, Terminal, Undo2 } from 'lucide-react';
-import type { ReactNode } from 'react';
 import { useState } from 'react';
 import type { Ask } from '../../shared/contract.ts';
 import type { Crossing, Step } from '../../shared/model.ts';
@@ -10,7 +9,7 @@ import { useFront, useLive } from '../core.ts';
 import { formatBytes, formatDuration, formatMs } from '../format.ts';
 import { Button, IconButton } from '../parts/Button.tsx';
 import { CopyButton, copyText } from '../parts/CodeBlock.tsx';
-import { Fact, Facts, Panel } from '../parts/Panel.tsx';
+import { Fact, Facts, Panel, Part } from '../parts/Panel.tsx';
 import { Badge, EgressBadge } from '../parts/Status.tsx';
 import { Time, Unknown } from '../parts/Values.tsx';
 import { toast, useUi } from '../ui.ts';
@@ -121,15 +120,6 @@ function Replayed({ replayed: { job, how } }: { replayed: NonNullable<Crossing['
         from its job
       </button>
     </span>
-  );
-}
-
-function Part({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section className="p-4">
-      <h3 className="mb-2 font-medium text-2xs text-ink-3">{title}</h3>
-      {children}
-    </section>
   );
 }
 

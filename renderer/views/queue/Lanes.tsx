@@ -49,7 +49,7 @@ function LaneLine({ lane, jobs }: { lane: Lane; jobs: ReadonlyMap<string, Job> }
   return (
     <section aria-label={`Lane ${lane.name}`} className="p-4">
       <header className="mb-2 flex items-center gap-2">
-        <h3 className="min-w-0 truncate font-medium text-sm">{lane.name}</h3>
+        <h2 className="min-w-0 truncate font-medium text-sm">{lane.name}</h2>
         <Badge title={lane.kind === 'lane' ? 'A lane: one after the other' : 'A service with a bound on its calls at one time'}>
           {lane.capacity === 1 ? 'one at a time' : `${formatCount(lane.capacity)} at a time`}
         </Badge>

@@ -92,7 +92,7 @@ function Order() {
   };
   return (
     <section aria-label="Order" className="space-y-3 p-4">
-      <h3 className="font-medium text-2xs text-ink-3">Order for the orchestrator</h3>
+      <h2 className="font-medium text-2xs text-ink-3">Order for the orchestrator</h2>
       <form onSubmit={order} className="flex flex-wrap items-center gap-2">
         <Chips<Action> label="Action" value={action} options={actions} onChange={setAction} />
         {named && (
@@ -150,7 +150,7 @@ function Followed({ state }: { state: PodiumState }) {
     <section aria-label={state.route} className="space-y-3 p-4">
       <header className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
         <StatusDot tone={state.connected ? 'ok' : 'bad'} live={!state.connected} />
-        <h3 className="min-w-0 truncate font-medium text-sm">{state.route}</h3>
+        <h2 className="min-w-0 truncate font-medium text-sm">{state.route}</h2>
         <span role="status" className="text-ink-2 text-xs">
           {state.connected ? 'connected' : 'not connected'}
           {state.retryAt !== null && (
@@ -184,7 +184,7 @@ function Told({ title, things }: { title: string; things: Record<string, unknown
   if (entries.length === 0) return null;
   return (
     <div>
-      <h4 className="mb-1 font-medium text-2xs text-ink-3">{title}</h4>
+      <h3 className="mb-1 font-medium text-2xs text-ink-3">{title}</h3>
       <ul className="divide-y">
         {entries.map(([name, value]) => (
           <li key={name} className="py-1">

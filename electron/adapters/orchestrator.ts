@@ -36,7 +36,8 @@ function speak(
   const reads = principal.capabilities.includes('read');
   const whole = reads && only === null;
   let routes = new Set<string>();
-  let found = only === null;
+  /** The one job is among those that fronts are told of; a job of long ago has to be looked up. */
+  let found = false;
   /** What the jobs that may be heard of are about. */
   const subjects = new Map<string, string>();
 
@@ -71,6 +72,7 @@ function speak(
 
   function tellState({ routes: all, jobs, podium }: Snapshot): void {
     routes = podiumsOf(all);
+    found = only === null;
     const heard = jobs.filter((job) => mine(job) && (only !== null || !ended.has(job.state)));
     // Jobs first: which stories may be heard of depends on them.
     for (const job of heard.toReversed()) tellJob(job);
@@ -88,7 +90,11 @@ function speak(
     if (frame.t === 'events') for (const event of frame.events) tell(event);
     if (frame.t !== 'snapshot') return;
     tellState(frame.snapshot);
-    if (!found) void earlier(core, principal, only!).then((job) => ('code' in job ? turnOut(job) : tellJob(job)));
+    if (!found)
+      earlier(core, principal, only!).then(
+        (job) => ('code' in job ? turnOut(job) : tellJob(job)),
+        (caught) => turnOut(toWire(caught)),
+      );
   };
   line.onClose(startWatch(core, 0, { send, congested, failed: (caught) => close(1011, toWire(caught).message) }));
   return () => close(1003, 'This stream takes no messages.');

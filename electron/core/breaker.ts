@@ -9,6 +9,7 @@
  * cockatiel was considered: it reads `Date.now()` itself, wraps the call in its own promise and, half-open, parks the other 99 of
  * 100 parallel calls behind the probe where we want them refused at once. The table below is all that is needed.
  */
+import { refuse, type WireError } from '../../shared/errors.ts';
 import type { BreakerState, Route } from '../../shared/model.ts';
 
 /** `done(null)`: nothing was learned, for a call that was cancelled. Every permit must be handed back, once. */
@@ -52,6 +53,21 @@ interface Breaker {
 /** The key of an endpoint: the origin of its URL, or the text itself when it is none. */
 export function endpointKey(url: string): string {
   return URL.parse(url)?.origin ?? url;
+}
+
+/** What a call is refused with by a breaker in this state. */
+export function breakerOpen({ endpoint, forced }: BreakerState, retryAfterMs: number): WireError {
+  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
+  return refuse(
+    'breaker_open',
+    forced ? `The breaker of ${endpoint} was tripped by hand.` : `The breaker of ${endpoint} is open: it failed several times in a row.`,
+    {
+      hint: forced
+        ? 'Reset it when calls may go there again.'
+        : `It is tried again in ${seconds} s. Reset the breaker if the service is back.`,
+      retryAfterMs,
+    },
+  );
 }
 
 export function createBreakers(options: BreakersOptions): Breakers {

@@ -245,7 +245,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   );
   const podium = stack.use(
     createPodium({
-      ...{ egress, secret, clock },
+      ...{ egress, breakers, secret, clock },
       routes: () => podiumRoutes(),
       random: Math.random,
       publish: journal.publish,

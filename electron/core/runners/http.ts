@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { refuse, toWire, type WireError } from '../../../shared/errors.ts';
 import type { Attempt, Route, RouteKind } from '../../../shared/model.ts';
-import { type Breakers, endpointKey } from '../breaker.ts';
+import { type Breakers, breakerOpen, endpointKey } from '../breaker.ts';
 import { type Egress, type EgressAnswer, EgressRefusal } from '../egress.ts';
 import { chatProtocol } from './chat.ts';
 import { flowHeaders, flowProtocol, type IngestAddress } from './flow.ts';
@@ -64,21 +64,6 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
     return made;
   }
 
-  function breakerError(key: string, retryAfterMs: number): WireError {
-    const forced = breakers.state(key).forced;
-    const seconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
-    return refuse(
-      'breaker_open',
-      forced ? `The breaker of ${key} was tripped by hand.` : `The breaker of ${key} is open: it failed several times in a row.`,
-      {
-        hint: forced
-          ? 'Reset it when calls may go there again.'
-          : `It is tried again in ${seconds} s. Reset the breaker if the service is back.`,
-        retryAfterMs,
-      },
-    );
-  }
-
   function headersOf(route: Route, run: Run, attempt: string, own: string[]): string[] | WireError {
     const headers = [...own, 'traceparent', run.traceparent, 'idempotency-key', attempt, 'user-agent', 'dispatcher'];
     if (route.kind === 'flow') {
@@ -107,7 +92,8 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
     if (blocked !== null) return { outcome: { ok: false, error: blocked }, unreached: false, again: false };
     // Nothing between here and its done() may throw: a permit that is not handed back keeps a half-open breaker shut.
     const permit = breakers.permit(ready.key);
-    if (!permit.ok) return { outcome: { ok: false, error: breakerError(ready.key, permit.retryAfterMs) }, unreached: true, again: false };
+    if (!permit.ok)
+      return { outcome: { ok: false, error: breakerOpen(breakers.state(ready.key), permit.retryAfterMs) }, unreached: true, again: false };
     const startedAt = clock();
     // In the order of canonical JSON.
     const attempt: Attempt = { durationMs: 0, endpoint: route.endpoint, error: null, id, route: route.name, startedAt, status: null };
@@ -192,7 +178,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
 }
 
 /** What a failure says about the endpoint: false that it is ill, null nothing. `hurried`: its caller left it less than half its own time. */
-function verdict({ code }: WireError, hurried: boolean): boolean | null {
+export function verdict({ code }: WireError, hurried: boolean): boolean | null {
   if (hurried && code === 'upstream_timeout') return null;
   return code.startsWith('upstream_') && code !== 'upstream_too_large' ? false : code === 'upstream_too_large' ? true : null;
 }

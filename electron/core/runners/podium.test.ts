@@ -10,6 +10,7 @@ import { openService } from '../../../resources/demo/service.ts';
 import type { EventBody } from '../../../shared/contract.ts';
 import { refuse } from '../../../shared/errors.ts';
 import type { PodiumState, Route } from '../../../shared/model.ts';
+import { createBreakers } from '../breaker.ts';
 import { createEgress } from '../egress.ts';
 import { createPodium, type PodiumParts } from './podium.ts';
 import type { Run } from './runner.ts';
@@ -45,8 +46,9 @@ function podiumOf(t: TestContext, routes: Route[], more: Partial<PodiumParts> = 
   const events: EventBody[] = [];
   const waiting = new Set<() => void>();
   const egress = createEgress({ sovereign: () => false });
+  const breakers = createBreakers({ clock: Date.now, onChange: () => {} });
   const podium = createPodium({
-    ...{ routes: () => routes, egress, secret: () => null, clock: Date.now, random: () => 0, backoffMs: 1, backoffMaxMs: 20 },
+    ...{ routes: () => routes, egress, breakers, secret: () => null, clock: Date.now, random: () => 0, backoffMs: 1, backoffMaxMs: 20 },
     publish(body) {
       events.push(body);
       for (const look of waiting) look();
@@ -101,7 +103,7 @@ function podiumOf(t: TestContext, routes: Route[], more: Partial<PodiumParts> = 
     const outcome = await call(params).outcome;
     return outcome.ok ? outcome.result : `${outcome.error.code}: ${outcome.error.message}`;
   };
-  return { podium, events, state, call, ended };
+  return { podium, breakers, events, state, call, ended };
 }
 
 const storyIs = (id: string, status: string) => (state: PodiumState) =>
@@ -199,6 +201,18 @@ test('halt stops what runs and lets nothing new begin; the orchestrator then say
   assert.deepEqual([health.status, await health.json()], [503, { status: 'degraded', orchestrator: 'stopped' }]);
   second!.abort.abort(refuse('cancelled', 'Cancelled by Mark.'));
   await second!.outcome;
+});
+
+test('a breaker that is open holds orders back, but no halt', async (t) => {
+  const at = await upstream(t);
+  const { breakers, ended } = podiumOf(t, [route(at.url)]);
+  breakers.trip(at.url);
+  assert.match(String(await ended(enqueue('STORY-001'))), /^breaker_open: .* tripped by hand/);
+  assert.equal(((await ended({ action: 'halt' })) as { complete: boolean }).complete, true);
+  assert.deepEqual(
+    at.commands().map(({ type }) => type),
+    ['STOP_ORCHESTRATOR'],
+  );
 });
 
 test('an end that was told while the stream was away is found when it is back', async (t) => {

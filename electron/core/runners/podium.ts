@@ -5,12 +5,14 @@
 import type { EventBody } from '../../../shared/contract.ts';
 import { Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
 import type { Attempt, PodiumState, Route } from '../../../shared/model.ts';
+import { type Breakers, breakerOpen, endpointKey } from '../breaker.ts';
 import { type Egress, EgressRefusal } from '../egress.ts';
 import { createFollowing, type Following } from '../podium/following.ts';
 import { type PodiumRole, signToken } from '../podium/jwt.ts';
 import { type Command, type Order, readOrder } from '../podium/order.ts';
 import { idsIn, type StoryWords, sameStory, storiesIn, wordsIn } from '../podium/stories.ts';
 import { openStream, type PodiumStream } from '../podium/stream.ts';
+import { verdict } from './http.ts';
 import { readAnswer, wordsOf } from './protocol.ts';
 import type { Outcome, Run, Runner } from './runner.ts';
 
@@ -18,6 +20,7 @@ export interface PodiumParts {
   /** Those of kind podium. */
   routes(): Route[];
   egress: Egress;
+  breakers: Breakers;
   /** Value of an environment variable; null when it is not set. */
   secret(name: string): string | null;
   /** Milliseconds since the epoch. */
@@ -67,13 +70,13 @@ interface Letter {
 
 /**
  * Codes of `run`: input_invalid (no order), registry_invalid (no endpoint), upstream_failed (refused by the orchestrator, or the story failed),
- * cancelled (the story was), unknown_outcome (the service left the registry meanwhile), and those of Egress.request.
+ * cancelled (the story was), unknown_outcome (the service left the registry meanwhile), breaker_open, and those of Egress.request.
  *
  * An order that enqueues lasts until its stories have ended, so that its lane is held; when there is no stream it ends with the answer, and says
- * so. A halt sends STOP_ORCHESTRATOR, so that no story begins, and CANCEL_STORY for each that runs; it succeeds when one of them was taken.
+ * so. A halt, which no breaker holds up, sends STOP_ORCHESTRATOR, so that no story begins, and CANCEL_STORY for each that runs; it succeeds when one of them was taken.
  */
 export function createPodium(parts: PodiumParts): Podium {
-  const { egress, clock, random, publish, backoffMs = 500, backoffMaxMs = 30_000, beatMs = 15_000 } = parts;
+  const { egress, breakers, clock, random, publish, backoffMs = 500, backoffMaxMs = 30_000, beatMs = 15_000 } = parts;
   const upstreams = new Map<string, Upstream>();
   const asked = new Map<Upstream, Promise<unknown>>();
   let disposed = false;
@@ -121,10 +124,20 @@ export function createPodium(parts: PodiumParts): Podium {
     return { status: answer.status, outcome: readAnswer(route, answer) };
   }
 
-  /** One order of a run, as an attempt of it. `sent`: it may have been acted on, whatever the outcome says. */
-  async function order(upstream: Upstream, run: Run, command: Command | null): Promise<{ outcome: Outcome; sent: boolean }> {
+  /**
+   * One order of a run, as an attempt of it; without a command its status is asked for. `sent`: it may have been acted on, whatever the outcome
+   * says. `urgent`: an open breaker does not hold it up.
+   */
+  async function order(
+    upstream: Upstream,
+    run: Run,
+    { command, urgent = false }: { command: Command | null; urgent?: boolean },
+  ): Promise<{ outcome: Outcome; sent: boolean }> {
     const { route } = upstream;
     const startedAt = clock();
+    const key = endpointKey(upstream.base);
+    const permit = urgent ? null : breakers.permit(key);
+    if (permit?.ok === false) return { outcome: { ok: false, error: breakerOpen(breakers.state(key), permit.retryAfterMs) }, sent: false };
     const id = run.newAttemptId();
     // In the order of canonical JSON.
     const attempt: Attempt = { durationMs: 0, endpoint: route.endpoint, error: null, id, route: route.name, startedAt, status: null };
@@ -136,9 +149,11 @@ export function createPodium(parts: PodiumParts): Podium {
       const { traceparent, signal } = run;
       const timeoutMs = Math.min(commandMs, run.deadlineAt - startedAt);
       const answer = await ask(upstream, { path, body: command, subject: run.principal.id, id, traceparent, signal, timeoutMs });
+      permit?.done(answer.status < 500);
       attempt.status = answer.status;
       outcome = command === null ? answer.outcome : judged(route, command, answer.outcome);
     } catch (caught) {
+      permit?.done(verdict(toWire(caught), run.signal.aborted));
       if (!(caught instanceof EgressRefusal)) throw caught;
       sent = caught.sent;
       outcome = { ok: false, error: caught.wire };
@@ -150,15 +165,15 @@ export function createPodium(parts: PodiumParts): Podium {
   }
 
   async function halt(upstream: Upstream, run: Run): Promise<Outcome> {
-    const stop = await order(upstream, run, { type: 'STOP_ORCHESTRATOR' });
+    const stop = await order(upstream, run, { command: { type: 'STOP_ORCHESTRATOR' }, urgent: true });
     if (!stop.outcome.ok && stop.outcome.error.code !== 'upstream_failed') return stop.outcome;
-    const now = await order(upstream, run, null);
+    const now = await order(upstream, run, { command: null, urgent: true });
     const running = now.outcome.ok ? runningIn(now.outcome.result) : [];
     const answers: { command: string; story: string | null; outcome: Outcome }[] = [
       { command: 'STOP_ORCHESTRATOR', story: null, outcome: stop.outcome },
     ];
     for (const story of running) {
-      const { outcome } = await order(upstream, run, { type: 'CANCEL_STORY', storyId: story });
+      const { outcome } = await order(upstream, run, { command: { type: 'CANCEL_STORY', storyId: story }, urgent: true });
       answers.push({ command: 'CANCEL_STORY', story, outcome });
     }
     const refusals = answers.flatMap(({ outcome }) => (outcome.ok ? [] : [outcome.error]));
@@ -179,7 +194,7 @@ export function createPodium(parts: PodiumParts): Podium {
     const stories = createFollowing();
     using heard = new DisposableStack();
     if (live) heard.defer(stream.listen(stories.hear));
-    const { outcome, sent } = await order(upstream, run, command);
+    const { outcome, sent } = await order(upstream, run, { command });
     const ids = story !== null ? [story] : outcome.ok ? idsIn(outcome.result) : [];
     if (!outcome.ok) {
       if (sent && run.signal.aborted) await takeBack(upstream, run, ids);
@@ -272,9 +287,9 @@ export function createPodium(parts: PodiumParts): Podium {
       const upstream = upstreamOf(route);
       switch (wanted.kind) {
         case 'status':
-          return (await order(upstream, run, null)).outcome;
+          return (await order(upstream, run, { command: null })).outcome;
         case 'command':
-          return (await order(upstream, run, wanted.command)).outcome;
+          return (await order(upstream, run, { command: wanted.command })).outcome;
         case 'halt':
           return halt(upstream, run);
         case 'enqueue':

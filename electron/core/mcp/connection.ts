@@ -110,7 +110,10 @@ export async function openConnection(options: ConnectionOptions, signal: AbortSi
       inputRequired: { autoFulfill: false },
     },
   );
-  client.onerror = (error) => onNote(inert(error.message, MOST_NOTE));
+  client.onerror = (error) => {
+    // What failed in a request of ours is told to whoever made it.
+    if (!(error instanceof Refusal || error instanceof SdkError)) onNote(inert(error.message, MOST_NOTE));
+  };
   client.onclose = () => end(child?.ended ?? refuse('upstream_failed', `The MCP server ${spec.name} closed the connection.`));
 
   const abort = new AbortController();

@@ -17,13 +17,19 @@ export interface FetchOptions {
 }
 
 /**
- * Answers are streamed when they are event streams and whole otherwise; redirects are answers; a body over `maxBytes` is an error.
+ * Answers are streamed when they are event streams and whole otherwise; redirects are answers; a body over `maxBytes` is an error. The
+ * answer to a request that is taken back (notifications/cancelled) is not waited for: the client package would, and hold a connection for ever.
  * Rejects, and fails the body of a stream, with EgressRefusal.
  */
 export function createFetch({ egress, reach, maxBytes, onBroken }: FetchOptions): FetchLike {
+  /** By the id of the request. */
+  const open = new Map<unknown, AbortController>();
   return (url, init = {}) =>
     new Promise<Response>((answered, failed) => {
       const given = new AbortController();
+      const { id, method, params } = messageOf(init.body);
+      if (method === 'notifications/cancelled') open.get(params?.requestId)?.abort();
+      else if (id !== undefined) open.set(id, given);
       const { signal } = given;
       const onAbort = () => given.abort(init.signal?.reason);
       if (init.signal?.aborted) onAbort();
@@ -59,11 +65,20 @@ export function createFetch({ egress, reach, maxBytes, onBroken }: FetchOptions)
           },
           (caught: unknown) => {
             if (stream === null) return failed(caught);
+            if (signal.aborted) return stream.close();
             stream.error(caught);
-            if (init.method === 'POST' && !signal.aborted) onBroken(toWire(caught));
+            if (init.method === 'POST') onBroken(toWire(caught));
           },
         )
         .catch(failed)
-        .finally(() => init.signal?.removeEventListener('abort', onAbort));
+        .finally(() => {
+          open.delete(id);
+          init.signal?.removeEventListener('abort', onAbort);
+        });
     });
+}
+
+/** What is known of a body that the client package has written: one message, or none. */
+function messageOf(body: unknown): { id?: unknown; method?: string; params?: { requestId?: unknown } } {
+  return typeof body === 'string' ? JSON.parse(body) : {};
 }

@@ -435,7 +435,7 @@ test('a hundred first calls start one server', async (t) => {
 
 test('X05: not more servers than allowed become ready at one time', async (t) => {
   const { hub, declare, standin, folder } = setup(t, [], { startsAtOnce: 2 });
-  const names = Array.from({ length: 12 }, (_, n) => `s${n}`);
+  const names = Array.from({ length: 6 }, (_, n) => `s${n}`);
   declare(...names.map((name) => standin('plain', name)));
   await Promise.all(names.map((name) => approve(hub, name)));
   let starting = 0;
@@ -694,7 +694,7 @@ const httpSpec = (url: string, more: Partial<McpSpec> = {}) => spec('far', [], {
 
 /** A server in this process, in which sessions can be forgotten. */
 async function serveMcp(t: TestContext) {
-  const seen = { sessions: new Set<string>(), begun: 0, headers: [] as (string | undefined)[], asked: 0 };
+  const seen = { sessions: new Set<string>(), begun: 0, waiting: 0, headers: [] as (string | undefined)[], asked: 0 };
   const listener: RequestListener = async (request, response) => {
     seen.asked += 1;
     seen.headers.push(request.headers.authorization);
@@ -718,7 +718,12 @@ async function serveMcp(t: TestContext) {
     const names = ['echo', 'stream', 'break', 'wait', 'elsewhere'];
     if (method === 'tools/list') return reply({ tools: names.map((name) => ({ name, inputSchema: { type: 'object' } })) });
     if (params.name === 'elsewhere') return response.writeHead(307, { location: 'http://127.0.0.2:1/mcp' }).end();
-    if (params.name === 'wait') return;
+    if (params.name === 'wait') {
+      seen.waiting += 1;
+      return response.on('close', () => {
+        seen.waiting -= 1;
+      });
+    }
     if (params.name === 'echo') return reply({ content: [{ type: 'text', text: JSON.stringify(params.arguments) }] });
     const event = (message: object) => response.write(`data: ${JSON.stringify({ jsonrpc: '2.0', ...message })}\n\n`);
     response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -814,15 +819,21 @@ test('over HTTP: the secret goes along, sessions are renewed, answers may come a
 
 test('over HTTP: what fails says so at once', async (t) => {
   const { hub, declare } = setup(t);
-  const { url } = await serveMcp(t);
+  const { url, seen } = await serveMcp(t);
   declare(httpSpec(url));
   await approve(hub, 'far');
   const broken = await call(hub, 'MCP.far.break');
   assert.deepEqual([broken.code, /closed the connection in the middle of its answer/.test(broken.message)], ['upstream_failed', true]);
   const led = await call(hub, 'MCP.far.elsewhere');
   assert.deepEqual([led.code, led.message], ['upstream_failed', 'The MCP server far answered 307.']);
-  const late = await callWithin(hub, 'MCP.far.wait', { timeoutMs: 50 });
+  const late = await callWithin(hub, 'MCP.far.wait', { timeoutMs: 200 });
   assert.equal(late.code, 'upstream_timeout');
+  // Nothing is held open for an answer that nobody waits for.
+  while (seen.waiting > 0) await wait(5);
+  assert.deepEqual(
+    hub.servers().map(({ state, detail }) => [state, detail]),
+    [['ready', null]],
+  );
   declare(httpSpec('http://127.0.0.1:9/mcp'));
   assert.match((await approve(hub, 'far')).detail!, /refused the connection/);
   assert.equal((await refused(refresh(hub, 'far'))).code, 'upstream_refused');

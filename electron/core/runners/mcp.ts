@@ -450,7 +450,8 @@ function sovereignRefusal({ name }: McpSpec, what: string): WireError {
 const classWords = { local: 'this machine only', lan: 'the private network', remote: 'anywhere' };
 
 function targetOf({ transport }: McpSpec): string {
-  return transport.kind === 'http' ? transport.url : commandLine(transport.argv);
+  if (transport.kind === 'stdio') return commandLine(transport.argv);
+  return URL.parse(transport.url)?.href ?? commandLine([transport.url]);
 }
 
 /** All that is agreed to with a server, in full. */
@@ -459,7 +460,7 @@ function aboutServer(spec: McpSpec): string {
   const reach = classWords[egress];
   if (transport.kind === 'http') {
     const secret = auth === null ? '' : ` It is sent the secret in ${auth.env}.`;
-    return `The MCP server ${name} is called at ${transport.url}, declared to reach ${reach}.${secret}`;
+    return `The MCP server ${name} is called at ${targetOf(spec)}, declared to reach ${reach}.${secret}`;
   }
   const folder = transport.cwd === null ? '' : ` in ${commandLine([transport.cwd])}`;
   const given = transport.env.map(({ name: variable, from }) => (variable === from ? variable : `${variable} (our ${from})`));

@@ -32,15 +32,20 @@ export interface App {
   signInUrl(): Promise<string>;
   /** What the demo service behind a route has seen. */
   ledger(route: string): Promise<DemoLedgerLine[]>;
+  /** A built-in route by its HTTP path, with the owner's token. */
+  send<T>(method: string, path: string, body?: unknown): Promise<{ status: number; body: T }>;
   /** Ends the core; the home stays. */
   stop(): Promise<void>;
+  /** The power cord: kill -9. The home stays. */
+  kill(): Promise<void>;
   /** `stop`, and the home goes. */
   close(): Promise<void>;
 }
 
-/** Throws with what the core wrote to standard error when it does not come up within 20 s. */
-export async function startApp(args: string[] = ['--demo']): Promise<App> {
-  const home = await mkdtemp(join(tmpdir(), 'dispatcher-e2e-'));
+/** In a new home, or in one that was used before. Throws with what the core wrote to standard error when it does not come up within 20 s. */
+export async function startApp(args: string[] = ['--demo'], used?: string): Promise<App> {
+  const home = used ?? (await mkdtemp(join(tmpdir(), 'dispatcher-e2e-')));
+  await rm(join(home, 'runtime.json'), { force: true });
   const child = spawn(process.execPath, [cli, 'serve', '--port', '0', ...args], {
     env: { ...process.env, DISPATCHER_HOME: home },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -58,14 +63,15 @@ export async function startApp(args: string[] = ['--demo']): Promise<App> {
     await wait(20);
   }
   const { url, token } = JSON.parse(await readFile(runtime, 'utf8')) as { url: string; token: string };
-  const request = async (method: string, path: string, body?: unknown) => {
+  const send = async <T>(method: string, path: string, body?: unknown) => {
     const response = await fetch(new URL(path, url), {
       method,
       headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    return response.json() as Promise<never>;
+    return { status: response.status, body: (await response.json()) as T };
   };
+  const request = async (method: string, path: string, body?: unknown) => (await send<never>(method, path, body)).body;
   return {
     home,
     url,
@@ -80,7 +86,13 @@ export async function startApp(args: string[] = ['--demo']): Promise<App> {
       const response = await fetch(new URL('/__ledger', endpoint));
       return ((await response.json()) as { requests: DemoLedgerLine[] }).requests;
     },
+    send,
     stop: () => stop(child),
+    async kill() {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await ended;
+    },
     async close() {
       await stop(child);
       await rm(home, { recursive: true, force: true });

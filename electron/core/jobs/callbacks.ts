@@ -358,7 +358,7 @@ function bodyOf(job: Pick<JobDetail, 'id' | 'text' | 'route' | 'state' | 'result
   );
   const members = {
     job_id: JSON.stringify(job.id),
-    intent: redact(job.text ?? job.route),
+    intent: redact(job.text ?? intentOf(job.route)),
     status: JSON.stringify(job.state),
     result: result.length <= RESULT_MOST ? result : JSON.stringify({ cut: true, characters: result.length, start: result.slice(0, 4096) }),
     error: redact(job.error),
@@ -369,6 +369,9 @@ function bodyOf(job: Pick<JobDetail, 'id' | 'text' | 'route' | 'state' | 'result
     .map(([name, json]) => `"${name}":${json}`)
     .join(',')}}`;
 }
+
+/** Seed 003's words for a route: the org of flows, MCP tools and built-in tools is not part of an intent. */
+const intentOf = (route: string | null) => route?.replace(/^(?:FLOW|MCP|OS)\./, '') ?? null;
 
 const isSuccess = (status: number) => status >= 200 && status < 300;
 

@@ -141,7 +141,7 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
       setImmediate(() => {
         const told = changed!;
         changed = null;
-        onLanes(lanesOf(state, [...told]));
+        onLanes([...told].flatMap((key) => lanesOf(state, [key])[0] ?? empty(key)));
       });
     }
     for (const key of keys) changed.add(key);
@@ -152,6 +152,12 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     apply(event);
     return refused;
   }
+
+  /** What nobody runs or stands in any more: who showed it has to hear that. */
+  const empty = (key: string): Lane => {
+    const [prefix, name] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)];
+    return { name, kind: prefix === 'lane' ? 'lane' : 'concurrency', capacity: 0, running: [], queued: [] };
+  };
 
   return {
     now,

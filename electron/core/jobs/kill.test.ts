@@ -90,12 +90,12 @@ async function startBusy({ random, failing }: { random: () => number; failing: n
   return Object.assign(service, { most });
 }
 
-/** Resolves once no job is in line, waiting or running. */
+/** Resolves once no job is in line, waiting or running: the count of the running ones has all of them. */
 async function quiet(core: Core): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const look = async () => {
-    const { counts } = (await operate(core, 'OS.status')) as { counts: { running: number; queued: number } };
-    if (counts.running + counts.queued === 0) resolve();
+    const { counts } = (await operate(core, 'OS.status')) as { counts: { running: number } };
+    if (counts.running === 0) resolve();
   };
   const stop = core.watch(0, { snapshot: () => void look(), events: () => void look() });
   await promise;

@@ -17,9 +17,10 @@ function open(settings: Partial<ScheduleEvent & { type: 'configure' }> = {}) {
   return {
     ask,
     configure,
-    call: (at: number, principal = 'ann') => ask({ type: 'admit', at, principal, action: false }),
-    action: (at: number, principal = 'ann') => ask({ type: 'admit', at, principal, action: true }),
-    subject: (at: number, subject = 'story:1') => ask({ type: 'subject', at, subject }),
+    call: (at: number, principal = 'ann') => ask({ type: 'admit', at, principal, action: false, subject: null }),
+    action: (at: number, principal = 'ann') => ask({ type: 'admit', at, principal, action: true, subject: null }),
+    /** Of somebody new each time, so that only the subject can be in the way. */
+    subject: (at: number, subject = 'story:1') => ask({ type: 'admit', at, principal: `one ${at} ${subject}`, action: false, subject }),
     state: () => state,
   };
 }
@@ -107,10 +108,11 @@ test('no window of any length has more than it may, whenever calls come', () => 
       const { ask } = open({ calls: { perSecond, burst }, actionsPerMinute: 4, cooldownMs: 50 });
       const admitted = { calls: [] as number[], actions: [] as number[], subjects: [] as number[] };
       let at = 0;
-      for (const { gap, principal, action, subject } of asks) {
+      for (const [i, { gap, principal, action, subject }] of asks.entries()) {
         at += gap;
-        if (ask({ type: 'admit', at, principal, action }) === 0 && principal === 'ann') admitted[action ? 'actions' : 'calls'].push(at);
-        if (ask({ type: 'subject', at, subject }) === 0 && subject === 's') admitted.subjects.push(at);
+        if (ask({ type: 'admit', at, principal, action, subject: null }) === 0 && principal === 'ann')
+          admitted[action ? 'actions' : 'calls'].push(at);
+        if (ask({ type: 'admit', at, principal: `one ${i}`, action: false, subject }) === 0 && subject === 's') admitted.subjects.push(at);
       }
       const { calls, actions, subjects } = admitted;
       for (const [i, from] of calls.entries()) {
@@ -135,11 +137,11 @@ test('who waits as long as it was told is admitted, and a millisecond earlier is
       }).state;
       const refused = (event: ScheduleEvent) => step(state, event).effects.some(({ type }) => type === 'refuse');
       let at = 0;
-      for (const { gap, principal, action, subject } of asks) {
+      for (const [i, { gap, principal, action, subject }] of asks.entries()) {
         at += gap;
         const events = [
-          { type: 'admit', at, principal, action },
-          { type: 'subject', at, subject },
+          { type: 'admit', at, principal, action, subject: null },
+          { type: 'admit', at, principal: `one ${i}`, action: false, subject },
         ] as const;
         for (const event of events) {
           const { state: next, effects } = step(state, event);
@@ -155,6 +157,12 @@ test('who waits as long as it was told is admitted, and a millisecond earlier is
   );
 });
 
+test('what is refused counts for nothing: neither a place among the actions nor the pause of a subject', () => {
+  const { ask } = open({ actionsPerMinute: 1 });
+  const enqueue = (at: number, principal: string, subject: string) => ask({ type: 'admit', at, principal, action: true, subject });
+  assert.deepEqual([enqueue(0, 'ann', 's'), enqueue(1, 'bob', 's'), enqueue(2, 'ann', 't'), enqueue(3, 'bob', 't')], [0, 4999, 59_998, 0]);
+});
+
 test('names that came once are forgotten, and those that used theirs up are not', () => {
   const { call, subject, state, action } = open({ calls: { perSecond: 1, burst: 2 }, cooldownMs: 2000, actionsPerMinute: 1 });
   for (let at = 0; at < 200_000; at += 100) {
@@ -164,7 +172,7 @@ test('names that came once are forgotten, and those that used theirs up are not'
   }
   const kept = ({ young, old }: { young: { size: number }; old: { size: number } }) => young.size + old.size;
   const { calls, actions, subjects } = state().limits;
-  assert.deepEqual([kept(calls) <= 40, kept(actions) <= 1200, kept(subjects) <= 40], [true, true, true]);
+  assert.deepEqual([kept(calls) <= 80, kept(actions) <= 1200, kept(subjects) <= 40], [true, true, true]);
   assert.deepEqual(
     [call(199_901, 'p199900'), call(199_902, 'p199900') > 0, action(199_903, 'p180000') > 0, subject(199_904, 's199000')],
     [0, true, true, 1096],

@@ -163,10 +163,7 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     now,
     configure: (limits) => apply({ type: 'configure', ...limits }),
     admit(principal, { action, subject }) {
-      const at = now();
-      // The pause between equal subjects first: a refused action must not use up one of the ten.
-      const early = subject === null ? null : answer({ type: 'subject', at, subject });
-      return early ?? answer({ type: 'admit', at, principal, action });
+      return answer({ type: 'admit', at: now(), principal, action, subject });
     },
     admission: (principal) => admission(state, principal, now()),
     submit(live, job) {

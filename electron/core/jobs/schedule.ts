@@ -2,17 +2,7 @@
 import { Map as Dictionary } from 'immutable';
 import { assertNever } from '../../../shared/errors.ts';
 import type { CallLimits, Lane, Waits } from '../../../shared/model.ts';
-import {
-  callsLeft,
-  configureLimits,
-  createLimits,
-  type Limits,
-  rememberLimits,
-  type Taken,
-  takeAction,
-  takeCall,
-  takeSubject,
-} from './limits.ts';
+import { callsLeft, configureLimits, createLimits, type Limits, rememberLimits, takeAction, takeCall, takeSubject } from './limits.ts';
 import { countBefore, firstOf, itemsOf, type Ordered, type Ranked, sizeOf, withItem, withoutItem } from './ordered.ts';
 
 /** Something a job needs a place in before it runs. */
@@ -38,9 +28,13 @@ export interface Submitted {
 export type ScheduleEvent =
   | { type: 'configure'; calls: CallLimits | null; actionsPerMinute: number; cooldownMs: number; queueMost: number; deliveryTries: number }
   /** One call of a principal, counted whichever door it came through; `action`: one of seed 004's. */
-  | { type: 'admit'; at: number; principal: string; action: boolean }
-  /** Equal subjects within the cooldown are refused. */
-  | { type: 'subject'; at: number; subject: string }
+  | {
+      type: 'admit';
+      at: number;
+      principal: string;
+      action: boolean /** Equal ones within the cooldown are refused. */;
+      subject: string | null;
+    }
   | { type: 'submit'; at: number; job: Submitted }
   /** Found at start: jobs in line, oldest first, and jobs that wait. `suspect`: it ran when the core crashed, so suspects run one at a time. */
   | { type: 'restore'; at: number; jobs: readonly (Submitted & { waits: Waits | null; suspect: boolean })[] }
@@ -242,13 +236,8 @@ function handle(turn: Turn, event: ScheduleEvent): void {
       next.deliveryTries = deliveryTries;
       return;
     }
-    case 'admit': {
-      const take = event.action ? takeAction : takeCall;
-      admit(turn, take(next.limits, event.principal, next.now), event);
-      return;
-    }
-    case 'subject':
-      admit(turn, takeSubject(next.limits, event.subject, next.now), event);
+    case 'admit':
+      admit(turn, event);
       return;
     case 'remember':
       next.limits = rememberLimits(next.limits, { ...event, at: next.now });
@@ -309,14 +298,23 @@ function passTime(turn: Turn, at: number): void {
   next.now = Math.max(next.now, at);
 }
 
-function admit({ next, effects }: Turn, { limits, retryAfterMs }: Taken, event: ScheduleEvent & { type: 'admit' | 'subject' }): void {
-  next.limits = limits;
-  if (retryAfterMs === 0) return;
-  const { calls, actionsPerMinute, cooldownMs } = limits.settings;
-  let reason = `${calls?.perSecond} calls a second with bursts of ${calls?.burst} are the limit`;
-  if (event.type === 'subject') reason = `${event.subject} came less than ${cooldownMs / 1000} s ago`;
-  else if (event.action) reason = `${actionsPerMinute} actions a minute are the limit`;
-  effects.push({ type: 'refuse', retryAfterMs, reason });
+/** What is refused counts for nothing. */
+function admit({ next, effects }: Turn, { principal, action, subject }: ScheduleEvent & { type: 'admit' }): void {
+  const { calls, actionsPerMinute, cooldownMs } = next.limits.settings;
+  const apart = subject === null ? { limits: next.limits, retryAfterMs: 0 } : takeSubject(next.limits, subject, next.now);
+  if (apart.retryAfterMs > 0) {
+    effects.push({ type: 'refuse', retryAfterMs: apart.retryAfterMs, reason: `${subject} came less than ${cooldownMs / 1000} s ago` });
+    return;
+  }
+  const taken = (action ? takeAction : takeCall)(apart.limits, principal, next.now);
+  if (taken.retryAfterMs === 0) {
+    next.limits = taken.limits;
+    return;
+  }
+  const reason = action
+    ? `${actionsPerMinute} actions a minute are the limit`
+    : `${calls?.perSecond} calls a second with bursts of ${calls?.burst} are the limit`;
+  effects.push({ type: 'refuse', retryAfterMs: taken.retryAfterMs, reason });
 }
 
 // --- jobs -----------------------------------------------------------------------------------------------------------

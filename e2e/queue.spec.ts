@@ -225,7 +225,9 @@ test('the memory: a text is kept, found by its words, and forgotten', async () =
 
 for (const colorScheme of ['light', 'dark'] as const)
   test(`axe finds nothing in the tabs of Queue, ${colorScheme}`, async () => {
+    test.slow();
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await openView(page, 'Queue');
     for (const tab of ['Jobs', 'Lanes', 'Callbacks', 'MCP', 'Memory']) {
       await openTab(tab);
       const first = page.getByRole('main').getByRole('grid').getByRole('row').nth(1);

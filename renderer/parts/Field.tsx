@@ -1,12 +1,10 @@
-import { Command } from 'cmdk';
 import { ChevronDown, Search, X } from 'lucide-react';
-import { Popover } from 'radix-ui';
 import type { ReactNode } from 'react';
-import { useId, useRef, useState } from 'react';
+import { useId, useRef } from 'react';
 import { formatCount, formatShort } from '../format.ts';
-import { rank } from '../fuzzy.ts';
 import { IconButton } from './Button.tsx';
 import { KeyHint } from './KeyHint.tsx';
+import { Picker } from './Picker.tsx';
 
 /** The search field of a view; `/` goes to it, Esc empties it and then leaves it. */
 export function SearchField({
@@ -95,56 +93,19 @@ export function PickChip({
   options: readonly string[];
   onChange(value: string | null): void;
 }) {
-  const [open, setOpen] = useState(false);
-  const [query, setQuery] = useState('');
-  const pick = (next: string | null) => {
-    setOpen(false);
-    setQuery('');
-    onChange(next);
-  };
   return (
     <span
       className={`inline-flex h-7 min-w-0 shrink-0 items-center rounded-md font-medium text-xs ${value === null ? 'text-ink-2' : 'bg-accent-soft text-accent-ink'}`}
     >
-      <Popover.Root open={open} onOpenChange={setOpen}>
-        <Popover.Trigger className="inline-flex h-full min-w-0 items-center gap-1 rounded-md px-2 hover:bg-raised">
+      <Picker label={label} choices={options.map((option) => ({ value: option }))} onPick={onChange}>
+        <button type="button" className="inline-flex h-full min-w-0 items-center gap-1 rounded-md px-2 hover:bg-raised">
           <span className="max-w-40 truncate">{value === null ? label : `${label}: ${value}`}</span>
           {value === null && <ChevronDown aria-hidden className="size-3 shrink-0 text-ink-3" />}
-        </Popover.Trigger>
-        <Popover.Portal>
-          <Popover.Content
-            align="start"
-            sideOffset={6}
-            collisionPadding={12}
-            aria-label={label}
-            className="z-50 w-72 animate-fade overflow-hidden rounded-lg bg-overlay shadow-pop outline-none"
-          >
-            <Command shouldFilter={false} label={label} loop>
-              <Command.Input
-                autoFocus
-                value={query}
-                onValueChange={setQuery}
-                placeholder={`${label}…`}
-                className="h-10 w-full border-b bg-transparent px-3 text-sm outline-none"
-              />
-              <Command.List label={label} className="max-h-64 overflow-auto p-1">
-                <Command.Empty className="p-4 text-center text-ink-3 text-xs">Nothing has that name.</Command.Empty>
-                {rank(query, options, (option) => option, 60).map((option) => (
-                  <Command.Item
-                    key={option}
-                    value={option}
-                    onSelect={() => pick(option)}
-                    className="flex h-8 items-center rounded-md px-2 text-sm data-[selected=true]:bg-raised"
-                  >
-                    <span className="truncate">{option}</span>
-                  </Command.Item>
-                ))}
-              </Command.List>
-            </Command>
-          </Popover.Content>
-        </Popover.Portal>
-      </Popover.Root>
-      {value !== null && <IconButton label={`Any ${label.toLowerCase()}`} icon={X} className="mr-0.5 size-5" onClick={() => pick(null)} />}
+        </button>
+      </Picker>
+      {value !== null && (
+        <IconButton label={`Any ${label.toLowerCase()}`} icon={X} className="mr-0.5 size-5" onClick={() => onChange(null)} />
+      )}
     </span>
   );
 }

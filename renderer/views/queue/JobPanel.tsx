@@ -107,9 +107,9 @@ function Cancel({ job, onTold }: { job: Job; onTold(outcome: string): void }) {
     void front
       .operate('OS.jobs.cancel', { id: job.id })
       .then(
-        ({ outcome }) => {
+        ({ state, outcome }) => {
           onTold(outcome);
-          toast('info', 'Cancelled', outcome);
+          toast('info', state === 'cancelled' ? 'Cancelled' : `It was not cancelled: ${jobWord(state).toLowerCase()}`, outcome);
         },
         (caught) => toastError('It was not cancelled', caught),
       )

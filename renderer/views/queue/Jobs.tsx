@@ -242,7 +242,7 @@ const columns: readonly Column<Job>[] = [
 function Words({ job }: { job: Job }) {
   return (
     <bdi className="block min-w-0 truncate text-left" title={job.text ?? undefined}>
-      {job.text ?? <span className="text-ink-2">{job.subject ?? <Unknown what="no words" />}</span>}
+      {job.text ?? <span className="text-ink-2">{job.subject ?? <span className="text-ink-3">by name</span>}</span>}
     </bdi>
   );
 }
@@ -251,6 +251,7 @@ function Words({ job }: { job: Job }) {
 function Now({ job }: { job: Job }) {
   if (job.waits) return <WaitWords job={job} />;
   if (isOpen(job)) {
+    if (job.cancelRequestedAt !== null) return <span className="text-warn-ink text-xs">Cancel was asked for</span>;
     if (job.progress !== null) return <Measured job={job} />;
     return <span className="text-ink-3 text-xs">{job.progressNote}</span>;
   }

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import type { InputOf, OrchestratorAnswer } from '../../../shared/contract.ts';
 import type { WireError } from '../../../shared/errors.ts';
 import type { PodiumState } from '../../../shared/model.ts';
-import { useFront, useLive, wireOf } from '../../core.ts';
+import { useFront, useLive, useOperation, wireOf } from '../../core.ts';
 import { formatClock, formatExact } from '../../format.ts';
 import { Button } from '../../parts/Button.tsx';
 import { Chips } from '../../parts/Field.tsx';
@@ -15,6 +15,7 @@ import { Badge, JobStateMark, StatusDot } from '../../parts/Status.tsx';
 import { Countdown, Time } from '../../parts/Values.tsx';
 import type { Live } from '../../pump.ts';
 import { ask, openQueue } from '../../ui.ts';
+import { WaitWords } from './Waits.tsx';
 
 const MESSAGES = 30;
 
@@ -123,13 +124,16 @@ function Order() {
   );
 }
 
-/** What the orchestrator said to an order; its refusal as it is. */
+/** What the orchestrator says to an order; its refusal as it is. An order that is under way is followed until it ends. */
 function Answered({ answer }: { answer: OrchestratorAnswer }) {
   const { job_id: job } = answer;
-  const state = useLive('jobs')?.find((one) => one.id === job)?.state ?? answer.status;
+  const detail = useOperation('OS.jobs.get', { id: job ?? '' }, { enabled: job !== null, keep: true }).data;
+  const followed = detail?.id === job ? detail : undefined;
+  const state = followed?.state ?? answer.status;
+  const error = followed?.error ?? answer.error;
+  const result = followed?.result ?? answer.podium_result;
   return (
     <div role="status" className="space-y-2">
-      {answer.error && <ErrorState error={answer.error} compact />}
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1 text-xs">
         {state === 'rejected' ? <Badge tone="bad">refused</Badge> : <JobStateMark state={state} />}
         {job && (
@@ -138,8 +142,10 @@ function Answered({ answer }: { answer: OrchestratorAnswer }) {
           </button>
         )}
         {answer.audit_id && <span className="text-ink-3">Audit {answer.audit_id}</span>}
+        {followed?.waits && <WaitWords job={followed} />}
       </div>
-      {answer.podium_result !== null && <JsonTree label="What it answered" value={answer.podium_result} open={2} />}
+      {error && <ErrorState error={error} compact />}
+      {result !== null && <JsonTree label="What it answered" value={result} open={2} />}
     </div>
   );
 }

@@ -78,7 +78,8 @@ function eventMoments(job: Job, events: readonly JobEvent[]): Moment[] {
     const next = sorted.slice(index + 1).find((one) => one.kind !== 'progress' && one.kind !== 'replayed');
     switch (event.kind) {
       case 'queued':
-      case 'waiting': {
+      case 'waiting':
+      case 'retried': {
         const until = next?.at ?? job.finishedAt;
         const live = until === null && job.waits !== null;
         moments.push({
@@ -117,15 +118,23 @@ function eventMoments(job: Job, events: readonly JobEvent[]): Moment[] {
   return moments;
 }
 
-const eventWords: Record<Exclude<JobEvent['kind'], 'queued' | 'waiting' | 'started' | 'progress' | 'ended'>, string> = {
-  retried: 'It is tried again',
+const eventWords: Record<Exclude<JobEvent['kind'], Standing | 'started' | 'progress' | 'ended'>, string> = {
   cancel_requested: 'Cancel was asked for',
   restored: 'Found after a restart',
   replayed: 'Another call came under its key',
   callback: 'Callback came in',
 };
 
-function standing(kind: 'queued' | 'waiting', live: boolean): string {
-  if (kind === 'queued') return live ? 'Stands in line' : 'Stood in line';
-  return live ? 'Waits' : 'Waited';
+/** Events that last until the next one. */
+type Standing = 'queued' | 'waiting' | 'retried';
+
+function standing(kind: Standing, live: boolean): string {
+  switch (kind) {
+    case 'queued':
+      return live ? 'Stands in line' : 'Stood in line';
+    case 'waiting':
+      return live ? 'Waits' : 'Waited';
+    case 'retried':
+      return live ? 'Waits to start again' : 'Waited to start again';
+  }
 }

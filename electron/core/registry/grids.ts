@@ -32,19 +32,18 @@ const maxCalls = 500;
 export function compileGrids(drafts: Draft[], known: Known): void {
   for (const draft of drafts) draft.route.grid!.steps = compileSteps(draft, known);
   const { report } = known;
-  const grids = new Map(drafts.map((draft) => [draft.route.name, draft]));
   const { sorted, circle } = sort(
     drafts.map((draft) => ({
       draft,
       name: draft.route.name,
-      after: draft.route.grid!.steps.map(({ route }) => route).filter((route) => grids.has(route)),
+      after: draft.route.grid!.steps.map(({ route }) => route),
     })),
   );
-  for (const { draft, name } of circle) {
+  for (const { draft, name, after } of circle) {
     under(report, draft.path, () =>
       report.error(
         draft.at,
-        `${name} contains itself${circle.length > 1 ? `, by way of others` : ''}.`,
+        `${name} contains itself${after.includes(name) ? '' : ', by way of others'}.`,
         'Let its steps run something else.',
       ),
     );
@@ -57,15 +56,17 @@ export function compileGrids(drafts: Draft[], known: Known): void {
     );
     const depth = 1 + Math.max(0, ...inside.map((size) => size.depth));
     const calls = 1 + inside.reduce((sum, size) => sum + size.calls, 0);
-    const lanes = new Set(inside.flatMap((size) => [...size.lanes]));
+    const fault =
+      depth > maxDepth
+        ? { message: `${depth} grids are inside each other here; ${maxDepth} are the most.`, hint: 'Flatten some of them.' }
+        : calls > maxCalls
+          ? { message: `One call of this comes to ${calls} calls; ${maxCalls} are the most.`, hint: 'Remove some steps.' }
+          : null;
+    if (fault) under(report, draft.path, () => report.error(draft.at, fault.message, fault.hint));
+    // Beyond the bounds there is no end to them.
+    const lanes = new Set(fault ? [] : inside.flatMap((size) => [...size.lanes]));
     sizes.set(name, { depth, calls, lanes: new Set([...lanes, ...lanesOf(draft.route)]) });
     if (draft.route.lane !== null) held.push({ draft, name: draft.route.lane, after: [...lanes] });
-    under(report, draft.path, () => {
-      if (depth > maxDepth)
-        report.error(draft.at, `${depth} grids are inside each other here; ${maxDepth} are the most.`, 'Flatten some of them.');
-      else if (calls > maxCalls)
-        report.error(draft.at, `One call of this comes to ${calls} calls; ${maxCalls} are the most.`, 'Remove some steps.');
-    });
   }
   for (const { draft, name } of sort(merged(held)).circle) {
     under(report, draft.path, () =>
@@ -101,8 +102,7 @@ function merged(held: Held[]): Held[] {
     const known = lanes.get(each.name);
     lanes.set(each.name, known ? { ...known, after: [...known.after, ...each.after] } : each);
   }
-  const names = new Set(lanes.keys());
-  return [...lanes.values()].map((each) => ({ ...each, after: each.after.filter((name) => names.has(name)) }));
+  return [...lanes.values()];
 }
 
 function compileSteps({ path, steps, qualify }: Draft, { isRoute, routes, report }: Known): Grid['steps'] {
@@ -135,7 +135,7 @@ function compileSteps({ path, steps, qualify }: Draft, { isRoute, routes, report
     }
     return [{ at, step: { name, route, after: [...after], params: (value.params?.value ?? {}) as Record<string, unknown> } }];
   });
-  const { circle } = sort(compiled.map(({ at, step }) => ({ at, ...step, after: step.after.filter((name) => names.includes(name)) })));
+  const { circle } = sort(compiled.map(({ at, step }) => ({ at, ...step })));
   if (circle[0]) {
     const { name, at } = circle[0];
     under(report, [...path, 'steps', name], () =>
@@ -151,35 +151,50 @@ function compileSteps({ path, steps, qualify }: Draft, { isRoute, routes, report
   return compiled.map(({ step }) => step);
 }
 
-/** In an order in which everything comes after what it names. What comes back to itself is in `circle`; what leads there in neither. */
+/**
+ * What comes back to itself is in `circle`, in the order given; the rest is in `sorted`, each after what it names. Tarjan's strongly connected
+ * components (1972), in time linear in the names, since whoever types a registry has it checked at every key.
+ */
 function sort<Node extends { name: string; after: string[] }>(nodes: Node[]): { sorted: Node[]; circle: Node[] } {
-  const done = new Set<string>();
-  let rest = nodes;
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  /** When each was entered, and the earliest entered of those still open that it leads to. */
+  const entered = new Map<string, number>();
+  const earliest = new Map<string, number>();
+  const open: Node[] = [];
+  const isOpen = new Set<string>();
   const sorted: Node[] = [];
-  for (let before = -1; before < sorted.length; ) {
-    before = sorted.length;
-    for (const node of rest) {
-      if (!node.after.every((name) => done.has(name))) continue;
-      done.add(node.name);
-      sorted.push(node);
+  const circular = new Set<string>();
+  const trail: { node: Node; next: number }[] = [];
+  const enter = (node: Node) => {
+    earliest.set(node.name, entered.size);
+    entered.set(node.name, entered.size);
+    open.push(node);
+    isOpen.add(node.name);
+    trail.push({ node, next: 0 });
+  };
+  const reach = (name: string, place: number) => earliest.set(name, Math.min(earliest.get(name)!, place));
+  const close = ({ name, after }: Node) => {
+    const component = open.splice(open.findLastIndex((node) => node.name === name));
+    for (const member of component) isOpen.delete(member.name);
+    if (component.length === 1 && !after.includes(name)) sorted.push(...component);
+    else for (const member of component) circular.add(member.name);
+  };
+  for (const node of nodes) {
+    if (!entered.has(node.name)) enter(node);
+    for (let top = trail.at(-1); top !== undefined; top = trail.at(-1)) {
+      const name = top.node.after[top.next++];
+      const next = name === undefined ? undefined : byName.get(name);
+      if (name === undefined) {
+        trail.pop();
+        const place = earliest.get(top.node.name)!;
+        if (place === entered.get(top.node.name)) close(top.node);
+        const before = trail.at(-1);
+        if (before && isOpen.has(top.node.name)) reach(before.node.name, place);
+      } else if (next && !entered.has(name)) enter(next);
+      else if (isOpen.has(name)) reach(top.node.name, entered.get(name)!);
     }
-    rest = rest.filter(({ name }) => !done.has(name));
   }
-  const stuck = new Map(rest.map((node) => [node.name, node]));
-  return { sorted, circle: rest.filter((node) => reachable(node, stuck).has(node.name)) };
-}
-
-function reachable<Node extends { name: string; after: string[] }>(from: Node, among: Map<string, Node>): Set<string> {
-  const seen = new Set<string>();
-  const ahead = [from];
-  for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
-    for (const name of node.after) {
-      const next = among.get(name);
-      if (next && !seen.has(name)) ahead.push(next);
-      seen.add(name);
-    }
-  }
-  return seen;
+  return { sorted, circle: nodes.filter(({ name }) => circular.has(name)) };
 }
 
 function under(report: Report, path: (string | number)[], act: () => void): void {

@@ -552,7 +552,7 @@ callbacks: {sign: SIGN, ingest: INGEST, hosts: [{host: "App:9000", egress: lan}]
     );
   });
 
-  test('R02: 50 MB, 100,000 rules and 100,000 faults are answered soon', () => {
+  test('R02: 50 MB, 100,000 rules, 100,000 faults and 19,000 grids in a ring are answered soon', () => {
     const timed = (text: string) => {
       const start = performance.now();
       const { registry, problems } = parseRegistry(text);
@@ -574,6 +574,8 @@ callbacks: {sign: SIGN, ingest: INGEST, hosts: [{host: "App:9000", egress: lan}]
       timed(withService(Array.from({ length: 100_000 }, (_, index) => `key${index}: 1`).join('\n'))),
       'The key "key0" means nothing here.',
     );
+    const ring = Array.from({ length: 19_000 }, (_, index) => `g${index}: {kind: grid, steps: {a: {route: g${(index + 1) % 19_000}}}}`);
+    assert.equal(timed(`orgs: {G: {services: {${ring.join(', ')}}}}`), 'G.g0 contains itself, by way of others.');
   });
 
   test('R05: a byte order mark is no part of the first line', () => {

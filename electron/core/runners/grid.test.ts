@@ -212,3 +212,12 @@ test('a cancel reaches every step, through grids in grids, and nothing more is s
   assert.deepEqual(states.sort(), ['G.echo succeeded', 'G.grid cancelled', 'G.hold cancelled', 'G.inner cancelled', 'G.wait cancelled']);
   assert.deepEqual(grids.ledger.map(({ path }) => path).sort(), ['echo', 'hold', 'wait']);
 });
+
+test('with --mock a grid runs, and its steps answer as their mocks', async () => {
+  await using grids = await openGrids(
+    grid('all', '          one: {route: hold}\n          two: {route: fail, params: {x: $.steps.one.result.mock}}\n'),
+    { mock: true },
+  );
+  assert.deepEqual(told((await grids.run()).result), { one: 'ok', two: 'ok' });
+  assert.deepEqual(grids.ledger, []);
+});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { QueryObserver } from '@tanstack/react-query';
 import type { DownFrame, Event, UpFrame } from '../shared/contract.ts';
 import type { Crossing, Job, Snapshot } from '../shared/model.ts';
 import { createPortPair, type Port } from '../shared/port.ts';
@@ -84,10 +85,10 @@ test('a connection that closes fails what is open, is told, and comes back by it
   await settle();
   const id = on.front.dispatch({ text: 'sync' });
   on.core().close();
-  await settle();
-  assert.deepEqual([on.run(id).fault?.code, on.connection()], ['core_unreachable', 'lost']);
   const late = on.front.dispatch({ text: 'again' });
-  assert.equal(on.run(late).fault?.code, 'core_unreachable');
+  assert.deepEqual([on.run(late).fault?.code, on.connection()], ['core_unreachable', 'lost']);
+  await settle();
+  assert.equal(on.run(id).fault?.code, 'core_unreachable');
   while (on.connections() < 2) await settle();
   await settle();
   on.core().send({ t: 'snapshot', snapshot: snapshot() });
@@ -127,4 +128,55 @@ test('pages of jobs follow each other, and a job that ends changes its row', asy
     feed.rows.map(({ id, state }) => `${id} ${state}`),
     ['c running', 'b failed', 'a running'],
   );
+});
+
+test('a job on screen is asked for again when something happens to it, another one is not', async () => {
+  using on = stage();
+  await settle();
+  on.core().send({ t: 'snapshot', snapshot: snapshot() });
+  await settle();
+  const asked = () => on.got.flatMap((frame) => (frame.t === 'call' && frame.ask.route === 'OS.jobs.get' ? [frame.ask.params?.id] : []));
+  const answer = () => {
+    for (const frame of on.got)
+      if (frame.t === 'call') on.core().send({ t: 'answer', id: frame.id, crossing: { ok: true, error: null, result: {} } as Crossing });
+  };
+  const watched = ['a', 'b'].map((id) =>
+    new QueryObserver(on.front.queries, {
+      queryKey: ['op', 'OS.jobs.get', { id }],
+      queryFn: () => on.front.operate('OS.jobs.get', { id }),
+    }).subscribe(() => {}),
+  );
+  await settle();
+  answer();
+  await settle();
+  on.core().send({ t: 'events', events: [moved(6, job('a')), moved(7, job('c'))] });
+  await settle();
+  on.draw();
+  await settle();
+  assert.deepEqual(asked(), ['a', 'b', 'a']);
+  for (const leave of watched) leave();
+});
+
+test('a tool that refuses rejects with its refusal, and a kept text makes lists of texts stale', async () => {
+  using on = stage();
+  await settle();
+  on.core().send({ t: 'snapshot', snapshot: snapshot() });
+  await settle();
+  const list = ['memory', 'list', {}];
+  on.front.queries.setQueryData(list, []);
+  const reply = (crossing: unknown) => {
+    const call = on.got.at(-1)!;
+    assert.ok(call.t === 'call');
+    on.core().send({ t: 'answer', id: call.id, crossing: crossing as Crossing });
+  };
+  const refused = on.front.remember({ route: 'OS.memory.write', params: { text: '' } });
+  await settle();
+  reply({ ok: false, error: { code: 'input_invalid', message: 'There is nothing to remember.', hint: null } });
+  await assert.rejects(refused, /nothing to remember/);
+  assert.equal(on.front.queries.getQueryState(list)?.isInvalidated, false);
+  const kept = on.front.remember({ route: 'OS.memory.write', params: { text: 'x' } });
+  await settle();
+  reply({ ok: true, error: null, result: { item_id: 'mem_1' } });
+  assert.equal(await kept, 'mem_1');
+  assert.equal(on.front.queries.getQueryState(list)?.isInvalidated, true);
 });

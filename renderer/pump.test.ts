@@ -99,6 +99,41 @@ test('events already seen change nothing, and untouched slices keep their identi
   assert.deepEqual([next.sovereign.on, next.seq], [true, 11]);
 });
 
+test('a lane changes in its place, comes in at the end, and is gone when nothing is in it', () => {
+  const lane = (name: string, running: string[], queued: string[] = []) => ({ name, kind: 'lane' as const, capacity: 1, running, queued });
+  const live = liveFrom(snapshot({ lanes: [lane('a', ['j1'], ['j2']), lane('b', ['j3'])] }), null);
+  const next = applyEvents(live, [
+    event(11, { type: 'lanes', lanes: [lane('a', ['j2']), lane('c', ['j4'])] }),
+    event(12, { type: 'lanes', lanes: [lane('b', [])] }),
+  ]);
+  assert.deepEqual(
+    next.lanes.map(({ name, running, queued }) => [name, running, queued]),
+    [
+      ['a', ['j2'], []],
+      ['c', ['j4'], []],
+    ],
+  );
+});
+
+test('a job that has not ended is kept however many came after it', () => {
+  const ended = Array.from({ length: 400 }, (_, index) => job(`e${index}`, 100 + index, { state: 'succeeded' }));
+  const live = liveFrom(snapshot({ jobs: [job('old', 1, { state: 'waiting' }), ...ended] }), null);
+  assert.deepEqual([live.jobs.length, live.jobs.at(-1)!.id], [301, 'old']);
+  const over = applyEvents(live, [event(11, { type: 'job', job: job('old', 1, { state: 'succeeded' }) })]);
+  assert.equal(over.jobs.length, 300);
+});
+
+test('messages of the orchestrator are kept as they came, the newest first', () => {
+  const live = applyEvents(liveFrom(snapshot(), null), [
+    event(11, { type: 'upstream', route: 'ORC.podium', message: { type: 'STORY_STATUS' } }),
+    event(12, { type: 'upstream', route: 'ORC.podium', message: 'anything' }),
+  ]);
+  assert.deepEqual(
+    live.upstream.map((one) => one.message),
+    ['anything', { type: 'STORY_STATUS' }],
+  );
+});
+
 test('chunks of a job add up in order; a new snapshot keeps them', () => {
   const live = applyEvents(liveFrom(snapshot(), null), [
     event(11, { type: 'chunk', job: 'a', text: 'Hel' }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event, EventBody } from '../shared/contract.ts';
 import type { Job, Snapshot } from '../shared/model.ts';
-import { appendPage, applyEvents, emptyFeed, type JobFeed, liveFrom, releaseFeed, updateFeed } from './pump.ts';
+import { appendPage, applyEvents, emptyFeed, type JobFeed, lengthOf, liveFrom, releaseFeed, updateFeed } from './pump.ts';
 
 const job = (id: string, createdAt: number, more: Partial<Job> = {}): Job => ({
   id,
@@ -212,4 +212,16 @@ test('an update among 100,000 rows finds its row', () => {
   const feed: JobFeed = { rows, held: [], total: rows.length, cursor: null };
   const changed = updateFeed(feed, [{ ...rows[70_001]!, state: 'succeeded' }], { q: '', state: null, route: null, lane: null });
   assert.deepEqual([changed.rows[70_001]!.state, changed.rows[70_000]!.state, changed.held.length], ['succeeded', 'running', 0]);
+});
+
+test('a feed with a cursor has room for more than there is, whatever its total says; one without has none', () => {
+  const rows = [job('b', 20), job('a', 10)];
+  const lengths = [
+    { rows, held: [], total: 900, cursor: 'a' },
+    { rows, held: [job('c', 30)], total: 900, cursor: 'a' },
+    { rows, held: [], total: 2, cursor: 'a' },
+    { rows: [], held: [], total: 0, cursor: 'a' },
+    { rows, held: [], total: 900, cursor: null },
+  ].map(lengthOf);
+  assert.deepEqual(lengths, [900, 899, 3, 1, 2]);
 });

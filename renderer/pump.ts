@@ -239,6 +239,11 @@ export interface JobFeed {
   cursor: string | null;
 }
 
+/** Rows a list has room for: those that are there and those to come. A total may be too small, so there is always room for one more. */
+export function lengthOf({ rows, held, total, cursor }: JobFeed): number {
+  return cursor === null ? rows.length : Math.max(rows.length + 1, total - held.length);
+}
+
 export const emptyFeed: JobFeed = { rows: [], held: [], total: 0, cursor: null };
 
 /** The feed with the next page of `OS.jobs` at its end; rows that came as events meanwhile are not repeated. */

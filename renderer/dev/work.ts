@@ -375,6 +375,7 @@ export function imitateWork(world: World, ended: readonly Job[]): Work {
             .slice(0, 7)
             .map((job) => job.id),
           dead: [],
+          lost: [],
           deliveries: 1,
         }
       : null,

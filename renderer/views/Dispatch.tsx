@@ -13,7 +13,7 @@ import { EmptyState, ErrorState, LoadingState, Progress, Sweep } from '../parts/
 import { JobStateMark } from '../parts/Status.tsx';
 import { Table } from '../parts/Table.tsx';
 import { Elapsed, Time } from '../parts/Values.tsx';
-import { isOpen, type JobFilter } from '../pump.ts';
+import { isOpen, type JobFilter, lengthOf } from '../pump.ts';
 import { toast, useUi } from '../ui.ts';
 import { Answer, Prose } from './Answer.tsx';
 import { Composer } from './Composer.tsx';
@@ -382,7 +382,10 @@ function Past({ q, onSearch, narrow, selected }: { q: string; onSearch(q: string
   const query = useJobs(filter);
   const feed = query.data;
   const rows = useMemo(() => (feed ? [...feed.held, ...feed.rows] : []), [feed]);
-  const more = useCallback(() => void front.loadJobs(filter), [front, filter]);
+  const cursor = feed?.cursor;
+  // A page may be empty and not the last: with each cursor there is more to ask for.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: see above
+  const more = useCallback(() => void front.loadJobs(filter), [front, filter, cursor]);
   const examples = useMemo(() => (routes ?? []).flatMap((route) => route.examples.slice(0, 1)).slice(0, 4), [routes]);
   const columns = useMemo(
     () => [
@@ -440,7 +443,7 @@ function Past({ q, onSearch, narrow, selected }: { q: string; onSearch(q: string
           label="History"
           columns={columns}
           rows={rows}
-          total={feed.total}
+          total={lengthOf(feed) + feed.held.length}
           rowKey={(job) => job.id}
           rowHeight={narrow ? 48 : 36}
           headless={narrow}

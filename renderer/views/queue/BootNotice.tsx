@@ -75,11 +75,12 @@ function Finding({ words, jobs }: { words: string; jobs: readonly string[] }) {
   );
 }
 
-function findings({ restored, again, unknown, dead }: BootReport): { brief: string; words: string; jobs: string[] }[] {
+function findings({ restored, again, unknown, dead, lost }: BootReport): { brief: string; words: string; jobs: string[] }[] {
   return [
     { brief: 'wait again', words: 'Wait again, where they stood', jobs: restored },
     { brief: 'run again', words: 'Were cut off and run again', jobs: again },
     { brief: 'may have happened', words: 'Were cut off and may have happened', jobs: unknown },
     { brief: 'given up', words: 'Given up after three crashes', jobs: dead },
+    { brief: 'cannot go on', words: 'Cannot go on: the route is gone, or the grid they belonged to was cut off', jobs: lost },
   ].filter(({ jobs }) => jobs.length > 0);
 }

@@ -9,7 +9,7 @@ import { EmptyState, ErrorState, LoadingState, Progress } from '../../parts/Stat
 import { doorWord, JobStateMark, jobWord } from '../../parts/Status.tsx';
 import { type Column, Table } from '../../parts/Table.tsx';
 import { Duration, Elapsed, Time, Unknown } from '../../parts/Values.tsx';
-import { isOpen, type JobFilter } from '../../pump.ts';
+import { isOpen, type JobFilter, lengthOf } from '../../pump.ts';
 import { openQueue, useUi } from '../../ui.ts';
 import { JobPanel } from './JobPanel.tsx';
 import { Signals } from './Signals.tsx';
@@ -34,7 +34,10 @@ export function Jobs({ open }: { open: string | null }) {
     if (held > 0 && !still && !query.isPlaceholderData) front.releaseJobs(filter);
   }, [held, still, front, filter, query.isPlaceholderData]);
 
-  const more = useCallback(() => void front.loadJobs(filter), [front, filter]);
+  const cursor = feed?.cursor;
+  // A page may be empty and not the last: with each cursor there is more to ask for.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: see above
+  const more = useCallback(() => void front.loadJobs(filter), [front, filter, cursor]);
   const filtered = q.trim() !== '' || state !== null || route !== null || lane !== null;
 
   return (
@@ -75,7 +78,7 @@ export function Jobs({ open }: { open: string | null }) {
               label="Jobs"
               columns={columns}
               rows={feed.rows}
-              total={feed.cursor === null ? feed.rows.length : Math.max(feed.rows.length, feed.total - held)}
+              total={lengthOf(feed)}
               rowKey={(job) => job.id}
               selected={open}
               onSelect={(job) => openQueue('jobs', job.id)}

@@ -27,7 +27,9 @@ async function open(): Promise<void> {
   await postgres.initialise();
   await postgres.start();
   const boss = new PgBoss({ host: '127.0.0.1', port, user: 'postgres', password: 'password', database: 'postgres', max: POOL });
-  boss.on('error', (error) => process.stderr.write(`${error}\n`));
+  let closing = false;
+  // Some of its connections are still saying goodbye when PostgreSQL ends them.
+  boss.on('error', (error) => closing || process.stderr.write(`${error}\n`));
   await boss.start();
   await boss.createQueue(QUEUE);
 
@@ -84,6 +86,7 @@ async function open(): Promise<void> {
     },
   };
   offer({ single, bulk }, async () => {
+    closing = true;
     await boss.stop();
     await postgres.stop();
   });

@@ -401,6 +401,8 @@ export interface BootReport {
   unknown: string[];
   /** Jobs that were running at three crashes, and are not tried again. */
   dead: string[];
+  /** Jobs that cannot go on: their route is gone, or the grid they were a step of was cut off. */
+  lost: string[];
   /** Deliveries that go on. */
   deliveries: number;
 }

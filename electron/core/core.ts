@@ -567,8 +567,11 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     actions: store.read.recentActions(clock() - 60_000).map(({ principal, at }) => ({ principal, at: now - (clock() - at) })),
     subjects: store.read.recentSubjects(clock() - 3_600_000).map(({ subject, at }) => ({ subject, at: now - (clock() - at) })),
   });
-  seam.resume(found.jobs);
-  boot = { ...found.report, deliveries: callbacks.resume() };
+  const lost = seam.resume(found.jobs, found.cutOff);
+  const goesOn = (id: string) => !lost.includes(id);
+  const { report } = found;
+  const went = { restored: report.restored.filter(goesOn), again: report.again.filter(goesOn), lost };
+  boot = { ...report, ...went, deliveries: callbacks.resume() };
   if (boot.crashed || found.jobs.length > 0) journal.publish({ type: 'self', self: self(), counts: counts() }, bootSignal(boot));
   if (!mock) health.start();
   gpu.start();
@@ -626,8 +629,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   };
 }
 
-function bootSignal({ crashed, restored, again, unknown, dead }: BootReport): string {
-  const counts = { restored, again, unknown, dead };
+function bootSignal({ crashed, restored, again, unknown, dead, lost }: BootReport): string {
+  const counts = { restored, again, unknown, dead, lost };
   const words = Object.entries(counts).flatMap(([word, jobs]) => (jobs.length > 0 ? [`${word}=${jobs.length}`] : []));
   return `🧾 OS → OS : boot_report, crashed=${crashed}${words.length > 0 ? `, ${words.join(', ')}` : ''}`;
 }

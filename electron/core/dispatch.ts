@@ -51,7 +51,8 @@ export interface Seam extends Pick<Life, 'arrived' | 'cancel' | 'recorded' | 'cl
   live(most: number): Job[];
   job(id: string): Job | null;
   /** Lets jobs found at start go on; those whose route is gone or whose words cannot be read end, and say so. */
-  resume(found: readonly FoundJob[]): void;
+  /** Lets jobs found at start go on; answers those that cannot. What was called by a crossing in `cutOff` is part of nothing any more. */
+  resume(found: readonly FoundJob[], cutOff: ReadonlySet<string>): string[];
 }
 
 interface Decision {
@@ -389,18 +390,23 @@ export function createSeam(parts: SeamParts): Seam {
 
   // --- after a restart -------------------------------------------------------------------------------------------------
 
-  function resume(found: readonly FoundJob[]): void {
+  function resume(found: readonly FoundJob[], cutOff: ReadonlySet<string>): string[] {
     const ready: Found[] = [];
+    const lost: string[] = [];
     for (const job of found) {
-      const one = restored(job);
+      const one = restored(job, cutOff);
       if ('input' in one) ready.push(one);
-      else life.lost(one, { text: job.text });
+      else {
+        life.lost(one, { text: job.text });
+        lost.push(job.id);
+      }
     }
     life.resume(ready);
+    return lost;
   }
 
   /** The call as it was, or its crossing with the reason why it cannot go on. */
-  function restored(job: FoundJob): Found | Crossing {
+  function restored(job: FoundJob, cutOff: ReadonlySet<string>): Found | Crossing {
     const text = job.call === null ? null : seal.open(job.call);
     const kin = text === null ? null : (JSON.parse(text) as Kin);
     const call: Call = kin?.ask ?? { door: job.door, principal: { id: job.caller, name: job.caller, capabilities: [] } };
@@ -427,6 +433,11 @@ export function createSeam(parts: SeamParts): Seam {
         route === null
           ? refuse('route_unknown', `Its route ${job.route} is gone from the registry.`, { hint: 'Put it back and run the job again.' })
           : refuse('internal', 'The words of this job cannot be read any more: the key beside the database is another one.');
+      end();
+      return record;
+    }
+    if (call.parent !== undefined && cutOff.has(call.parent)) {
+      record.error = refuse('cancelled', 'What it was a step of was cut off.', { hint: 'Run that again.' });
       end();
       return record;
     }

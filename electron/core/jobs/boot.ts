@@ -11,6 +11,7 @@ const CRASHES_MOST = 3;
 /**
  * Jobs in line and waiting ones go on. One that was cut off between send and answer runs again only where calling twice does no more than
  * calling once; else nobody knows what became of it. One that ran at three crashes may have caused them. All of it is durable on return.
+ * `cutOff`: the crossings of those that ran.
  */
 export async function takeStock({
   store,
@@ -20,16 +21,18 @@ export async function takeStock({
   store: Store;
   table: Table;
   at: number;
-}): Promise<{ report: BootReport; jobs: FoundJob[] }> {
-  const report: BootReport = { at, crashed: store.found.crashed, restored: [], again: [], unknown: [], dead: [], deliveries: 0 };
+}): Promise<{ report: BootReport; jobs: FoundJob[]; cutOff: ReadonlySet<string> }> {
+  const report: BootReport = { at, crashed: store.found.crashed, restored: [], again: [], unknown: [], dead: [], lost: [], deliveries: 0 };
   const settle: { id: string; as: 'unknown' | 'again' | 'dead' }[] = [];
   const jobs: FoundJob[] = [];
+  const cutOff = new Set<string>();
   for (const job of store.found.jobs) {
     if (job.state !== 'running') {
       report.restored.push(job.id);
       jobs.push(job);
       continue;
     }
+    cutOff.add(job.crossing);
     const route = job.route === null ? null : findRoute(table, job.route);
     const as = job.crashes >= CRASHES_MOST ? 'dead' : route?.spec.idempotent && job.call !== null ? 'again' : 'unknown';
     settle.push({ id: job.id, as });
@@ -37,5 +40,5 @@ export async function takeStock({
     if (as === 'again') jobs.push({ ...job, state: 'queued', waits: null });
   }
   if (settle.length > 0) await store.settleFound(settle, at);
-  return { report, jobs };
+  return { report, jobs, cutOff };
 }

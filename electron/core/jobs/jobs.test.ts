@@ -303,6 +303,7 @@ test('after a crash: in line goes on, idempotent runs again, the rest is unknown
     again: [safe],
     unknown: [running],
     dead: [],
+    lost: [],
     deliveries: 0,
   });
   await service.answer();

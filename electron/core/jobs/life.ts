@@ -463,7 +463,8 @@ export function createLife(parts: LifeParts): Life {
 
   function stopForClose(live: Live): void {
     if (live.state === 'running') live.stop(shutDown());
-    else live.over('shut');
+    // A step of what was just cut off is cancelled already.
+    else if (live.ended === null) live.over('shut');
   }
 
   // --- after a restart -------------------------------------------------------------------------------------------------
@@ -501,7 +502,7 @@ export function createLife(parts: LifeParts): Life {
   function lost(record: Crossing, { text }: { text: string | null }): void {
     const kept = { text, why: record.why, params: null, intent: '', clean: false };
     active++;
-    void signer
+    newest = signer
       .sign(record)
       .then(() => store?.finish(outcomeRow(record, kept)))
       .catch((caught: unknown) => complain(toWire(caught), `lost, job=${record.job}`))

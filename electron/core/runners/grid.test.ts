@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Ask } from '../../../shared/contract.ts';
+import type { Job } from '../../../shared/model.ts';
 import { createCore } from '../core.ts';
+import { openCore, operate, startService } from '../testing.ts';
 import type { StepReport } from './grid.ts';
 
 type Body = Record<string, unknown>;
@@ -211,6 +213,41 @@ test('a cancel reaches every step, through grids in grids, and nothing more is s
   const states = (result as { jobs: { route: string; state: string }[] }).jobs.map(({ route, state }) => `${route} ${state}`);
   assert.deepEqual(states.sort(), ['G.echo succeeded', 'G.grid cancelled', 'G.hold cancelled', 'G.inner cancelled', 'G.wait cancelled']);
   assert.deepEqual(grids.ledger.map(({ path }) => path).sort(), ['echo', 'hold', 'wait']);
+});
+
+test('of a grid that was cut off nothing goes on: neither after a clean stop nor after a crash is a step of it started', async () => {
+  const heard = Promise.withResolvers<void>();
+  await using service = await startService(() => heard.resolve());
+  const template = `orgs:
+  G:
+    services:
+      one: {endpoint: "${service.url}/one", egress: local, lane: narrow}
+      grid: {kind: grid, steps: {first: {route: one}, second: {route: one}}}
+`;
+  const home = mkdtempSync(join(tmpdir(), 'grid-'));
+  const copy = mkdtempSync(join(tmpdir(), 'grid-'));
+  using stack = new DisposableStack();
+  for (const folder of [home, copy]) stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const statesIn = async (folder: string) => {
+    await using core = await openCore(template, { home: folder });
+    const { jobs } = (await operate(core, 'OS.jobs')) as { jobs: Job[] };
+    return jobs.map(({ route, state }) => `${route} ${state}`).sort();
+  };
+  {
+    await using core = await openCore(template, { home });
+    const standing = Promise.withResolvers<void>();
+    core.watch(0, {
+      snapshot: () => {},
+      events: (batch) => batch.some((event) => event.type === 'job' && event.job.state === 'queued') && standing.resolve(),
+    });
+    void core.ask({ route: 'G.grid' });
+    await Promise.all([standing.promise, heard.promise]);
+    // What a power cut would leave.
+    cpSync(home, copy, { recursive: true });
+  }
+  assert.deepEqual(await statesIn(copy), ['G.grid unknown', 'G.one cancelled', 'G.one unknown']);
+  assert.deepEqual(await statesIn(home), ['G.grid failed', 'G.one cancelled', 'G.one cancelled']);
+  assert.equal(service.ledger.length, 1);
 });
 
 test('with --mock a grid runs, and its steps answer as their mocks', async () => {

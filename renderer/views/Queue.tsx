@@ -54,7 +54,7 @@ export function Queue() {
           tabs={tabs.map(({ content, ...one }) => ({ ...one, label: queueTabWords[one.id].label, content: one.id === tab && content() }))}
           value={tab}
           onChange={(next: QueueTab) => openQueue(next)}
-          aside={tab === 'jobs' && <JobsTools />}
+          aside={tab === 'jobs' && <JobsTools open={open !== null} />}
         />
       </div>
     </div>

@@ -43,8 +43,11 @@ export function Jobs({ open }: { open: string | null }) {
   return (
     <div className="flex min-h-0 flex-1">
       <div className={`min-w-0 flex-1 flex-col ${open ? 'hidden lg:flex' : 'flex'}`}>
-        <div className="flex shrink-0 items-center gap-3 overflow-x-auto border-b px-4 py-2 [scrollbar-width:none]">
-          <Filters filter={filter} />
+        <div className="shrink-0 border-b">
+          {/* Where they have no room they fade out and scroll. */}
+          <div className="flex items-center gap-3 overflow-x-auto py-2 pr-6 pl-4 [mask-image:linear-gradient(to_right,black_calc(100%-1.5rem),transparent)] [scrollbar-width:none]">
+            <Filters filter={filter} />
+          </div>
         </div>
         <div
           className="relative min-h-0 flex-1"
@@ -115,24 +118,27 @@ export function Jobs({ open }: { open: string | null }) {
         </div>
       </div>
       {open && <JobPanel key={open} id={open} onClose={() => openQueue('jobs')} />}
-      {signals && <Signals className={open ? 'hidden 2xl:flex' : 'hidden xl:flex'} />}
+      {signals && <Signals className={open ? 'hidden 2xl:flex' : 'hidden lg:flex'} />}
     </div>
   );
 }
 
 /** What stands beside the tabs while the jobs are shown. */
-export function JobsTools() {
+export function JobsTools({ open }: { open: boolean }) {
   const { q, signals } = useUi((ui) => ui.queue);
   const change = useUi((ui) => ui.setQueue);
   return (
     <>
       <SearchField label="Search jobs" placeholder="Words, route, job id" value={q} onChange={(next) => change({ q: next })} />
-      <IconButton
-        label={signals ? 'Hide the live signals' : 'Show the live signals'}
-        icon={PanelRight}
-        active={signals}
-        onClick={() => change({ signals: !signals })}
-      />
+      {/* Where there is no room for them there is nothing to switch. */}
+      <span className={open ? 'hidden 2xl:inline' : 'hidden lg:inline'}>
+        <IconButton
+          label={signals ? 'Hide the live signals' : 'Show the live signals'}
+          icon={PanelRight}
+          active={signals}
+          onClick={() => change({ signals: !signals })}
+        />
+      </span>
     </>
   );
 }

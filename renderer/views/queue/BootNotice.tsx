@@ -8,6 +8,8 @@ import { Time } from '../../parts/Values.tsx';
 import { openQueue, useUi } from '../../ui.ts';
 
 const SHOWN = 6;
+/** With more than these the list of jobs is the better place to look. */
+const SHOWN_MOST = 200;
 
 /** What the core found when it started and what it did about it, until somebody has read it. */
 export function BootNotice() {
@@ -16,7 +18,11 @@ export function BootNotice() {
   const setQueue = useUi((ui) => ui.setQueue);
   if (!boot || boot.at === seen) return null;
   const found = findings(boot);
-  if (found.length === 0 && boot.deliveries === 0) return null;
+  const told = [
+    ...found.map(({ brief: [one, several], jobs }) => `${formatCount(jobs.length)} ${jobs.length === 1 ? one : several}`),
+    ...(boot.deliveries === 0 ? [] : [`${formatCount(boot.deliveries)} ${boot.deliveries === 1 ? 'callback goes on' : 'callbacks go on'}`]),
+  ];
+  if (told.length === 0 && !boot.crashed) return null;
   return (
     <section
       aria-label="After the restart"
@@ -30,10 +36,7 @@ export function BootNotice() {
             {boot.crashed ? 'The core before this one ended without saying goodbye.' : 'The core was started again.'}
           </strong>{' '}
           <span className="text-ink-2">
-            <Time at={boot.at} />: {found.map(({ brief, jobs }) => `${formatCount(jobs.length)} ${brief}`).join(', ')}
-            {boot.deliveries > 0 &&
-              `${found.length > 0 ? ', ' : ''}${formatCount(boot.deliveries)} ${boot.deliveries === 1 ? 'callback goes' : 'callbacks go'} on`}
-            .
+            <Time at={boot.at} />: {told.length === 0 ? 'nothing was left undone' : told.join(', ')}.
           </span>
           {found.length > 0 && <span className="ml-2 text-accent-ink group-open:hidden">Show the jobs</span>}
         </summary>
@@ -50,7 +53,7 @@ export function BootNotice() {
 
 function Finding({ words, jobs }: { words: string; jobs: readonly string[] }) {
   const [all, setAll] = useState(false);
-  const shown = all ? jobs : jobs.slice(0, SHOWN);
+  const shown = jobs.slice(0, all ? SHOWN_MOST : SHOWN);
   return (
     <>
       <dt className="text-ink-2">{words}</dt>
@@ -65,9 +68,10 @@ function Finding({ words, jobs }: { words: string; jobs: readonly string[] }) {
             {job}
           </button>
         ))}
-        {jobs.length > shown.length && (
+        {all && jobs.length > shown.length && <span className="text-ink-2">and {formatCount(jobs.length - shown.length)} more</span>}
+        {!all && jobs.length > shown.length && (
           <button type="button" className="text-accent-ink hover:underline" onClick={() => setAll(true)}>
-            {jobs.length - shown.length} more
+            {formatCount(jobs.length - shown.length)} more
           </button>
         )}
       </dd>
@@ -75,12 +79,18 @@ function Finding({ words, jobs }: { words: string; jobs: readonly string[] }) {
   );
 }
 
-function findings({ restored, again, unknown, dead, lost }: BootReport): { brief: string; words: string; jobs: string[] }[] {
+function findings({
+  restored,
+  again,
+  unknown,
+  dead,
+  lost,
+}: BootReport): { brief: [one: string, several: string]; words: string; jobs: string[] }[] {
   return [
-    { brief: 'wait again', words: 'Wait again, where they stood', jobs: restored },
-    { brief: 'run again', words: 'Were cut off and run again', jobs: again },
-    { brief: 'may have happened', words: 'Were cut off and may have happened', jobs: unknown },
-    { brief: 'given up', words: 'Given up after three crashes', jobs: dead },
+    { brief: ['waits again', 'wait again'], words: 'Wait again, where they stood', jobs: restored },
+    { brief: ['runs again', 'run again'], words: 'Were cut off and run again', jobs: again },
+    { brief: ['may have happened', 'may have happened'], words: 'Were cut off and may have happened', jobs: unknown },
+    { brief: ['is given up', 'are given up'], words: 'Given up after three crashes', jobs: dead },
     { brief: 'cannot go on', words: 'Cannot go on: the route is gone, or the grid they belonged to was cut off', jobs: lost },
   ].filter(({ jobs }) => jobs.length > 0);
 }

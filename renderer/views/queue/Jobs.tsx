@@ -45,7 +45,10 @@ export function Jobs({ open }: { open: string | null }) {
       <div className={`min-w-0 flex-1 flex-col ${open ? 'hidden lg:flex' : 'flex'}`}>
         <div className="shrink-0 border-b">
           {/* Where they have no room they fade out and scroll. */}
-          <div className="flex items-center gap-3 overflow-x-auto py-2 pr-6 pl-4 [mask-image:linear-gradient(to_right,black_calc(100%-1.5rem),transparent)] [scrollbar-width:none]">
+          <div
+            onWheel={(event) => event.currentTarget.scrollBy({ left: event.deltaY })}
+            className="flex items-center gap-3 overflow-x-auto py-2 pr-6 pl-4 [mask-image:linear-gradient(to_right,black_calc(100%-1.5rem),transparent)] [scrollbar-width:none]"
+          >
             <Filters filter={filter} />
           </div>
         </div>

@@ -203,7 +203,7 @@ export function createLife(parts: LifeParts): Life {
 
   /** Until the returned function is called, a caller that leaves cancels. */
   function heed(signal: AbortSignal | undefined, live: Live): () => void {
-    const onCallerGone = () => ask(live, refuse('cancelled', 'The caller cancelled.'));
+    const onCallerGone = () => ask(live, cancelledBy(signal?.reason));
     if (signal?.aborted) onCallerGone();
     else signal?.addEventListener('abort', onCallerGone, { once: true });
     return () => signal?.removeEventListener('abort', onCallerGone);
@@ -577,6 +577,10 @@ const shutDown = () =>
 
 const notNow = () =>
   refuse('shutting_down', 'Dispatcher shut down before this ran; it goes on at the next start.', { hint: 'Look at its job then.' });
+
+/** Who made the call may have been cancelled, and then knows by whom. */
+const cancelledBy = (reason: unknown): WireError =>
+  (reason as WireError | undefined)?.code === 'cancelled' ? (reason as WireError) : refuse('cancelled', 'The caller cancelled.');
 
 const isRefusal = (caught: unknown): caught is Refusal => caught instanceof Error && caught.name === 'Refusal';
 

@@ -136,7 +136,7 @@ test('all: the first failure cuts off what runs, starts nothing more, and names 
   assert.equal(crossing.error?.message, 'The step bad of G.grid failed: G.fail answered 500: out of order');
   assert.deepEqual(crossing.error?.issues, [
     { path: 'steps.bad', message: 'G.fail answered 500: out of order' },
-    { path: 'steps.runs', message: 'The caller cancelled.' },
+    { path: 'steps.runs', message: 'The step bad had failed.' },
     { path: 'steps.next', message: 'not started: The step bad had failed.' },
   ]);
   assert.deepEqual(

@@ -63,7 +63,7 @@ async function play({ steps, policy }: Grid, run: Run): Promise<Played> {
 
   const settle = (why: string) => {
     settled ??= why;
-    rest.abort();
+    rest.abort(refuse('cancelled', why));
   };
 
   async function start(step: GridStep): Promise<StepReport> {

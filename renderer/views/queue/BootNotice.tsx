@@ -91,6 +91,6 @@ function findings({
     { brief: ['runs again', 'run again'], words: 'Were cut off and run again', jobs: again },
     { brief: ['may have happened', 'may have happened'], words: 'Were cut off and may have happened', jobs: unknown },
     { brief: ['is given up', 'are given up'], words: 'Given up after three crashes', jobs: dead },
-    { brief: 'cannot go on', words: 'Cannot go on: the route is gone, or the grid they belonged to was cut off', jobs: lost },
+    { brief: ['cannot go on', 'cannot go on'], words: 'Cannot go on: the route is gone, or the grid they belonged to was cut off', jobs: lost },
   ].filter(({ jobs }) => jobs.length > 0);
 }

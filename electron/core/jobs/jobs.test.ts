@@ -343,6 +343,32 @@ test('J11: a job that runs at three crashes is given up, and others go on', asyn
   assert.deepEqual([dead.state, dead.errorCode, well.state], ['failed', 'dead_letter', 'succeeded']);
 });
 
+test('limits of orders survive a restart, and a clock that was set back grants nothing', async () => {
+  await using service = await startService(({ url }, response) => {
+    response.writeHead(url === '/api/command' ? 200 : 404, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ type: 'COMMAND_RESULT', success: true }));
+  });
+  const home = mkdtempSync(join(tmpdir(), 'jobs-'));
+  const template = `
+orchestrator: {actions_per_minute: 2, cooldown: 50s}
+orgs:
+  ORC:
+    services:
+      podium: {kind: podium, endpoint: "${service.url}", egress: local}
+`;
+  const order = (core: Core, story_id: string) => core.dispatch(orderOf(core, story_id)).then(({ error }) => error?.code ?? 'taken');
+  const orderOf = (core: Core, story_id: string) =>
+    ({ route: 'ORC.podium', params: { action: 'enqueue_story', story_id }, door: 'library', principal: core.owner.principal }) as const;
+  {
+    await using core = await openCore(template, { home });
+    assert.equal(await order(core, 'S-1'), 'taken');
+  }
+  await using core = await openCore(template, { home, clock: () => Date.now() - 3_600_000 });
+  const codes: string[] = [];
+  for (const story of ['S-1', 'S-2', 'S-3']) codes.push(await order(core, story));
+  assert.deepEqual(codes, ['limited', 'taken', 'limited']);
+});
+
 test('only its caller or an admin may cancel a job', async () => {
   await using service = await startHeld();
   await using core = await openCore(registryOf(service.url));

@@ -79,18 +79,24 @@ function Finding({ words, jobs }: { words: string; jobs: readonly string[] }) {
   );
 }
 
-function findings({
-  restored,
-  again,
-  unknown,
-  dead,
-  lost,
-}: BootReport): { brief: [one: string, several: string]; words: string; jobs: string[] }[] {
-  return [
+interface Found {
+  /** What became of them, in a sentence with their number. */
+  brief: [one: string, several: string];
+  words: string;
+  jobs: string[];
+}
+
+function findings({ restored, again, unknown, dead, lost }: BootReport): Found[] {
+  const all: Found[] = [
     { brief: ['waits again', 'wait again'], words: 'Wait again, where they stood', jobs: restored },
     { brief: ['runs again', 'run again'], words: 'Were cut off and run again', jobs: again },
     { brief: ['may have happened', 'may have happened'], words: 'Were cut off and may have happened', jobs: unknown },
     { brief: ['is given up', 'are given up'], words: 'Given up after three crashes', jobs: dead },
-    { brief: ['cannot go on', 'cannot go on'], words: 'Cannot go on: the route is gone, or the grid they belonged to was cut off', jobs: lost },
-  ].filter(({ jobs }) => jobs.length > 0);
+    {
+      brief: ['cannot go on', 'cannot go on'],
+      words: 'Cannot go on: the route is gone, or the grid they belonged to was cut off',
+      jobs: lost,
+    },
+  ];
+  return all.filter(({ jobs }) => jobs.length > 0);
 }

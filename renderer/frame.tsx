@@ -308,7 +308,10 @@ function useKeys() {
         return;
       }
       if (event.key === 'Escape' && item !== null && isFree(event)) {
-        go(view);
+        // What is typed into a form is not thrown away by one key: the first press leaves the field.
+        const target = event.target as HTMLElement;
+        if (target.closest('form') && target.matches('input, textarea')) target.blur();
+        else go(view);
         return;
       }
       if (!isPlain(event)) return;

@@ -18,6 +18,7 @@ import { toast, useUi } from '../ui.ts';
 import { Answer, Prose } from './Answer.tsx';
 import { Composer } from './Composer.tsx';
 import { CrossingPanel } from './CrossingPanel.tsx';
+import { WaitWords } from './queue/Waits.tsx';
 
 export function Dispatch() {
   const front = useFront();
@@ -178,7 +179,7 @@ function Stage({
   const error = crossing?.error ?? fault;
   const running = crossing === null && fault === null && (job === null || isOpen(job));
   const state: Job['state'] = running
-    ? 'running'
+    ? (job?.state ?? 'running')
     : job && !isOpen(job)
       ? job.state
       : error
@@ -271,16 +272,23 @@ function InProgress({ shown }: { shown: Shown }) {
       <div className="shrink-0 space-y-2 border-b px-4 py-3 text-xs">
         <div className="flex items-baseline justify-between gap-3 text-ink-2">
           <span className="foreign min-w-0 truncate">
-            {job?.waits?.reason ??
-              job?.progressNote ??
-              (text ? `${route} is answering` : route ? `Waiting for ${route}` : 'Finding the route')}
+            {job?.waits ? (
+              <WaitWords job={job} />
+            ) : (
+              (job?.progressNote ?? (text ? `${route} is answering` : route ? `Waiting for ${route}` : 'Finding the route'))
+            )}
           </span>
           <span className="shrink-0">
             {job?.progress != null && <span className="mr-2 font-medium text-ink">{formatPercent(job.progress)}</span>}
             <Elapsed since={since} />
           </span>
         </div>
-        {job?.progress != null ? <Progress value={job.progress} label="Progress of the job" /> : <Sweep wide />}
+        {job?.progress != null ? (
+          <Progress value={job.progress} label="Progress of the job" />
+        ) : (
+          // Nothing moves while it waits.
+          !job?.waits && <Sweep wide />
+        )}
       </div>
       {text && <Prose text={text} live />}
     </>

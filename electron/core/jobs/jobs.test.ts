@@ -191,7 +191,7 @@ test('a failure is not replayed: the key is free again; a key can be made from t
   const failed = ask({ key: 'k' });
   await service.answer(500);
   assert.equal((await failed).ok, false);
-  await operate(core, 'OS.status');
+  // At once, while the failure is still on its way to the disk.
   const again = ask({ key: 'k' });
   await service.answer();
   assert.equal((await again).ok, true);

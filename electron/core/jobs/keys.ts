@@ -28,7 +28,7 @@ export interface Keys {
 const DIFFERENCES = 20;
 
 export function createKeys({ find }: { find(caller: string, key: string): HeldKey | null }): Keys {
-  const live = new Map<string, NewKey & { job: string; crossing: Promise<Crossing> }>();
+  const live = new Map<string, NewKey & { job: string; crossing: Promise<Crossing>; failed: boolean }>();
   const nameOf = (caller: string, key: string) => `${caller}\n${key}`;
 
   return {
@@ -40,6 +40,8 @@ export function createKeys({ find }: { find(caller: string, key: string): HeldKe
       const key: NewKey = { key: call.key ?? `content:${bodyHash}`, content, bodyHash, asked: redact(asked) };
       const caller = call.principal.id;
       const running = live.get(nameOf(caller, key.key));
+      // Its end is on the way to the disk, in front of whatever is written now: who heard of the failure may try again at once.
+      if (running?.failed) return { is: 'new', key };
       const earlier = running ?? find(caller, key.key);
       if (earlier === null) return { is: 'new', key };
       if (earlier.bodyHash !== bodyHash) {
@@ -66,11 +68,14 @@ export function createKeys({ find }: { find(caller: string, key: string): HeldKe
     },
     reserve(caller, key, { job, crossing, recorded }) {
       const name = nameOf(caller, key.key);
-      const entry = { ...key, job, crossing };
+      const entry = { ...key, job, crossing, failed: false };
       live.set(name, entry);
       const release = () => {
         if (live.get(name) === entry) live.delete(name);
       };
+      crossing.then(({ ok }) => {
+        entry.failed = !ok;
+      }, release);
       recorded.then(release, release);
     },
   };

@@ -1,7 +1,7 @@
 /**
  * A text as numbers: lightly stemmed words, pairs of words (with the ends of the text as words) and groups of four
- * characters within a word (with its ends as characters), and the kin of words that have one, each as a 32-bit hash.
- * Nothing is allocated per text.
+ * characters within a word (with its ends as characters); and of words in the lexicon their kin, their topic, and pairs with
+ * the kin in the word's place; each as a 32-bit hash. Nothing is allocated per text.
  */
 import { LEXICON } from './lexicon.ts';
 
@@ -10,11 +10,13 @@ export const WORD = 0;
 export const PAIR = 1;
 export const GROUP = 2;
 export const KIN = 3;
-export const KINDS = 4;
+export const KIN_PAIR = 4;
+export const TOPIC = 5;
+export const KINDS = 6;
 
 /** Texts are read up to this many UTF-16 code units and words. */
 const TEXT_LIMIT = 2_000;
-const WORD_LIMIT = 160;
+export const WORD_LIMIT = 160;
 const FEATURE_LIMIT = 2_048;
 
 const START = 0x51ed270b;
@@ -70,14 +72,15 @@ export function createReader(): Reader {
         }
       }
 
-      // Words: runs of letters and digits; an apostrophe inside is dropped; a character of a script without spaces is a word.
+      // Words: runs of letters and digits; a character of a script without spaces is a word. An apostrophe ends a word, so that
+      // "i'd" is not "id" and "what's" is "what", but not before a t: "don't" is one word.
       let size = 0;
       let found = 0;
       let open = -1;
       for (let i = 0; i < source.length && found < WORD_LIMIT; i++) {
         let unit = source.charCodeAt(i);
         if (unit >= 65 && unit <= 90) unit |= 32;
-        if ((unit === 39 || unit === 0x2019) && open >= 0) continue;
+        if ((unit === 39 || unit === 0x2019) && (source.charCodeAt(i + 1) | 32) === 116 && open >= 0) continue;
         const kind = unit < 128 ? (unit >= 97 && unit <= 122) || (unit >= 48 && unit <= 57) : isLetter(unit);
         const alone = kind && unit >= 0x3040 && isAlone(unit);
         if (open >= 0 && (!kind || alone)) {
@@ -102,11 +105,13 @@ export function createReader(): Reader {
 
       let count = 0;
       let before = START;
+      let kinBefore = START;
+      let kinPaired = false;
       for (let word = 0; word < found; word++) {
         const start = starts[word] as number;
         const end = ends[word] as number;
         const hash = hashWord(units, start, end);
-        if (count + 3 + end - start > FEATURE_LIMIT) break;
+        if (count + 5 + end - start > FEATURE_LIMIT) break;
         hashes[count] = mix(hash, 0x3c6ef372);
         kinds[count] = WORD;
         words[count++] = word;
@@ -116,11 +121,24 @@ export function createReader(): Reader {
         before = hash;
         const lead = units[start] as number;
         const kin = lead >= 48 && lead <= 57 ? NUMBERS : kins.get(hash);
+        const standsFor = kin === undefined ? hash : mix(kin & KIN_MASK, 0x2545f491);
         if (kin !== undefined) {
-          hashes[count] = mix(kin, 0x2545f491);
+          hashes[count] = standsFor;
           kinds[count] = KIN;
           words[count++] = word;
+          if (kin > KIN_MASK) {
+            hashes[count] = mix(kin >>> TOPIC_SHIFT, 0x77f12345);
+            kinds[count] = TOPIC;
+            words[count++] = word;
+          }
         }
+        if (kin !== undefined || kinPaired) {
+          hashes[count] = mix(Math.imul(kinBefore, 0x01000193) ^ standsFor, 0x3f4a7c77);
+          kinds[count] = KIN_PAIR;
+          words[count++] = word;
+        }
+        kinBefore = standsFor;
+        kinPaired = kin !== undefined;
         if (end - start < 3) continue;
         let a = 32;
         let b = units[start] as number;
@@ -149,17 +167,24 @@ export function createReader(): Reader {
 /** The kin of what begins with a digit. */
 const NUMBERS = 1;
 
-/** Kin, from 1, by the hash of a word. */
+const TOPIC_SHIFT = 16;
+const KIN_MASK = (1 << TOPIC_SHIFT) - 1;
+
+/** By the hash of a word its kin, from 1, and in the upper bits its topic, 0 for none. */
 function readLexicon(): Map<number, number> {
   const kins = new Map<number, number>();
-  for (const [line, words] of LEXICON.split('\n').entries()) {
-    for (const word of words.split(' ')) {
-      const hash = hashWord(
-        Uint16Array.from(word, (letter) => letter.charCodeAt(0)),
-        0,
-        word.length,
-      );
-      if (!kins.has(hash)) kins.set(hash, NUMBERS + line);
+  let kin = NUMBERS;
+  for (const [topic, lines] of LEXICON.split('\n\n').entries()) {
+    for (const line of lines.split('\n')) {
+      for (const word of line.split(' ')) {
+        const hash = hashWord(
+          Uint16Array.from(word, (letter) => letter.charCodeAt(0)),
+          0,
+          word.length,
+        );
+        if (!kins.has(hash)) kins.set(hash, kin | (topic << TOPIC_SHIFT));
+      }
+      kin += 1;
     }
   }
   return kins;

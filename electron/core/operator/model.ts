@@ -1,5 +1,5 @@
 /** The learned model as data, and the classifier that reads it. */
-import { createReader, GROUP, KINDS, PAIR, type Reader, WORD } from './features.ts';
+import { createReader, GROUP, KINDS, PAIR, type Reader, WORD, WORD_LIMIT } from './features.ts';
 import { createKernel } from './kernel.ts';
 
 /** Everything training hands over: numbers and typed arrays, so that it can move between threads. */
@@ -37,17 +37,17 @@ export interface Model {
 }
 
 /** What speaks for a text belonging to some route, in this order; the same in training and in use. */
-export const EVIDENCE = ['best', 'odds', 'knownWords', 'knownPairs', 'knownGroups', 'nearest', 'support'] as const;
+export const EVIDENCE = ['best', 'odds', 'knownWords', 'knownPairs', 'knownGroups', 'nearest', 'support', 'speaking', 'loudest'] as const;
 export type Evidence = Float64Array;
 /** Place of the log-odds of the first route against all others. */
 export const ODDS = 1;
 
 /** What the head usually comes to; used, or leant towards, where there is too little to learn it from. */
-export const STANDARD_HEAD = Float64Array.of(0.3, 0.3, 0, 0, 2.9, 0, 0, -0.7);
+export const STANDARD_HEAD = Float64Array.of(0.35, 0.2, 0.4, 0, 2.2, 0, 0.85, 0.1, -0.1, -1.8);
 
 export function evidenceOf(
   into: Evidence,
-  scores: { first: number; rest: number; words: number; pairs: number; groups: number; near: number; support: number },
+  scores: { first: number; rest: number; words: number; pairs: number; groups: number; near: number; testimony: Testimony },
 ): void {
   into[0] = Math.min(scores.first, 12);
   into[1] = Math.min(scores.first - scores.rest, 10);
@@ -55,7 +55,36 @@ export function evidenceOf(
   into[3] = scores.pairs;
   into[4] = scores.groups;
   into[5] = scores.near;
-  into[6] = scores.support;
+  into[6] = scores.testimony.support;
+  into[7] = scores.testimony.speaking;
+  into[8] = scores.testimony.loudest;
+}
+
+/** What the words of a text say for a route. */
+export interface Testimony {
+  /** Share of the words, by weight, that speak for the route. */
+  support: number;
+  /** Log-odds from all words that speak for it, and from the one that does most: an accident rests on a single word. */
+  speaking: number;
+  loudest: number;
+}
+
+/** From the log-odds that each word adds for a route, and the weight of each word, for the first `count` words. */
+export function testimonyOf(added: ArrayLike<number>, weights: ArrayLike<number>, count: number): Testimony {
+  let speaking = 0;
+  let loudest = 0;
+  let support = 0;
+  let all = 1e-9;
+  for (let word = 0; word < count; word++) {
+    const weight = weights[word] as number;
+    const value = added[word] as number;
+    all += weight;
+    if (value <= 0) continue;
+    support += weight;
+    speaking += value;
+    if (value > loudest) loudest = value;
+  }
+  return { support: support / all, speaking, loudest };
 }
 
 export function dot(head: Float64Array, evidence: Evidence): number {
@@ -116,7 +145,9 @@ export function createClassifier(model: Model): Classifier {
   const times = new Float64Array(features);
   const query = new Float64Array(features);
   const distinct = new Int32Array(LIMIT);
-  const places = new Int32Array(LIMIT);
+  const wordOf = new Uint8Array(LIMIT);
+  const added = new Float64Array(WORD_LIMIT);
+  const wordWeight = new Float64Array(WORD_LIMIT);
   const mask = keys.length - 1;
   const evidence = new Float64Array(EVIDENCE.length);
   const top = new Int32Array(TOP);
@@ -133,9 +164,16 @@ export function createClassifier(model: Model): Classifier {
 
   const cell = (id: number, route: number): number => {
     if (postings === null) return (weights[id * stride + route] as number) * (scales[id] as number);
-    for (let j = postings.starts[id] as number; j < (postings.starts[id + 1] as number); j++)
-      if (postings.routes[j] === route) return postings.weights[j] as number;
-    return 0;
+    // The routes of a feature ascend.
+    let low = postings.starts[id] as number;
+    let high = postings.starts[id + 1] as number;
+    const end = high;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((postings.routes[middle] as number) < route) low = middle + 1;
+      else high = middle;
+    }
+    return low < end && postings.routes[low] === route ? (postings.weights[low] as number) : 0;
   };
 
   return {
@@ -144,11 +182,13 @@ export function createClassifier(model: Model): Classifier {
       reader.read(text);
       known.fill(0);
       unknown.fill(0);
+      added.fill(0, 0, reader.wordCount);
+      wordWeight.fill(0, 0, reader.wordCount);
       let count = 0;
       for (let i = 0; i < reader.count; i++) {
         const id = find(reader.hashes[i] as number);
-        places[i] = id;
         const kind = reader.kinds[i] as number;
+        if (kind === WORD) wordWeight[reader.words[i] as number] = (id === 0 ? model.idfUnknown : (idf[id] as number)) ** 2;
         if (id === 0) {
           unknown[kind] = (unknown[kind] as number) + model.idfUnknown;
           continue;
@@ -156,7 +196,10 @@ export function createClassifier(model: Model): Classifier {
         known[kind] = (known[kind] as number) + (idf[id] as number);
         const before = times[id] as number;
         times[id] = before + 1;
-        if (before === 0) distinct[count++] = id;
+        if (before === 0) {
+          wordOf[count] = reader.words[i] as number;
+          distinct[count++] = id;
+        }
       }
       let norm = 0;
       for (let i = 0; i < count; i++) {
@@ -232,14 +275,14 @@ export function createClassifier(model: Model): Classifier {
           answer.example = i;
         }
       }
-      for (let i = 0; i < count; i++) query[distinct[i] as number] = 0;
       // Features never seen are not in the cosine, so it is 1 for more than the example.
       answer.exact = answer.near > 0.9999 && textOf(reader) === model.exampleText[answer.example];
 
-      let support = 0;
-      for (let i = 0; i < reader.count; i++) {
-        const id = places[i] as number;
-        if (id !== 0 && reader.kinds[i] === WORD && cell(id, route) > 0) support += idf[id] as number;
+      for (let i = 0; i < count; i++) {
+        const id = distinct[i] as number;
+        const word = wordOf[i] as number;
+        added[word] = (added[word] as number) + ((query[id] as number) / (idf[id] as number)) * cell(id, route);
+        query[id] = 0;
       }
       evidenceOf(evidence, {
         first,
@@ -248,7 +291,7 @@ export function createClassifier(model: Model): Classifier {
         pairs: share(known, unknown, PAIR),
         groups: share(known, unknown, GROUP),
         near: answer.near,
-        support: support / ((known[WORD] as number) + (unknown[WORD] as number) + 1e-9),
+        testimony: testimonyOf(added, wordWeight, reader.wordCount),
       });
       answer.outlook = count === 0 ? -10 : dot(model.head, evidence) - model.threshold;
 

@@ -25,8 +25,8 @@ test('a model that was kept answers as the one just learned; a damaged or foreig
   const bytes = readFileSync(file);
   bytes[bytes.length - 9]! ^= 1;
   writeFileSync(file, bytes);
-  assert.equal(models.get({ examples: routes.map((route) => route.examples), seed: 1 }), null);
-  assert.equal(models.get({ examples: [['other']], seed: 1 }), null);
+  assert.equal(models.get({ names: routes.map(({ name }) => name), examples: routes.map(({ examples }) => examples), seed: 1 }), null);
+  assert.equal(models.get({ names: ['A.b'], examples: [['other']], seed: 1 }), null);
   for (let i = 0; i < 6; i++) (await createOperator([{ name: 'A.b', examples: [`text ${i}`] }, ...routes], { models }))[Symbol.dispose]();
   assert.equal(readdirSync(folder).length, 4);
   rmSync(folder, { recursive: true });

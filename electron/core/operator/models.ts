@@ -1,32 +1,33 @@
 /**
  * Models kept on disk, so that a start with the same examples need not learn again. A model is found by everything it depends
- * on: examples, seed, and the code that trains and reads it. What cannot be read or written is learned anew: nothing here is needed.
+ * on: names, examples, seed, and the code that trains and reads it. What cannot be read or written is learned anew: nothing here is needed.
  */
 import { createHash, hash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deserialize, serialize } from 'node:v8';
 import type { Model } from './model.ts';
+import type { Lesson } from './train.ts';
 
 const KEPT = 4;
 const DIGEST_BYTES = 32;
 
 export interface Models {
-  get(data: { examples: string[][]; seed: number }): Model | null;
-  put(data: { examples: string[][]; seed: number }, model: Model): void;
+  get(lesson: Lesson): Model | null;
+  put(lesson: Lesson, model: Model): void;
 }
 
 /** Keeps the newest few models in `folder`, which is made when the first is put. */
 export function createModels(folder: string): Models {
   let code: string | null = null;
-  const fileOf = ({ examples, seed }: { examples: string[][]; seed: number }) => {
+  const fileOf = ({ names, examples, seed }: Lesson) => {
     code ??= codeDigest();
-    return join(folder, `${hash('sha256', JSON.stringify([code, process.versions.v8, seed, examples]), 'hex')}.model`);
+    return join(folder, `${hash('sha256', JSON.stringify([code, process.versions.v8, names, examples, seed]), 'hex')}.model`);
   };
   return {
-    get(data) {
+    get(lesson) {
       try {
-        const bytes = readFileSync(fileOf(data));
+        const bytes = readFileSync(fileOf(lesson));
         const body = bytes.subarray(DIGEST_BYTES);
         if (!hash('sha256', body, 'buffer').equals(bytes.subarray(0, DIGEST_BYTES))) return null;
         return deserialize(body) as Model;
@@ -34,10 +35,10 @@ export function createModels(folder: string): Models {
         return null;
       }
     },
-    put(data, model) {
+    put(lesson, model) {
       try {
         mkdirSync(folder, { recursive: true, mode: 0o700 });
-        const file = fileOf(data);
+        const file = fileOf(lesson);
         const body = serialize(model);
         writeFileSync(`${file}.new`, Buffer.concat([hash('sha256', body, 'buffer'), body]), { mode: 0o600 });
         renameSync(`${file}.new`, file);

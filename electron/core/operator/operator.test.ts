@@ -167,8 +167,40 @@ test('a word never seen counts as its kin does', async () => {
   assert.deepEqual(firsts, ['A.translate', 'A.weather']);
 });
 
+test('a word counts as others of its topic do', async () => {
+  using operator = await createOperator([
+    { name: 'A.one', examples: ['the soup was cold', 'two cups of flour', 'the butter melted', 'peel the potato'] },
+    { name: 'A.two', examples: ['the engine was cold', 'two litres of petrol', 'the tyre blew', 'shut the bonnet of the truck'] },
+  ]);
+  const firsts = ['the lobster', 'the brakes'].map((text) => operator.classify(text).ranked[0]?.route);
+  assert.deepEqual(firsts, ['A.one', 'A.two']);
+});
+
+test('the name of a route counts as an example of it, and is never shown as one', async () => {
+  using operator = await createOperator([
+    { name: 'FND.stripeRefund', examples: ['give the money back', 'undo the payment'] },
+    { name: 'FND.github_issue', examples: ['something is broken', 'write down what went wrong'] },
+  ]);
+  const answers = ['stripe', 'on github'].map((text) => operator.classify(text).ranked[0]);
+  assert.deepEqual(
+    answers.map((first) => [first?.route, first?.reason]),
+    [
+      ['FND.stripeRefund', '"stripe" speaks for it'],
+      ['FND.github_issue', '"github" speaks for it'],
+    ],
+  );
+});
+
+test('the letters after an apostrophe are not part of the word before it', async () => {
+  using operator = await createOperator([
+    { name: 'A.passport', examples: ['renew my id', 'a photo for the id', 'where is my id'] },
+    { name: 'A.table', examples: ['i want a table', 'i need a seat', 'can i sit'] },
+  ]);
+  assert.equal(operator.classify("i'd").ranked[0]?.route, 'A.table');
+});
+
 test('no word of the lexicon is in two kins', () => {
-  const words = LEXICON.split(/\s/);
+  const words = LEXICON.split(/\s+/);
   assert.deepEqual(
     words.filter((word, index) => words.indexOf(word) !== index || !/^[a-z]+[0-9]?$/.test(word)),
     [],

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { type Classified, type Classifier, createClassifier, type Model } from './model.ts';
 import type { Models } from './models.ts';
 import { compileRules, isMention, type RuleHit } from './rules.ts';
+import type { Lesson } from './train.ts';
 
 export interface OperatorRule {
   /** RE2 syntax; see rules.ts. */
@@ -98,10 +99,11 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
     owned.map(({ rule }, index) => ({ pattern: rule.pattern, priority: rule.priority ?? 0, order: rule.order ?? index })),
   );
   const learn = async () => {
-    const kept = options.models?.get({ examples, seed });
+    const lesson: Lesson = { names: learned.map(({ name }) => name), examples, seed };
+    const kept = options.models?.get(lesson);
     if (kept) return kept;
-    const model = await trainApart({ examples, seed }, signal);
-    options.models?.put({ examples, seed }, model);
+    const model = await trainApart(lesson, signal);
+    options.models?.put(lesson, model);
     return model;
   };
   let classifier: Classifier | null = flat.length === 0 ? null : createClassifier(await learn());
@@ -203,9 +205,9 @@ export async function createOperator(routes: readonly OperatorRoute[], options: 
   };
 }
 
-function trainApart(data: { examples: string[][]; seed: number }, signal: AbortSignal | undefined): Promise<Model> {
+function trainApart(lesson: Lesson, signal: AbortSignal | undefined): Promise<Model> {
   const { promise, resolve, reject } = Promise.withResolvers<Model>();
-  const worker = new Worker(new URL('./train-worker.ts', import.meta.url), { workerData: data });
+  const worker = new Worker(new URL('./train-worker.ts', import.meta.url), { workerData: lesson });
   const stop = () => {
     reject(signal?.reason);
     void worker.terminate();

@@ -1,28 +1,31 @@
 /**
  * Learns a linear model from the examples of each route: one-vs-rest squared-hinge machines by dual coordinate descent
- * (Hsieh et al., ICML 2008) summed with a softmax, both over the features of features.ts weighted log-TF x IDF^0.6.
+ * (Hsieh et al., ICML 2008) summed with a softmax, both over the features of features.ts weighted log-TF x IDF^0.4. The name of a route
+ * counts as one more of its examples.
  *
  * Trial models, each trained without some of the examples and without some of the routes at all, give what the final model
  * cannot know about itself: how sure it may be (the scale of the sum) and how texts that belong to no route look to it.
  */
-import { createReader, GROUP, KINDS, PAIR, WORD } from './features.ts';
+import { createReader, GROUP, KIN_PAIR, KINDS, PAIR, WORD, WORD_LIMIT } from './features.ts';
 import { createKernel } from './kernel.ts';
-import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, ODDS, STANDARD_HEAD, share, textOf } from './model.ts';
+import { dot, EVIDENCE, type Evidence, evidenceOf, type Model, ODDS, STANDARD_HEAD, share, testimonyOf, textOf } from './model.ts';
 
 /** Chosen on the generated texts and the open natural texts of bench/operator.ts. */
 const TUNING = {
-  /** Cost of an error of the machines. */
-  cost: 1,
-  svmEpochs: 5,
+  /** Cost of an error of the machines, and rounds through the examples: few examples take more to settle, and less time. */
+  many: { cost: 1, svmEpochs: 5 },
+  few: { cost: 5, svmEpochs: 10 },
+  /** Examples from which on they are many. */
+  manyFrom: 5_000,
   softmaxEpochs: 4,
   /** Examples a route from which on there is a softmax. */
   softmaxFrom: 20,
   /** First step of the softmax; it falls to a twentieth. */
   rate: 5,
   /** Of the IDF. */
-  power: 0.6,
-  /** Share of held-out texts that may be lost by abstaining though the first route was right. */
-  loss: 0.01,
+  power: 0.4,
+  /** Right answers on held-out texts that may be lost by abstaining: so many for each wrong one, within these shares of the texts. */
+  loss: { perError: 0.125, least: 0.01, most: 0.05 },
   /** How strongly the head leans. */
   pull: 0.05,
 };
@@ -33,12 +36,20 @@ interface Task {
   random: () => number;
 }
 
-/** Learns from `examples[r]`, the texts of route r. The same examples and seed give the same model. */
-export function train(examples: readonly (readonly string[])[], options: { seed: number }): Model {
-  const corpus = readCorpus(examples);
-  const all = Array.from({ length: corpus.size }, (_, i) => i);
+export interface Lesson {
+  /** By route. */
+  names: readonly string[];
+  /** By route. */
+  examples: readonly (readonly string[])[];
+  seed: number;
+}
+
+/** The same lesson gives the same model. */
+export function train({ names, examples, seed }: Lesson): Model {
+  const corpus = readCorpus(examples, names);
+  const all = Array.from(corpus.routeOf.keys());
   const routes = examples.length;
-  const task = { corpus, routes, random: createRandom(options.seed) };
+  const task = { corpus, routes, random: createRandom(seed) };
   if (corpus.size * routes > DENSE_WORK || routes > DENSE_ROUTES) {
     const vocabulary = vocabularyOf(corpus, all);
     return finish(corpus, vocabulary, { ...STANDARD, routes, ...centroids(corpus, vocabulary) });
@@ -55,35 +66,42 @@ const DENSE_ROUTES = 1_500;
 // --- the corpus -----------------------------------------------------------------------------------------------------
 
 interface Corpus {
+  /** Examples given; after them in the tables come the names of the routes. */
   size: number;
   routeOf: Int32Array;
   /** Features of example i: `ids` and `tf` from `offsets[i]` to `offsets[i + 1]`. */
   offsets: Int32Array;
   ids: Int32Array;
   tf: Float32Array;
+  /** The word each feature begins in. */
+  words: Uint8Array;
   hashes: Int32Array;
   kinds: Uint8Array;
   /** Hash of the words of each example in their order. */
   texts: Int32Array;
 }
 
-function readCorpus(examples: readonly (readonly string[])[]): Corpus {
+function readCorpus(examples: Lesson['examples'], names: Lesson['names']): Corpus {
   const reader = createReader();
-  const size = examples.reduce((sum, texts) => sum + texts.length, 0);
+  const given = examples.reduce((sum, texts) => sum + texts.length, 0);
+  const size = given + names.length;
   const routeOf = new Int32Array(size);
   const offsets = new Int32Array(size + 1);
   const texts = new Int32Array(size);
   let ids = new Int32Array(size * 48 + 64);
+  let words = new Uint8Array(ids.length);
   let tf = new Float32Array(ids.length);
   const numbers = createNumbers(size * 8 + 64);
   let at = 0;
   let example = 0;
-  for (const [route, list] of examples.entries()) {
+  for (const [place, list] of [...examples, ...names.map((name) => [readable(name)])].entries()) {
+    const route = place % examples.length;
     for (const text of list) {
       reader.read(text);
       if (at + reader.count > ids.length) {
         ids = grow(ids, new Int32Array(ids.length * 2 + reader.count));
         tf = grow(tf, new Float32Array(ids.length));
+        words = grow(words, new Uint8Array(ids.length));
       }
       const start = at;
       for (let i = 0; i < reader.count; i++) {
@@ -93,6 +111,7 @@ function readCorpus(examples: readonly (readonly string[])[]): Corpus {
         if (same < at) tf[same] = (tf[same] as number) + 1;
         else {
           ids[at] = id;
+          words[at] = reader.words[i] as number;
           tf[at++] = 1;
         }
       }
@@ -102,7 +121,12 @@ function readCorpus(examples: readonly (readonly string[])[]): Corpus {
       offsets[example] = at;
     }
   }
-  return { size, routeOf, offsets, texts, ids: ids.subarray(0, at), tf: tf.subarray(0, at), ...numbers.done() };
+  return { size: given, routeOf, offsets, texts, ids, tf, words, ...numbers.done() };
+}
+
+/** The words of a name such as `FND.stripe_refund` or `openTicket`; its digits say nothing. */
+function readable(name: string): string {
+  return name.replace(/(\p{Ll})(\p{Lu})/gu, '$1 $2').replace(/[^\p{L}\p{M}]+/gu, ' ');
 }
 
 function grow<T extends Int32Array | Float32Array | Uint8Array>(from: T, to: T): T {
@@ -171,13 +195,21 @@ interface Look {
   softmax: Float32Array | null;
   known: Float64Array;
   unknown: Float64Array;
+  /** By word. */
+  weights: Float32Array;
   near(route: number): number;
-  /** Share of the words, by IDF, that speak for the route. */
-  support(route: number): number;
+  /** By word, what it adds to the scores of the route. */
+  added(route: number): Scores;
+}
+
+interface Scores {
+  svm: Float32Array;
+  /** Zeros where there is no softmax. */
+  softmax: Float32Array;
 }
 
 /** By kind. The groups of a word overlap and say the same thing more than once, so each counts for less; kin carry over to words never seen. */
-const KIND_WEIGHT = [1, 1, 0.8, 1.2];
+const KIND_WEIGHT = [1, 1, 0.7, 1.6, 0.6, 1];
 
 function vocabularyOf(corpus: Corpus, members: number[]): Vocabulary {
   const total = corpus.hashes.length;
@@ -189,8 +221,8 @@ function vocabularyOf(corpus: Corpus, members: number[]): Vocabulary {
     }
   }
   // Pairs and groups met once say little when there are many examples, and are most of the memory.
-  const least = [1, 1, 1, 1];
-  if (members.length > 2_000) least[PAIR] = least[GROUP] = 2;
+  const least = new Uint8Array(KINDS).fill(1);
+  if (members.length > 2_000) least[PAIR] = least[GROUP] = least[KIN_PAIR] = 2;
   const remap = new Int32Array(total);
   let features = 1;
   for (let id = 0; id < total; id++) if ((df[id] as number) >= (least[corpus.kinds[id] as number] as number)) remap[id] = features++;
@@ -257,9 +289,8 @@ function fit({ corpus, routes, random }: Task, members: number[]): Fit {
   const MOVED_LIMIT = 6;
   const movedAt = new Int32Array(MOVED_LIMIT);
   const alphas = new Float32Array(members.length * routes);
-  const diagonal = 1 / (2 * TUNING.cost);
-  // Few examples need more rounds to settle, and cost little.
-  const svmEpochs = TUNING.svmEpochs * (corpus.size < 5_000 ? 2 : 1);
+  const { cost, svmEpochs } = corpus.size < TUNING.manyFrom ? TUNING.few : TUNING.many;
+  const diagonal = 1 / (2 * cost);
   for (let epoch = 0; epoch < svmEpochs; epoch++) {
     shuffle(order, random);
     for (const i of order) {
@@ -337,12 +368,14 @@ function fit({ corpus, routes, random }: Task, members: number[]): Fit {
   for (let i = 0; i < members.length; i++) (byRoute[labels[i] as number] as number[]).push(i);
   let lookCount = 0;
   let wordCount = 0;
-  const wordIds = new Int32Array(LOOK_LIMIT);
+  const lookWords = new Uint8Array(LOOK_LIMIT);
+  const wordWeights = new Float32Array(WORD_LIMIT);
   const seen: Look = {
     svm: new Float32Array(stride),
     softmax: softmax === null ? null : new Float32Array(stride),
     known: new Float64Array(KINDS),
     unknown: new Float64Array(KINDS),
+    weights: wordWeights,
     near(route) {
       let best = 0;
       for (const i of byRoute[route] as number[]) {
@@ -353,14 +386,16 @@ function fit({ corpus, routes, random }: Task, members: number[]): Fit {
       }
       return best;
     },
-    support(route) {
-      let sum = 0;
-      for (let j = 0; j < wordCount; j++) {
-        const id = wordIds[j] as number;
-        const at = id * stride + route;
-        if (STANDARD.scale[0] * (svm[at] as number) + STANDARD.scale[1] * (softmax?.[at] ?? 0) > 0) sum += idf[id] as number;
+    added(route) {
+      const sum = { svm: new Float32Array(wordCount), softmax: new Float32Array(wordCount) };
+      for (let j = 1; j < lookCount; j++) {
+        const at = (lookIds[j] as number) * stride + route;
+        const word = lookWords[j] as number;
+        const value = lookValues[j] as number;
+        sum.svm[word] = (sum.svm[word] as number) + value * (svm[at] as number);
+        if (softmax !== null) sum.softmax[word] = (sum.softmax[word] as number) + value * (softmax[at] as number);
       }
-      return sum / ((seen.known[WORD] as number) + (seen.unknown[WORD] as number) + 1e-9);
+      return sum;
     },
   };
   const look = (example: number): Look => {
@@ -371,20 +406,24 @@ function fit({ corpus, routes, random }: Task, members: number[]): Fit {
     lookValues[0] = 1;
     lookCount = 1;
     wordCount = 0;
+    wordWeights.fill(0);
     let norm = 0;
     for (let j = corpus.offsets[example] as number; j < (corpus.offsets[example + 1] as number); j++) {
       const id = remap[corpus.ids[j] as number] as number;
       const kind = corpus.kinds[corpus.ids[j] as number] as number;
+      const word = corpus.words[j] as number;
+      if (kind === WORD) wordWeights[word] = (id === 0 ? idfUnknown : (idf[id] as number)) ** 2;
+      if (word >= wordCount) wordCount = word + 1;
       if (id === 0) {
         seen.unknown[kind] = (seen.unknown[kind] as number) + idfUnknown;
         continue;
       }
-      if (kind === WORD) wordIds[wordCount++] = id;
       seen.known[kind] = (seen.known[kind] as number) + (idf[id] as number);
       const value = (corpus.tf[j] as number) * (idf[id] as number);
       norm += value * value;
       query[id] = value * (idf[id] as number);
       lookIds[lookCount] = id;
+      lookWords[lookCount] = word;
       lookValues[lookCount++] = value;
     }
     norm = norm > 0 ? 1 / Math.sqrt(norm) : 0;
@@ -427,7 +466,7 @@ const ALONE: [number, number] = [8, 0];
 const TRIALS_LEAST = 150;
 /** With fewer examples there are no trials: the standard judgement is better than what so few can teach, and at once. */
 const CORPUS_LEAST = 300;
-/** Routes of each trial text that come first, for which nearness and support are kept. */
+/** Routes of each trial text that come first, for which nearness and what the words add are kept. */
 const FOREMOST = 3;
 
 interface Trial {
@@ -437,7 +476,8 @@ interface Trial {
   svm: Float32Array;
   softmax: Float32Array;
   near: Float32Array;
-  support: Float32Array;
+  added: Scores[];
+  weights: Float32Array;
   shares: [number, number, number];
 }
 
@@ -472,6 +512,7 @@ function judge(task: Task): Judgement {
         for (const [i, example] of examples.entries())
           (examples.length > 1 && i % part === (t + route) % part ? left : members).push(example);
     }
+    for (let name = corpus.size; name < corpus.routeOf.length; name++) if (!absent.has(corpus.routeOf[name] as number)) members.push(name);
     const model = fit(task, members);
     for (const example of left) {
       const route = corpus.routeOf[example] as number;
@@ -495,7 +536,8 @@ function judge(task: Task): Judgement {
         svm: Float32Array.from(scored, (k) => seen.svm[k] as number),
         softmax: Float32Array.from(scored, (k) => seen.softmax?.[k] ?? 0),
         near: Float32Array.from(foremost, (k) => seen.near(k)),
-        support: Float32Array.from(foremost, (k) => seen.support(k)),
+        added: foremost.map((k) => seen.added(k)),
+        weights: seen.weights.slice(),
         shares: [share(seen.known, seen.unknown, WORD), share(seen.known, seen.unknown, PAIR), share(seen.known, seen.unknown, GROUP)],
       });
     }
@@ -517,11 +559,15 @@ function judge(task: Task): Judgement {
   const outlooks: number[] = [];
   for (const [i, row] of rows.entries()) if (right[i]) outlooks.push(dot(head, row));
   outlooks.sort((a, b) => a - b);
-  // With few trials the lowest outlooks are accidents, so more of them are given up.
-  const lost = TUNING.loss * inside.length + (inside.length < 500 ? 0.02 * inside.length + 1 : 0);
+  // The more it errs anyway, the more right answers may be given up to spare wrong ones.
+  const { perError, least, most } = TUNING.loss;
+  const errors = 1 - outlooks.length / inside.length;
+  const lost = inside.length * Math.min(most, Math.max(least, perError * errors));
   const threshold = outlooks[Math.min(outlooks.length - 1, Math.floor(lost))] ?? 0;
   return { scale, trust, rival: 0, head, threshold };
 }
+
+const NOTHING: Scores = { svm: new Float32Array(0), softmax: new Float32Array(0) };
 
 function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Evidence; first: number } {
   let first = 0;
@@ -536,6 +582,8 @@ function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Ev
   }
   const evidence = new Float64Array(EVIDENCE.length);
   const [words, pairs, groups] = trial.shares;
+  const { svm: bySvm, softmax: bySoftmax } = trial.added[first] ?? NOTHING;
+  const added = bySvm.map((value, word) => a * value + b * (bySoftmax[word] as number));
   evidenceOf(evidence, {
     first: top,
     rest: top + Math.log(rest + 1e-9),
@@ -543,7 +591,7 @@ function evidenceOfTrial(trial: Trial, [a, b]: [number, number]): { evidence: Ev
     pairs,
     groups,
     near: trial.near[first] ?? 0,
-    support: trial.support[first] ?? 0,
+    testimony: testimonyOf(added, trial.weights, added.length),
   });
   return { evidence, first };
 }
@@ -637,7 +685,7 @@ function fitTrust(trials: Trial[], scale: [number, number]): Float64Array {
  * Where the weights of standardised evidence lean. Routes held out are near to others, so trials alone make too little of
  * the best score: most texts that belong nowhere are far from everything.
  */
-const LEANING = Float64Array.of(1.5, 0.8, 0.4, 0.1, 0.4, 0.1, 0.1);
+const LEANING = Float64Array.of(1.2, 0.7, 0.3, 0.2, 0.5, 0.2, 0.4, 1, -0.7);
 
 /** Logistic regression by Newton's method on standardised evidence, both sides weighted alike. */
 function fitHead(rows: Evidence[], labels: number[]): Float64Array {
@@ -816,7 +864,7 @@ function finish(corpus: Corpus, vocabulary: Vocabulary, rest: Omit<Judgement, 's
     exampleStart: starts,
     exampleIds: ids,
     exampleNorm: norms,
-    exampleText: corpus.texts,
+    exampleText: corpus.texts.slice(0, corpus.size),
   };
 }
 

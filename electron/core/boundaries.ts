@@ -7,6 +7,7 @@ import type { Ask } from '../../shared/contract.ts';
 import { type Issue, refuse, type WireError } from '../../shared/errors.ts';
 import type { CallLimits, Capability, Crossing, Door, Principal, Route, Sovereign } from '../../shared/model.ts';
 import { tooDeep } from './crossing.ts';
+import type { Cutoff } from './cutoff.ts';
 import type { Accepted } from './jobs/life.ts';
 import type { Loop } from './jobs/loop.ts';
 import type { Resource } from './jobs/schedule.ts';
@@ -43,7 +44,7 @@ export interface Runtime {
   text: string | null;
   confirmed: boolean;
   /** Of the run that is under way. */
-  signal: AbortSignal | undefined;
+  cutoff: Cutoff | null;
   /** Makes a call of this one's own, cut off with it unless `detached`, or by `signal`; its crossing names this one as parent. */
   dispatch(ask: Ask, how?: { accepted?: Accepted; detached?: true; signal?: AbortSignal }): Promise<Crossing>;
 }

@@ -10,11 +10,12 @@ import type { Crossing, Job, KeyUse, Principal, RankedRoute, Resolution, Soverei
 import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
 import type { Breakers } from './breaker.ts';
 import { createIds, type Signer, traceIdOf } from './crossing.ts';
+import type { Cutoff } from './cutoff.ts';
 import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import { createKeys, type Look } from './jobs/keys.ts';
-import { type Accepted, createLife, type Found, type Kin, type Life, reportBug } from './jobs/life.ts';
+import { type Accepted, type Crossed, createLife, type Found, type Kin, type Life, reportBug } from './jobs/life.ts';
 import type { Live } from './jobs/live.ts';
 import type { Loop } from './jobs/loop.ts';
 import type { Seal } from './jobs/seal.ts';
@@ -96,10 +97,10 @@ export function createSeam(parts: SeamParts): Seam {
     }
     const named = table.routes.get(text!);
     if (named) return found(named, 1, `named ${named.spec.name}`);
-    const { ranked, abstained } = table.operator.classify(text!);
-    const best = ranked[0];
+    const { best, abstained } = table.operator.choose(text!);
     const target = best && !abstained ? table.routes.get(best.route) : undefined;
-    if (target) return { ...found(target, best!.confidence, best!.reason), ranked };
+    if (target) return found(target, best!.confidence, best!.reason);
+    const { ranked } = table.operator.classify(text!);
     const choices = ranked.slice(0, 3);
     const fallback = ask ? null : fallbackOf(table);
     if (fallback)
@@ -298,13 +299,13 @@ export function createSeam(parts: SeamParts): Seam {
       outcome: look === null || look.is === 'new' ? 'passed' : 'refused',
     });
     if (look === null || look.is === 'new') return life.begin({ input, record, call, end, mark, signal, accepted, key: look?.key ?? null });
-    return replay(look, { record, call, end, accepted });
+    return replay(look, { record, call, end, accepted, signal });
   }
 
   /** Answers with what the first call under this key has, or says why it cannot be had. Nothing runs. */
   async function replay(
     look: Exclude<Look, { is: 'new' }>,
-    { record, call, end, accepted }: { record: Crossing; call: Call; end(): void; accepted: Accepted | undefined },
+    { record, call, end, accepted, signal }: Pick<Crossed, 'record' | 'call' | 'end' | 'accepted' | 'signal'>,
   ): Promise<Crossing> {
     const used = (outcome: KeyUse['uses'][number]['outcome'], differed: string[]) =>
       store?.noteKeyUse(look.job, { at: record.at, crossing: record.id, outcome, differed });
@@ -321,7 +322,15 @@ export function createSeam(parts: SeamParts): Seam {
       used(how, []);
       await noteReplay();
       if (record.audit) accepted?.({ job: look.job, route: record.route!, audit: record.audit, attached: true });
-      first = await look.crossing;
+      const ended = await endOf(look, { call, record, signal });
+      if ('code' in ended) {
+        Object.assign(record, { error: ended, job: look.job });
+        end();
+        await signer.sign(record);
+        life.publish(record);
+        return record;
+      }
+      first = ended;
     } else first = store?.read.job(look.job)?.record ?? null;
     if (first === null) {
       record.error = refuse('unknown_outcome', `What ${look.job} answered is not on record any more.`, { hint: 'Send it with a new key.' });
@@ -344,6 +353,24 @@ export function createSeam(parts: SeamParts): Seam {
     await signer.sign(record);
     life.publish(record);
     return record;
+  }
+
+  /** How the call that another one attached to ended; or why that one does not wait for it any longer, which changes nothing for the first. */
+  async function endOf(
+    { job, crossing }: Look & { is: 'running' },
+    { call: { deadlineMs }, record, signal }: Pick<Crossed, 'call' | 'record' | 'signal'>,
+  ): Promise<Crossing | WireError> {
+    const { promise: leaving, resolve: leave } = Promise.withResolvers<WireError>();
+    const hint = `${job} goes on; cancel it by its id if it should not.`;
+    const onCallerGone = () => leave(refuse('cancelled', 'The caller cancelled.', { hint }));
+    const late = () => leave(refuse('wait_expired', `${job}, the first under this key, did not end within ${deadlineMs} ms.`, { hint }));
+    const timer = deadlineMs === undefined ? undefined : setTimeout(late, Math.max(0, deadlineMs - (clock() - record.at)));
+    if (signal?.aborted) onCallerGone();
+    else signal?.addEventListener('abort', onCallerGone, { once: true });
+    const ended = await Promise.race([crossing, leaving]);
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onCallerGone);
+    return ended;
   }
 
   /** One row for a call that did not run. One that cannot be written leaves `audit` null: it is not on record, and says so. */
@@ -475,7 +502,7 @@ export function createSeam(parts: SeamParts): Seam {
 /** What a call reaches besides its own words. */
 class CallRuntime implements Runtime {
   /** Of the run that is under way: what it calls is cut off with it. */
-  signal: AbortSignal | undefined;
+  cutoff: Cutoff | null = null;
   readonly #call: Call;
   readonly #record: Crossing;
   readonly #dispatch: Seam['dispatch'];
@@ -501,7 +528,7 @@ class CallRuntime implements Runtime {
 
   dispatch(
     ask: Ask,
-    { accepted, detached, signal = this.signal }: { accepted?: Accepted; detached?: true; signal?: AbortSignal } = {},
+    { accepted, detached, signal = this.cutoff?.signal }: { accepted?: Accepted; detached?: true; signal?: AbortSignal } = {},
   ): Promise<Crossing> {
     const { id, traceparent } = this.#record;
     const call = { traceparent, ...ask, door: this.door, principal: this.principal, parent: id };

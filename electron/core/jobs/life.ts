@@ -8,6 +8,8 @@ import type { Attempt, Crossing, Job, JobEvent, Waits } from '../../../shared/mo
 import { signalOf } from '../../../shared/signal.ts';
 import type { CompiledRoute, Input } from '../boundaries.ts';
 import { type Signer, tooDeep } from '../crossing.ts';
+import { Cutoff } from '../cutoff.ts';
+import { createDeadlines } from '../deadlines.ts';
 import type { Journal } from '../events.ts';
 import type { Health } from '../health.ts';
 import { eventOf, type Kept, keep, outcomeRow, stateOf } from '../record.ts';
@@ -15,10 +17,12 @@ import type { Outcome } from '../runners/runner.ts';
 import type { Stats } from '../stats.ts';
 import type { NewKey } from '../store/keys.ts';
 import type { Store } from '../store/store.ts';
+import { Underway } from '../underway.ts';
 import type { Keys } from './keys.ts';
 import { type Ended, Live } from './live.ts';
 import type { Loop } from './loop.ts';
 import { createOwed } from './owed.ts';
+import { Started, type Surroundings } from './run.ts';
 import type { Seal } from './seal.ts';
 
 /** `attached`: the job is that of an earlier call under the same key. */
@@ -92,6 +96,14 @@ export interface Life {
 
 export function createLife(parts: LifeParts): Life {
   const { store, signer, journal, health, stats, loop, keys, seal, clock } = parts;
+  const runs = new Underway<Started>();
+  const deadlines = createDeadlines(runs, (run) => run.expire());
+  const about: Surroundings = {
+    clock,
+    newId: parts.newId,
+    progress: noteProgress,
+    chunk: (job, text) => journal.publish({ type: 'chunk', job, text }),
+  };
   let active = 0;
   let newest: Promise<void> = Promise.resolve();
   let idle: PromiseWithResolvers<void> | null = null;
@@ -298,59 +310,31 @@ export function createLife(parts: LifeParts): Life {
   async function run(crossed: Crossed, live: Live | null): Promise<Outcome> {
     const { input, record, call } = crossed;
     const { spec } = input.route;
-    const abort = new AbortController();
-    let cut: WireError | null = null;
-    const stop = (error: WireError) => {
-      cut ??= error;
-      abort.abort(error);
-    };
+    const cutoff = new Cutoff();
     const left = call.deadlineMs === undefined ? Number.POSITIVE_INFINITY : call.deadlineMs - (clock() - record.at);
     const allowed = Math.max(1, Math.min(spec.timeoutMs, left));
-    const deadline = setTimeout(
-      () =>
-        stop(
-          refuse('upstream_timeout', `${spec.name} did not answer within ${allowed} ms.`, {
-            hint: 'Raise its timeout in the registry, or look at its health.',
-          }),
-        ),
-      allowed,
-    );
-    const onCallerGone = () => stop(refuse('cancelled', 'The caller cancelled.'));
+    const onCallerGone = () => cutoff.cut(refuse('cancelled', 'The caller cancelled.'));
     if (live) {
       live.startedAt ??= clock();
-      live.runs(abort);
+      live.runs(cutoff);
     } else if (crossed.signal?.aborted) onCallerGone();
     else crossed.signal?.addEventListener('abort', onCallerGone, { once: true });
-    input.runtime.signal = abort.signal;
+    input.runtime.cutoff = cutoff;
+    const started = new Started(crossed, { live, cutoff, allowedMs: allowed, about });
+    runs.add(started);
+    deadlines.watch(started.dueAt);
     let outcome: Outcome;
     try {
-      if (abort.signal.aborted) throw new Refusal(abort.signal.reason as WireError);
-      outcome = await input.route.run({
-        route: spec,
-        text: record.text,
-        params: input.params,
-        signal: abort.signal,
-        deadlineAt: clock() + allowed,
-        traceparent: record.traceparent,
-        principal: call.principal,
-        door: call.door,
-        runtime: input.runtime,
-        attempts: record.attempts,
-        left: record.left,
-        job: record.job,
-        start: live?.starts ?? 1,
-        newAttemptId: () => parts.newId('att_'),
-        progress: (progress, words) => live && noteProgress(live, progress, words),
-        chunk: (text) => record.job !== null && journal.publish({ type: 'chunk', job: record.job, text }),
-      });
+      if (cutoff.reason !== null) throw new Refusal(cutoff.reason);
+      outcome = await input.route.run(started);
     } catch (caught) {
       if (!isRefusal(caught)) reportBug(caught);
       outcome = { ok: false, error: toWire(caught) };
     }
-    clearTimeout(deadline);
+    runs.delete(started);
     if (!live) crossed.signal?.removeEventListener('abort', onCallerGone);
     // What cut the run off is the reason, not what the socket said when it was destroyed.
-    const reason = cut ?? live?.cut ?? null;
+    const reason = cutoff.reason ?? live?.cut ?? null;
     if (reason !== null && !outcome.ok) outcome = { ok: false, error: reason };
     if (outcome.ok && tooDeep(outcome.result))
       outcome = { ok: false, error: refuse('upstream_failed', `${spec.name} answered with JSON nested too deep to record.`) };
@@ -553,6 +537,7 @@ export function createLife(parts: LifeParts): Life {
         await idle.promise;
       }
       await owed.pay();
+      deadlines[Symbol.dispose]();
     },
   };
 

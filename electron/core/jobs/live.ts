@@ -2,6 +2,7 @@
 import type { WireError } from '../../../shared/errors.ts';
 import type { Crossing, Job, JobState, Route, Waits } from '../../../shared/model.ts';
 import type { Standing } from '../boundaries.ts';
+import type { Cutoff } from '../cutoff.ts';
 import type { Outcome } from '../runners/runner.ts';
 
 /** How a job ended that did not run to its end; `shut`: not at all, it goes on at the next start. */
@@ -27,7 +28,7 @@ export class Live {
   readonly #record: Crossing;
   readonly #text: string | null;
   #cut: WireError | null = null;
-  #abort: AbortController | null = null;
+  #run: Cutoff | null = null;
   #turn: PromiseWithResolvers<void> | null = null;
 
   /** `text` with its secrets redacted. */
@@ -73,15 +74,15 @@ export class Live {
   }
 
   /** What cuts the run that starts now off. */
-  runs(abort: AbortController): void {
-    this.#abort = abort;
-    if (this.#cut !== null) abort.abort(this.#cut);
+  runs(cutoff: Cutoff): void {
+    this.#run = cutoff;
+    if (this.#cut !== null) cutoff.cut(this.#cut);
   }
 
   /** Cuts off what runs, now and whatever would start later. The first reason counts. */
   stop(error: WireError): void {
     this.#cut ??= error;
-    this.#abort?.abort(this.#cut);
+    this.#run?.cut(this.#cut);
   }
 
   /** The lane it holds or stands in; null: none. */

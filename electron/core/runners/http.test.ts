@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Route } from '../../../shared/model.ts';
 import { createBreakers } from '../breaker.ts';
+import { Cutoff } from '../cutoff.ts';
 import { createEgress } from '../egress.ts';
 import { createHttpRunner, type HttpRunnerOptions } from './http.ts';
 import { createMockRunner } from './mock.ts';
@@ -95,6 +96,7 @@ function setup(t: TestContext, options: Partial<HttpRunnerOptions> & { sovereign
   let attempts = 0;
   const call = async (to: Route, more: Partial<Run> = {}) => {
     const heard: unknown[] = [];
+    const { cutoff = new Cutoff() } = more;
     const run: Run = {
       ...{
         job: null,
@@ -102,7 +104,8 @@ function setup(t: TestContext, options: Partial<HttpRunnerOptions> & { sovereign
         route: to,
         text: null,
         params: {},
-        signal: new AbortController().signal,
+        cutoff,
+        signal: cutoff.signal,
         deadlineAt: now + 30_000,
         traceparent,
         attempts: [],
@@ -449,21 +452,21 @@ test('cancelling during a try, and while waiting for the next one, ends it with 
   const waiting = Promise.withResolvers<void>();
   const { url } = await service(t, () => void waiting.resolve());
   const { call, breakers } = setup(t);
-  const during = new AbortController();
-  const call1 = call(route(url), { signal: during.signal });
+  const during = new Cutoff();
+  const call1 = call(route(url), { cutoff: during });
   await waiting.promise;
-  during.abort({ code: 'cancelled', message: 'The caller cancelled.', hint: null });
+  during.cut({ code: 'cancelled', message: 'The caller cancelled.', hint: null });
   assert.deepEqual((await call1).outcome, { ok: false, error: { code: 'cancelled', message: 'The caller cancelled.', hint: null } });
   assert.equal(breakers.state(url).failures, 0);
 
-  const between = new AbortController();
+  const between = new Cutoff();
   const paused = setup(t, {
     sleep: async (_ms, signal) => {
-      between.abort({ code: 'cancelled', message: 'Stop.', hint: null });
+      between.cut({ code: 'cancelled', message: 'Stop.', hint: null });
       signal.throwIfAborted();
     },
   });
-  const { outcome, attempts } = await paused.call(route(`http://127.0.0.1:${await freePort()}/`), { signal: between.signal });
+  const { outcome, attempts } = await paused.call(route(`http://127.0.0.1:${await freePort()}/`), { cutoff: between });
   assert.deepEqual([outcome.ok ? null : outcome.error.message, attempts.length], ['Stop.', 1]);
 });
 

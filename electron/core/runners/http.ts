@@ -106,8 +106,8 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
         headers,
         body: exchange.body,
         egress: route.egress,
-        signal: run.signal,
-        // The signal comes first where there is one, and knows the words for it; this is the net below.
+        cutoff: run.cutoff,
+        // The run is cut off first, and that knows the words for it; this is the net below.
         timeoutMs: run.deadlineAt - startedAt + deadlineGraceMs,
         maxBytes: route.maxResponseBytes,
         onChunk: exchange.onChunk,
@@ -118,7 +118,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
       attempt.durationMs = clock() - startedAt;
       attempt.error = error.code;
       attempt.status = error.status ?? null;
-      permit.done(verdict(error, (run.signal.aborted || clock() >= run.deadlineAt) && clock() - startedAt < route.timeoutMs / 2));
+      permit.done(verdict(error, (run.cutoff.reason !== null || clock() >= run.deadlineAt) && clock() - startedAt < route.timeoutMs / 2));
       if (sent) leave(route, run, exchange);
       if (error.code === 'internal') throw caught;
       const unreached = !sent && retried.has(error.code);
@@ -143,7 +143,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
       try {
         await sleep(pause, run.signal);
       } catch {
-        return { outcome: { ok: false, error: abortError(run.signal) }, unreached: false };
+        return { outcome: { ok: false, error: run.cutoff.reason ?? refuse('cancelled', 'The call was cancelled.') }, unreached: false };
       }
       const next = await tryOnce(route, run, ready);
       // The breaker opened meanwhile: what made it open says more than that it is.
@@ -159,7 +159,7 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
     const told: string[] = [];
     const seen = new Set([run.route.name]);
     let name: string | null = run.route.fallback;
-    while (name !== null && !seen.has(name) && seen.size <= maxFallbacks && !run.signal.aborted && clock() < run.deadlineAt) {
+    while (name !== null && !seen.has(name) && seen.size <= maxFallbacks && run.cutoff.reason === null && clock() < run.deadlineAt) {
       seen.add(name);
       const route = resolveRoute(name);
       if (route === null) {
@@ -187,11 +187,4 @@ function leave(route: Route, run: Run, { url, body }: { url: string; body: strin
   if (route.egress === 'local') return;
   const { host, pathname, search } = new URL(url);
   run.left.push({ bytes: (body === null ? 0 : Buffer.byteLength(body)) + pathname.length + search.length, egress: route.egress, host });
-}
-
-function abortError(signal: AbortSignal): WireError {
-  const reason: unknown = signal.reason;
-  if (typeof reason === 'object' && reason !== null && 'code' in reason && 'message' in reason && typeof reason.code === 'string')
-    return reason as WireError;
-  return refuse('cancelled', 'The call was cancelled.');
 }

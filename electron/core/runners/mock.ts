@@ -12,13 +12,14 @@ export function createMockRunner({
   responses?: Record<string, unknown>;
   clock?: () => number;
 } = {}): Runner {
-  return async ({ route, text, params, attempts, newAttemptId }) => {
+  return async (run) => {
+    const { route, text, params, attempts } = run;
     const key = [route.endpoint, route.name].find((name) => name !== null && Object.hasOwn(responses, name)) ?? null;
     attempts.push({
       durationMs: 0,
       endpoint: route.endpoint,
       error: null,
-      id: newAttemptId(),
+      id: run.newAttemptId(),
       route: route.name,
       startedAt: clock(),
       status: 200,

@@ -11,6 +11,7 @@ import type { EventBody } from '../../../shared/contract.ts';
 import { refuse } from '../../../shared/errors.ts';
 import type { PodiumState, Route } from '../../../shared/model.ts';
 import { createBreakers } from '../breaker.ts';
+import { Cutoff } from '../cutoff.ts';
 import { createEgress } from '../egress.ts';
 import { createPodium, type PodiumParts } from './podium.ts';
 import type { Run } from './runner.ts';
@@ -73,7 +74,7 @@ function podiumOf(t: TestContext, routes: Route[], more: Partial<PodiumParts> = 
     });
   let attempts = 0;
   const call = (params: Record<string, unknown>, text: string | null = null) => {
-    const abort = new AbortController();
+    const cutoff = new Cutoff();
     const notes: (string | null)[] = [];
     const shares: (number | null)[] = [];
     const attemptsMade: Run['attempts'] = [];
@@ -82,7 +83,8 @@ function podiumOf(t: TestContext, routes: Route[], more: Partial<PodiumParts> = 
         route: routes[0]!,
         text,
         params,
-        signal: abort.signal,
+        cutoff,
+        signal: cutoff.signal,
         deadlineAt: Date.now() + routes[0]!.timeoutMs,
         door: 'library',
         job: 'job_1',
@@ -97,7 +99,7 @@ function podiumOf(t: TestContext, routes: Route[], more: Partial<PodiumParts> = 
       },
       chunk() {},
     };
-    return { outcome: podium.run(run), abort, notes, shares, attempts: attemptsMade };
+    return { outcome: podium.run(run), cutoff, notes, shares, attempts: attemptsMade };
   };
   const ended = async (params: Record<string, unknown>) => {
     const outcome = await call(params).outcome;
@@ -170,8 +172,8 @@ test('J09: cancelling takes the story back, waiting or running; a core that clos
   const [first, second, third] = ['STORY-001', 'STORY-002', 'STORY-003'].map((id) => call(enqueue(id)));
   await state(storyIs('STORY-003', 'queued'));
   await state(storyIs('STORY-001', 'in_progress'));
-  second!.abort.abort(refuse('cancelled', 'Cancelled by Mark.'));
-  first!.abort.abort(refuse('cancelled', 'Cancelled by Mark.'));
+  second!.cutoff.cut(refuse('cancelled', 'Cancelled by Mark.'));
+  first!.cutoff.cut(refuse('cancelled', 'Cancelled by Mark.'));
   for (const one of [first!, second!]) {
     const outcome = await one.outcome;
     assert.ok(!outcome.ok);
@@ -179,7 +181,7 @@ test('J09: cancelling takes the story back, waiting or running; a core that clos
   }
   assert.equal(first!.notes.at(-1), 'STORY-001 is cancelled.');
   await state(storyIs('STORY-003', 'in_progress'));
-  third!.abort.abort(refuse('shutting_down', 'Dispatcher is shutting down.'));
+  third!.cutoff.cut(refuse('shutting_down', 'Dispatcher is shutting down.'));
   const left = await third!.outcome;
   assert.equal(left.ok ? '' : left.error.code, 'shutting_down');
   const { current } = (await podium.status(route(at.url))) as { current: string };
@@ -199,7 +201,7 @@ test('halt stops what runs and lets nothing new begin; the orchestrator then say
   assert.deepEqual([current, queue], [null, ['STORY-002']]);
   const health = await fetch(`${at.url}/health/orchestrator`);
   assert.deepEqual([health.status, await health.json()], [503, { status: 'degraded', orchestrator: 'stopped' }]);
-  second!.abort.abort(refuse('cancelled', 'Cancelled by Mark.'));
+  second!.cutoff.cut(refuse('cancelled', 'Cancelled by Mark.'));
   await second!.outcome;
 });
 

@@ -2,6 +2,7 @@
 import type { WireError } from '../../../shared/errors.ts';
 import type { Attempt, Crossing, Departure, Door, Principal, Route } from '../../../shared/model.ts';
 import type { Runtime } from '../boundaries.ts';
+import type { Cutoff } from '../cutoff.ts';
 
 /** One execution. Times are milliseconds since the epoch. */
 export interface Run {
@@ -9,7 +10,9 @@ export interface Run {
   text: string | null;
   params: Record<string, unknown>;
   /** Aborted when the caller cancels or the deadline passes; its reason is the WireError to end with. */
-  signal: AbortSignal;
+  readonly signal: AbortSignal;
+  /** What aborts the signal, for a runner that can do without one: a signal is made when it is first asked for. */
+  cutoff: Cutoff;
   deadlineAt: number;
   traceparent: string;
   principal: Principal;

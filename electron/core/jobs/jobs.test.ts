@@ -169,6 +169,28 @@ test('J01: one key, one execution: a hundred at once attach to it, later ones ge
   assert.deepEqual([key?.key, key?.content, key?.uses.length], ['k-1', false, 100]);
 });
 
+test('who attached to a job may leave, or have no more time: its own wait ends, and the job goes on', async () => {
+  await using service = await startHeld();
+  await using core = await openCore(registryOf(service.url));
+  const first = submit(core, 'W.once', { key: 'k' });
+  const id = await first.job;
+  const leaving = new AbortController();
+  const left = core.dispatch({ route: 'W.once', key: 'k', door: 'library', principal: core.owner.principal }, leaving.signal, () =>
+    leaving.abort(),
+  );
+  const hurried = submit(core, 'W.once', { key: 'k', deadlineMs: 1 });
+  const ended = await Promise.all([left, hurried.answer]);
+  assert.deepEqual(
+    ended.map(({ error, job }) => [error?.code, job]),
+    [
+      ['cancelled', id],
+      ['wait_expired', id],
+    ],
+  );
+  await service.answer();
+  assert.deepEqual([(await first.answer).ok, service.ledger.length], [true, 1]);
+});
+
 test('J02: another body under a key is refused with what differed; another principal has keys of its own', async () => {
   await using service = await startHeld();
   await using core = await openCore(registryOf(service.url));

@@ -83,7 +83,6 @@ export function createTender(db: Database.Database) {
     `INSERT INTO job_event SELECT :n, next, :at, :kind, :detail
      FROM (SELECT coalesce(max(i), 0) + 1 AS next FROM job_event WHERE n = :n) WHERE next <= ${EVENTS_MAX}`,
   );
-  const clearWaits = db.prepare('UPDATE job SET waits = NULL WHERE n = ? AND waits IS NOT NULL');
   const clearLive = db.prepare('DELETE FROM job_live WHERE n = ?');
   const findOpen = db.prepare(
     `SELECT n, id, crossing, state, route, text, door, caller, created_at AS createdAt, coalesce(starts, 1) AS starts,
@@ -124,7 +123,6 @@ export function createTender(db: Database.Database) {
     },
     /** Forgets what only a job that has not ended needs. */
     end(n: number): void {
-      clearWaits.run(n);
       clearLive.run(n);
     },
     /** Every job that has not ended; with `crashed`, the crashes of the running ones are raised first. */

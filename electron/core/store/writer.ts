@@ -107,9 +107,11 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const findOpen = db.prepare("SELECT n FROM job WHERE id = ? AND state IN ('running', 'queued', 'waiting')").pluck();
   const findJob = db.prepare('SELECT n, crossing, route FROM job WHERE id = ?');
   const endJob = db.prepare(
-    'UPDATE job SET state = ?, route = ?, finished_at = ?, duration_ms = ?, error_code = ?, error_message = ?, outcome_seq = ? WHERE n = ?',
+    'UPDATE job SET state = ?, route = ?, finished_at = ?, duration_ms = ?, error_code = ?, error_message = ?, outcome_seq = ?, waits = NULL WHERE n = ?',
   );
-  const settleJob = db.prepare('UPDATE job SET state = ?, finished_at = ?, error_code = ?, error_message = ?, outcome_seq = ? WHERE n = ?');
+  const settleJob = db.prepare(
+    'UPDATE job SET state = ?, finished_at = ?, error_code = ?, error_message = ?, outcome_seq = ?, waits = NULL WHERE n = ?',
+  );
   const insertRecord = db.prepare('INSERT OR REPLACE INTO job_record VALUES (?,?)');
   const setProgress = db.prepare('UPDATE job SET progress = ?, progress_note = ? WHERE n = ?');
   const setCancel = db.prepare('UPDATE job SET cancel_requested_at = ? WHERE n = ?');
@@ -133,10 +135,12 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const addHealth = db.prepare('INSERT OR REPLACE INTO health VALUES (?,?,?,?)');
   const pruneHealth = db.prepare('DELETE FROM health WHERE route = ? AND at < ?');
 
-  /** Numbers of the plain jobs under way, so that ending one needs no look-up. */
+  /** Numbers of the jobs begun here and under way, so that ending one needs no look-up; the plain ones leave nothing else to tidy. */
   const plain = new Map<string, number>();
+  const tended = new Map<string, number>();
   /** Of a job that has not ended. */
-  const numberOf = (job: Field): number | null => plain.get(job as string) ?? (findOpen.get(job) as number | undefined) ?? null;
+  const numberOf = (job: Field): number | null =>
+    plain.get(job as string) ?? tended.get(job as string) ?? (findOpen.get(job) as number | undefined) ?? null;
   const well = (text: Field): string | null => (typeof text === 'string' ? text.toWellFormed() : null);
   const whole = (value: Field): number => Math.floor(value as number);
   const body = (text: Field): string => {
@@ -202,7 +206,10 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   function endOne(job: Field, f: Field[], i: number): void {
     const n = numberOf(job);
     if (n === null) return;
-    if (!plain.delete(job as string)) tender.end(n);
+    if (!plain.delete(job as string)) {
+      tended.delete(job as string);
+      tender.end(n);
+    }
     endJob.run(f[i + 9], well(f[i + 6]!), whole(f[i + 1]!), f[i + 10], f[i + 11], well(f[i + 12]!), head.seq, n);
     insertRecord.run(n, body(f[i + 13]!));
     running.stopped(n);
@@ -220,15 +227,17 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       ...[at, runs ? at : null, f[i + 11], well(f[i + 12]!), head.seq, well(waits!)],
     );
     if (f[i + 10] !== null) insertInput.run(n, body(f[i + 10]!));
-    tender.add(n, {
-      ...{
-        lane: well(lane!),
-        subject: well(subject!),
-        action: action as number | null,
-        starts: runs ? 1 : 0,
-        callbackUrl: well(callbackUrl!),
-      },
-    });
+    // What has none of it and runs at once is told by having no row, like a plain job.
+    if (!runs || lane !== null || subject !== null || action !== null || callbackUrl !== null)
+      tender.add(n, {
+        ...{
+          lane: well(lane!),
+          subject: well(subject!),
+          action: action as number | null,
+          starts: runs ? 1 : 0,
+          callbackUrl: well(callbackUrl!),
+        },
+      });
     if (call !== null) tender.keepCall(n, (call as string).toWellFormed());
     if (waits !== null) tender.note(n, at, state as 'queued' | 'waiting', (JSON.parse(waits as string) as Waits).reason);
     if (key !== null)
@@ -236,6 +245,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
         ...{ key: well(key!)!, content: content === 1, bodyHash: bodyHash as string, asked: body(asked!), at },
       });
     head.n = n;
+    tended.set(f[i + 3] as string, n);
   }
 
   /** What becomes of a job that was found; whether it appended to the chain. */
@@ -410,6 +420,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
         rollbackTo.run();
         head = before;
         plain.delete(batch[start + 3] as string);
+        tended.delete(batch[start + 3] as string);
         if (answered) {
           done.seqs.push(ANSWER.failed);
           done.errors.push(refuse('internal', `The record does not fit the database: ${(caught as Error).message}.`));
@@ -427,6 +438,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     head = readHead();
     running.reread();
     plain.clear();
+    tended.clear();
   }
 
   function answer(batch: Field[], starts: number[]): FromWriter {

@@ -108,7 +108,6 @@ export function knownTools(server: string, live: readonly Tool[] | null, approve
         inputSchema,
         approval: agreed === null ? 'new' : agreed.hash === newest ? 'approved' : 'changed',
         ...(agreed !== null && agreed.hash !== newest && { before: { description: agreed.description, inputSchema: agreed.inputSchema } }),
-        ...(agreed !== null && agreed.hash !== newest && { before: { description: agreed.description, inputSchema: agreed.inputSchema } }),
       },
       examples: agreed === null ? [] : examplesOf(name, agreed),
     };

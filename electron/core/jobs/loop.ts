@@ -1,11 +1,11 @@
 /** Performs what the schedule decides: holds its state, one timer, and the jobs it speaks of. */
-
 import { assertNever } from '../../../shared/errors.ts';
 import type { CallLimits, Lane, Waits } from '../../../shared/model.ts';
 import { Register } from '../underway.ts';
 import type { Live } from './live.ts';
 import {
   admission,
+  counts,
   createSchedule,
   type Effect,
   lanesOf,
@@ -21,7 +21,7 @@ const SLEEP_MOST_MS = 3_600_000;
 
 export interface LoopParts {
   random(): number;
-  deliveries: { send(delivery: string, attempt: number): void; dead(delivery: string): void; again(delivery: string, at: number): void };
+  deliveries: { send(delivery: string): void; dead(delivery: string): void; again(delivery: string, at: number): void };
   /** Lanes whose places or line changed, gathered over a turn. */
   onLanes(lanes: Lane[]): void;
 }
@@ -51,10 +51,11 @@ export interface Loop extends Disposable {
   finished(live: Live, end: { ok: boolean; again: boolean; retryAfterMs: number | null }): void;
   handed(live: Live, until: number): void;
   cancel(live: Live): void;
-  /** For what is decided about callbacks. */
+  /** For what others tell the schedule: callbacks that came, deliveries, what was admitted before this start. */
   schedule(event: ScheduleEvent): void;
   live(job: string): Live | null;
   all(): Live[];
+  /** `running`: those that have not ended; `queued` of them stand in line or wait. */
   counts(): { running: number; queued: number };
   lanes(): Lane[];
   /** As it is now: positions move without anybody being told. */
@@ -107,7 +108,7 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
         refused = { retryAfterMs: effect.retryAfterMs, reason: effect.reason };
         return;
       case 'send':
-        deliveries.send(effect.delivery, effect.attempt);
+        deliveries.send(effect.delivery);
         return;
       case 'dead':
         deliveries.dead(effect.delivery);
@@ -183,9 +184,8 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     live: (job) => lives.get(job) ?? null,
     all: () => lives.values(),
     counts() {
-      let queued = 0;
-      for (const { state } of lives.values()) if (state !== 'running') queued++;
-      return { running: lives.size, queued };
+      const { running, queued, waiting } = counts(state);
+      return { running: running + queued + waiting, queued: queued + waiting };
     },
     lanes: () => lanesOf(state),
     waits: (job) => waitsOf(state, job),

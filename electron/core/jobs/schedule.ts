@@ -27,14 +27,8 @@ export interface Submitted {
 
 export type ScheduleEvent =
   | { type: 'configure'; calls: CallLimits | null; actionsPerMinute: number; cooldownMs: number; queueMost: number; deliveryTries: number }
-  /** One call of a principal, counted whichever door it came through; `action`: one of seed 004's. */
-  | {
-      type: 'admit';
-      at: number;
-      principal: string;
-      action: boolean /** Equal ones within the cooldown are refused. */;
-      subject: string | null;
-    }
+  /** One call of a principal, counted whichever door it came through. `action`: one of seed 004's. Equal subjects within the cooldown are refused. */
+  | { type: 'admit'; at: number; principal: string; action: boolean; subject: string | null }
   | { type: 'submit'; at: number; job: Submitted }
   /** Found at start: jobs in line, oldest first, and jobs that wait. `suspect`: it ran when the core crashed, so suspects run one at a time. */
   | { type: 'restore'; at: number; jobs: readonly (Submitted & { waits: Waits | null; suspect: boolean })[] }

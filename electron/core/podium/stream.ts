@@ -104,11 +104,11 @@ export function openStream(
         queue = message;
         break;
       case 'AGENT_STATUS':
-        for (const [id, status] of agentsIn(message)) keep(agents, maxAgents, id, status);
+        for (const [id, status] of agentsIn(message)) keep(agents, [id, status], maxAgents);
         break;
       case 'STORY_STATUS': {
         const story = storyIn(message);
-        if (story !== null) keep(stories, maxStories, story.id, message);
+        if (story !== null) keep(stories, [story.id, message], maxStories);
         break;
       }
       default:
@@ -220,7 +220,8 @@ function agentsIn(message: unknown): [string, unknown][] {
   return found;
 }
 
-function keep(map: Map<string, unknown>, most: number, key: string, value: unknown): void {
+/** The newest last, and no more than `most`. */
+function keep(map: Map<string, unknown>, [key, value]: [string, unknown], most: number): void {
   map.delete(key);
   map.set(key, value);
   if (map.size > most) map.delete(map.keys().next().value!);

@@ -264,7 +264,7 @@ test('C09: after its last try a delivery is dead, and by hand it goes out once m
   const { url, host, received } = await receiver(t, says(500), says(500), says(500), says(200));
   settings.hosts.push(local(host));
   callbacks.begin(aCrossing(), url);
-  const redeliver = (id: string) => callbacks.operations['OS.callbacks.redeliver']({ id }, ...nobody);
+  const redeliver = (id: string) => callbacks.operations['OS.callbacks.redeliver']({ id }, ...admin);
   const { id } = await tried(1);
   await assert.rejects(async () => redeliver(id), isRefusal('conflict'));
   await assert.rejects(async () => redeliver('msg_none'), isRefusal('not_found'));
@@ -395,7 +395,7 @@ test('A11: secrets in a result, an error or the URL are in no message, on no scr
   const error = refuse('upstream_failed', `It said: password=${inError}`);
   callbacks.begin(aCrossing({ ok: false, result: { nested: [{ api_key: planted }], said: `Bearer ${planted}` }, error }), url);
   const delivery = await until(({ attempts }) => attempts.length === 1);
-  const screens = JSON.stringify([delivery, callbacks.operations['OS.callbacks']({ limit: 10 }, ...nobody)]);
+  const screens = JSON.stringify([delivery, callbacks.operations['OS.callbacks']({ limit: 10 }, ...admin)]);
   const disk = readdirSync(scratch.folder).map((file) => readFileSync(join(scratch.folder, file), 'latin1'));
   assert.equal(received.length, 1, 'the URL itself was called');
   for (const [what, text] of [['message', received[0]!.body], ['screens', screens], ...disk.map((text) => ['disk', text])])
@@ -445,7 +445,7 @@ test('the lab says what is wrong with a message, and signs nothing for who has n
   const { headers, body } = received[0]!;
   const good = { id, timestamp: String(headers['webhook-timestamp']), signature: String(headers['webhook-signature']), body };
   const check = (changed: Partial<typeof good> & { secret?: string }) =>
-    callbacks.operations['OS.callbacks.check']({ ...good, ...changed }, ...nobody) as {
+    callbacks.operations['OS.callbacks.check']({ ...good, ...changed }, ...admin) as {
       ok: boolean;
       reason: string;
       expected: string | null;
@@ -472,8 +472,8 @@ test('the lab says what is wrong with a message, and signs nothing for who has n
   assert.match(check({}).reason, /^timestamp: The signature is right, but the timestamp is 301 s old/);
 });
 
-/** Operations of callbacks look at nobody. */
-const nobody = [null, null] as unknown as [never, never];
+/** Who may have any result sent again. */
+const admin = [{ id: 'owner', name: 'Owner', capabilities: ['admin'] }, null] as unknown as [never, never];
 
 function isRefusal(code: string): (caught: unknown) => boolean {
   return (caught) => caught instanceof Refusal && caught.wire.code === code;

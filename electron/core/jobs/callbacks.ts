@@ -260,10 +260,18 @@ export function createCallbacks(parts: CallbackParts): Callbacks {
         const { deliveries, cursor } = store.read.deliveries(filter);
         return { deliveries: deliveries.map(shown), cursor };
       },
-      async 'OS.callbacks.redeliver'({ id }) {
+      async 'OS.callbacks.redeliver'({ id }, by) {
         const found = store.read.delivery(id);
         if (found === null)
           throw new Refusal(refuse('not_found', `There is no delivery ${id.slice(0, 100)}.`, { hint: 'List them with OS.callbacks.' }));
+        // The answer has the result in it.
+        if (!by.capabilities.includes('admin') && store.read.job(found.job)?.caller !== by.id)
+          throw new Refusal(
+            refuse('forbidden', `${id} is of a job of somebody else.`, {
+              hint: 'Who made the call may have its result sent again, or a token with admin.',
+              needed: ['admin'],
+            }),
+          );
         if (found.state === 'pending')
           throw new Refusal(refuse('conflict', 'It is on its way already.', { hint: 'Wait until it is delivered or given up.' }));
         const refusal = check(urlOf(found.url));

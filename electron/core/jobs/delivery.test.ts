@@ -82,6 +82,20 @@ test('C09: what the receiver answers does not change the job', async () => {
   assert.equal(((await operate(at.core, 'OS.jobs.get', { id: job })) as JobDetail).state, 'succeeded');
 });
 
+test('only its caller or an admin may have a result sent again: the answer has it', async () => {
+  await using at = await setup(410);
+  const principalOf = (id: string) => ({ id, name: id, capabilities: ['dispatch' as const] });
+  const dead = delivery(at.core, ({ state }) => state === 'dead');
+  await at.core.ask({ route: 'W.echo', callbackUrl: at.receiver.url }, { principal: principalOf('tok_caller') });
+  const { id } = await dead;
+  const again = (principal: ReturnType<typeof principalOf>) =>
+    at.core.ask({ route: 'OS.callbacks.redeliver', params: { id } }, { principal });
+  const stranger = await again(principalOf('tok_other'));
+  assert.deepEqual([stranger.error?.code, stranger.result], ['forbidden', null]);
+  assert.equal((await again(principalOf('tok_caller'))).ok, true);
+  await at.heard(2);
+});
+
 test('C08: with a callback URL that may not be called nothing is called at all', async () => {
   await using at = await setup(200);
   for (const [callbackUrl, code] of [

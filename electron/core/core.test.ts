@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Event } from '../../shared/contract.ts';
 import type { Refusal } from '../../shared/errors.ts';
 import { signalOf } from '../../shared/signal.ts';
-import { json, openCore, operate, startService } from './testing.ts';
+import { json, openCore, operate, startService, tempFolder } from './testing.ts';
 
 const registryOf = (url: string, more = '') => `
 orgs:
@@ -105,19 +104,18 @@ test('what cannot be run is refused in the words of the catalogue, on record, an
 });
 
 test('S02: sovereign refuses a remote route before its name is looked up, is on record, and outlives a restart', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  using home = tempFolder();
   {
-    await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+    await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home: home.path });
     assert.equal((await core.ask({ route: 'OS.sovereign.set', params: { on: true } })).ok, true);
   }
-  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home: home.path });
   const crossing = await core.ask({ text: 'purge the cdn cache', route: 'FND.cloud' });
   assert.deepEqual([crossing.error!.code, crossing.attempts, crossing.left, crossing.job], ['sovereign_refused', [], [], null]);
   const dry = (await operate(core, 'OS.resolve', { route: 'FND.cloud' })) as { egress: { allowed: boolean }; refusal: { code: string } };
   assert.deepEqual([dry.egress.allowed, dry.refusal.code], [false, 'sovereign_refused']);
   const { entries } = (await operate(core, 'OS.audit', { limit: 500 })) as { entries: { kind: string; outcome: string }[] };
   assert.ok(entries.some(({ kind, outcome }) => kind === 'change' && outcome === 'sovereign'));
-  rmSync(home, { recursive: true, force: true });
 });
 
 test('a running job is seen, cancelled within its bound, and its service is let go', async () => {
@@ -205,9 +203,9 @@ test('registries saved faster than they are learned are learned one at a time, a
 });
 
 test('sovereign turned on while turning it off is under way stays on, now and after a restart', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  using home = tempFolder();
   {
-    await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+    await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home: home.path });
     await core.ask({ route: 'OS.sovereign.set', params: { on: true } });
     await Promise.all([
       core.ask({ route: 'OS.sovereign.set', params: { on: false }, confirm: true }),
@@ -215,7 +213,7 @@ test('sovereign turned on while turning it off is under way stays on, now and af
     ]);
     assert.equal(((await operate(core, 'OS.sovereign')) as { on: boolean }).on, true);
   }
-  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home: home.path });
   assert.equal(((await operate(core, 'OS.sovereign')) as { on: boolean }).on, true);
 });
 
@@ -291,11 +289,11 @@ test('limits are per principal, say how long to wait, and a flood of them is not
 
 test('A08: with no place to record it nothing is sent', async () => {
   await using service = await startService(json({}));
-  const home = mkdtempSync(join(tmpdir(), 'core-'));
-  await using core = await openCore(registryOf(service.url), { home });
+  using home = tempFolder();
+  await using core = await openCore(registryOf(service.url), { home: home.path });
   // Another process holds the database: the writer cannot write.
   const { default: Database } = await import('better-sqlite3');
-  const other = new Database(join(home, 'dispatcher.sqlite'));
+  const other = new Database(join(home.path, 'dispatcher.sqlite'));
   other.exec('BEGIN IMMEDIATE');
   const refused = await core.ask({ route: 'FND.salesforce' });
   assert.deepEqual([refused.error!.code, refused.audit, service.ledger.length], ['store_unavailable', null, 0]);
@@ -309,16 +307,16 @@ test('A08: an outcome that cannot be recorded at once is recorded once it can be
   timeout: 20_000,
 }, async () => {
   const { default: Database } = await import('better-sqlite3');
-  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  using home = tempFolder();
   const held = Promise.withResolvers<() => void>();
   await using service = await startService((seen, response) => {
     // After the intent, before the outcome.
-    const other = new Database(join(home, 'dispatcher.sqlite'));
+    const other = new Database(join(home.path, 'dispatcher.sqlite'));
     other.exec('BEGIN IMMEDIATE');
     held.resolve(() => other.exec('ROLLBACK'));
     json({})(seen, response);
   });
-  await using core = await openCore(registryOf(service.url), { home });
+  await using core = await openCore(registryOf(service.url), { home: home.path });
   const crossing = await core.ask({ route: 'FND.salesforce' });
   assert.equal(crossing.ok, true);
   (await held.promise)();
@@ -331,12 +329,12 @@ test('A08: an outcome that cannot be recorded at once is recorded once it can be
 });
 
 test('a database damaged under a running core: calls are refused, watchers see the state, nothing ends', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  using home = tempFolder();
   {
-    await using core = await openCore(registryOf('http://127.0.0.1:9909', 'limits: off\n'), { home });
+    await using core = await openCore(registryOf('http://127.0.0.1:9909', 'limits: off\n'), { home: home.path });
     await Promise.all(Array.from({ length: 500 }, () => core.ask({ route: 'OS.echo', params: { text: 'x'.repeat(300) } })));
   }
-  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home });
+  await using core = await openCore(registryOf('http://127.0.0.1:9909'), { home: home.path });
   const file = openSync(core.databaseFile, 'r+');
   for (let at = 4096 * 3; at < statSync(core.databaseFile).size; at += 4096) writeSync(file, Buffer.alloc(64, 0xff), 0, 64, at);
   closeSync(file);
@@ -370,9 +368,9 @@ test('A11: secrets of a call are in no file', async () => {
     response.statusCode = 500;
     response.end('denied for Bearer sk-live-CANARY5');
   });
-  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  using home = tempFolder();
   {
-    await using core = await openCore(registryOf(service.url), { home });
+    await using core = await openCore(registryOf(service.url), { home: home.path });
     await core.ask({
       route: 'FND.salesforce',
       text: 'use password=CANARY1secret',
@@ -381,7 +379,7 @@ test('A11: secrets of a call are in no file', async () => {
   }
   const kept = ['dispatcher.sqlite', 'dispatcher.sqlite-wal', 'checkpoints.jsonl'].map((name) => {
     try {
-      return readFileSync(join(home, name), 'latin1');
+      return readFileSync(join(home.path, name), 'latin1');
     } catch {
       return '';
     }
@@ -412,17 +410,17 @@ test('tokens do what they may, are kept as digests, and are worthless once revok
 });
 
 test('what was running when the process died is unknown after it, and said so', async () => {
-  const home = mkdtempSync(join(tmpdir(), 'core-'));
+  using home = tempFolder();
   const { spawn } = await import('node:child_process');
-  const script = join(home, 'run.ts');
+  const script = join(home.path, 'run.ts');
   const here = new URL('./core.ts', import.meta.url).href;
   await using service = await startService(() => {});
-  writeFileSync(join(home, 'template.yaml'), registryOf(service.url));
+  writeFileSync(join(home.path, 'template.yaml'), registryOf(service.url));
   writeFileSync(
     script,
     `const { createCore } = await import(${JSON.stringify(here)});
      const { readFileSync } = await import('node:fs');
-     const core = await createCore({ home: ${JSON.stringify(home)}, version: 't', template: readFileSync(${JSON.stringify(join(home, 'template.yaml'))}, 'utf8') });
+     const core = await createCore({ home: ${JSON.stringify(home.path)}, version: 't', template: readFileSync(${JSON.stringify(join(home.path, 'template.yaml'))}, 'utf8') });
      core.dispatch({ route: 'FND.salesforce', door: 'library', principal: core.owner.principal }, undefined, ({ job }) => console.log(job));`,
   );
   const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -430,7 +428,7 @@ test('what was running when the process died is unknown after it, and said so', 
   child.kill('SIGKILL');
   await once(child, 'exit');
   const id = line.toString().trim();
-  await using core = await openCore(registryOf(service.url), { home });
+  await using core = await openCore(registryOf(service.url), { home: home.path });
   const job = (await operate(core, 'OS.jobs.get', { id })) as { state: string; errorCode: string };
   assert.deepEqual([job.state, job.errorCode], ['unknown', 'unknown_outcome']);
   assert.equal(((await operate(core, 'OS.audit.verify')) as { ok: boolean }).ok, true);

@@ -1,6 +1,6 @@
 /** Real services and cores for tests. */
 import { once } from 'node:events';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -47,13 +47,22 @@ export const json = (value: unknown) => (_: Seen, response: ServerResponse) => {
   response.end(JSON.stringify(value));
 };
 
-/** A core on a home of its own; `ask` calls it as its owner. */
+/** A new folder that goes with whoever has it. */
+export function tempFolder(): { readonly path: string } & Disposable {
+  const path = mkdtempSync(join(tmpdir(), 'dispatcher-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** A core on a home of its own, which goes with it, or on the one that is given; `ask` calls it as its owner. */
 export async function openCore(template: string, options: Partial<Parameters<typeof createCore>[0]> = {}) {
-  const home = options.home ?? mkdtempSync(join(tmpdir(), 'core-'));
-  const core = await createCore({ home, template, version: 'test', ...options });
+  await using stack = new AsyncDisposableStack();
+  const home = options.home ?? stack.use(tempFolder()).path;
+  const core = stack.use(await createCore({ home, template, version: 'test', ...options }));
+  const owned = stack.move();
   return Object.assign(core, {
     ask: (ask: Ask, more: { principal?: typeof core.owner.principal } = {}) =>
       core.dispatch({ ...ask, door: 'library', principal: core.owner.principal, ...more }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   });
 }
 

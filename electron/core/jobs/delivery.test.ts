@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Delivery, JobDetail } from '../../../shared/model.ts';
 import type { Core } from '../core.ts';
-import { json, openCore, operate, startService } from '../testing.ts';
+import { json, openCore, operate, startService, tempFolder } from '../testing.ts';
 import { readWebhookSecrets, verifyWebhook } from './webhook-signature.ts';
 
 /** A core with a service that echoes, and a receiver that answers with `status`. */
@@ -28,7 +28,9 @@ orgs:
   W: {name: Works, services: {echo: {endpoint: "${service.url}/echo", egress: local}}}
 callbacks: {hosts: [{host: "${new URL(receiver.url).host}", egress: local}]}
 `;
-  const core = stack.use(await openCore(template));
+  // Kept when the core ends, for the one after it.
+  const home = stack.use(tempFolder()).path;
+  const core = stack.use(await openCore(template, { home }));
   const owned = stack.move();
   return { core, template, service, receiver, heard, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { BootReport, Job, JobDetail, Lane } from '../../../shared/model.ts';
 import type { Core } from '../core.ts';
-import { openCore, operate, type Seen, startService } from '../testing.ts';
+import { openCore, operate, type Seen, startService, tempFolder } from '../testing.ts';
 
 /** A service that answers when the test says so, in any order, and keeps what it saw. */
 async function startHeld() {
@@ -227,10 +226,10 @@ test('a failure is not replayed: the key is free again; a key can be made from t
 
 test('a clean stop loses nothing: what stands in line, and what may run twice, goes on at the next start', async () => {
   await using service = await startHeld();
-  const home = mkdtempSync(join(tmpdir(), 'jobs-'));
+  using home = tempFolder();
   const ids: string[] = [];
   {
-    await using core = await openCore(registryOf(service.url), { home });
+    await using core = await openCore(registryOf(service.url), { home: home.path });
     const calls = [
       submit(core, 'W.line', { params: { n: 1 } }),
       submit(core, 'W.line', { params: { n: 2, password: 'hunter2' } }),
@@ -241,7 +240,7 @@ test('a clean stop loses nothing: what stands in line, and what may run twice, g
     void Promise.all(calls.map(({ answer }) => answer));
   }
   const before = service.ledger.length;
-  await using core = await openCore(registryOf(service.url), { home });
+  await using core = await openCore(registryOf(service.url), { home: home.path });
   const bodies: unknown[] = [];
   while (service.waiting() > 0) bodies.push(await service.answer());
   const last = [JSON.parse(await service.answer()), JSON.parse(await service.answer())];
@@ -250,7 +249,7 @@ test('a clean stop loses nothing: what stands in line, and what may run twice, g
   assert.deepEqual(states, ['succeeded', 'succeeded', 'failed']);
   // The secret was not on record, and still went where it belongs.
   assert.ok(JSON.stringify([...bodies, last]).includes('hunter2'));
-  assert.ok(!readFileSync(join(home, 'dispatcher.sqlite')).includes('hunter2'));
+  assert.ok(!readFileSync(join(home.path, 'dispatcher.sqlite')).includes('hunter2'));
   assert.ok(service.ledger.length >= before + 2);
 });
 
@@ -302,15 +301,15 @@ async function kill(child: ChildProcess): Promise<void> {
 
 test('after a crash: in line goes on, idempotent runs again, the rest is unknown; the boot report says so and the chain verifies', async () => {
   await using service = await startHeld();
-  const home = mkdtempSync(join(tmpdir(), 'jobs-'));
+  using home = tempFolder();
   const template = registryOf(service.url);
-  const dying = await startProcess(home, template, [{ route: 'W.safe' }, { route: 'W.lane' }, { route: 'W.lane' }]);
+  const dying = await startProcess(home.path, template, [{ route: 'W.safe' }, { route: 'W.lane' }, { route: 'W.lane' }]);
   const [safe, running, line] = dying.ids;
   while (service.waiting() < 2) await new Promise((resolve) => setImmediate(resolve));
   await dying.kill();
   await service.answer();
   await service.answer();
-  await using core = await openCore(template, { home });
+  await using core = await openCore(template, { home: home.path });
   let boot: BootReport | null = null;
   core.watch(0, {
     snapshot: (snapshot) => {
@@ -340,9 +339,9 @@ test('after a crash: in line goes on, idempotent runs again, the rest is unknown
 
 test('J11: a job that runs at three crashes is given up, and others go on', async () => {
   await using service = await startHeld();
-  const home = mkdtempSync(join(tmpdir(), 'jobs-'));
+  using home = tempFolder();
   const template = registryOf(service.url);
-  let dying = await startProcess(home, template, [
+  let dying = await startProcess(home.path, template, [
     { route: 'W.safe', params: { n: 1 } },
     { route: 'W.safe', params: { n: 2 } },
   ]);
@@ -352,13 +351,13 @@ test('J11: a job that runs at three crashes is given up, and others go on', asyn
   for (let i = 0; i < 2; i++) {
     await dying.kill();
     while (service.waiting() > 0) await service.answer();
-    dying = await startProcess(home, template, []);
+    dying = await startProcess(home.path, template, []);
     await service.arrived();
     assert.equal(service.waiting(), 1);
   }
   await dying.kill();
   while (service.waiting() > 0) await service.answer();
-  await using core = await openCore(template, { home });
+  await using core = await openCore(template, { home: home.path });
   await service.answer();
   await ended(core, second!);
   const [dead, well] = await Promise.all([get(core, first!), get(core, second!)]);
@@ -370,7 +369,7 @@ test('limits of orders survive a restart, and a clock that was set back grants n
     response.writeHead(url === '/api/command' ? 200 : 404, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ type: 'COMMAND_RESULT', success: true }));
   });
-  const home = mkdtempSync(join(tmpdir(), 'jobs-'));
+  using home = tempFolder();
   const template = `
 orchestrator: {actions_per_minute: 2, cooldown: 50s}
 orgs:
@@ -382,10 +381,10 @@ orgs:
   const orderOf = (core: Core, story_id: string) =>
     ({ route: 'ORC.podium', params: { action: 'enqueue_story', story_id }, door: 'library', principal: core.owner.principal }) as const;
   {
-    await using core = await openCore(template, { home });
+    await using core = await openCore(template, { home: home.path });
     assert.equal(await order(core, 'S-1'), 'taken');
   }
-  await using core = await openCore(template, { home, clock: () => Date.now() - 3_600_000 });
+  await using core = await openCore(template, { home: home.path, clock: () => Date.now() - 3_600_000 });
   const codes: string[] = [];
   for (const story of ['S-1', 'S-2', 'S-3']) codes.push(await order(core, story));
   assert.deepEqual(codes, ['limited', 'taken', 'limited']);

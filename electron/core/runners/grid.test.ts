@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Ask } from '../../../shared/contract.ts';
 import type { Job } from '../../../shared/model.ts';
 import { createCore } from '../core.ts';
-import { openCore, operate, startService } from '../testing.ts';
+import { openCore, operate, startService, tempFolder } from '../testing.ts';
 import type { StepReport } from './grid.ts';
 
 type Body = Record<string, unknown>;
@@ -42,8 +40,7 @@ async function openGrids(grids: string, { mock = false }: { mock?: boolean } = {
     server.close();
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const home = mkdtempSync(join(tmpdir(), 'grid-'));
-  stack.defer(() => rmSync(home, { recursive: true, force: true }));
+  const home = stack.use(tempFolder()).path;
   const services = ['echo', 'fail', 'hold', 'wait'].map((name) => `      ${name}: {endpoint: "${url}/${name}", egress: local}\n`);
   const template = `orgs:\n  G:\n    services:\n${services.join('')}${grids}`;
   const core = stack.use(await createCore({ home, version: 'test', template, mock }));
@@ -216,10 +213,8 @@ test('of a grid that was cut off nothing goes on: neither after a clean stop nor
       one: {endpoint: "${service.url}/one", egress: local, lane: narrow}
       grid: {kind: grid, steps: {first: {route: one}, second: {route: one}}}
 `;
-  const home = mkdtempSync(join(tmpdir(), 'grid-'));
-  const copy = mkdtempSync(join(tmpdir(), 'grid-'));
   using stack = new DisposableStack();
-  for (const folder of [home, copy]) stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const [home, copy] = [stack.use(tempFolder()).path, stack.use(tempFolder()).path];
   const statesIn = async (folder: string) => {
     await using core = await openCore(template, { home: folder });
     const { jobs } = (await operate(core, 'OS.jobs')) as { jobs: Job[] };

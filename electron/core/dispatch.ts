@@ -331,7 +331,7 @@ export function createSeam(parts: SeamParts): Seam {
         return record;
       }
       first = ended;
-    } else first = store?.read.job(look.job)?.record ?? null;
+    } else first = look.crossing ?? store?.read.job(look.job)?.record ?? null;
     if (first === null) {
       record.error = refuse('unknown_outcome', `What ${look.job} answered is not on record any more.`, { hint: 'Send it with a new key.' });
       end();

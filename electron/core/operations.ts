@@ -159,7 +159,10 @@ export function createOperationRunner(parts: OperationParts): Runner {
       else parts.breakers.reset(endpoint);
       return parts.breakers.state(endpoint);
     },
-    'OS.jobs': (filter) => store.read.jobs(filter),
+    'OS.jobs'(filter) {
+      const page = store.read.jobs(filter);
+      return { ...page, jobs: page.jobs.map((job) => seam().job(job.id) ?? job) };
+    },
     'OS.jobs.get'({ id }) {
       const job = parts.job(id);
       if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');

@@ -14,7 +14,8 @@ export type Look =
   /** Nothing stands against running it; `reserve` must follow in the same turn. */
   | { is: 'new'; key: NewKey }
   | { is: 'running'; key: NewKey; job: string; crossing: Promise<Crossing> }
-  | { is: 'done'; key: NewKey; job: string }
+  /** `crossing` null: the store has it. */
+  | { is: 'done'; key: NewKey; job: string; crossing: Crossing | null }
   | { is: 'refused'; key: NewKey; job: string; error: WireError; differed: string[] };
 
 export interface Keys {
@@ -28,7 +29,7 @@ export interface Keys {
 const DIFFERENCES = 20;
 
 export function createKeys({ find }: { find(caller: string, key: string): HeldKey | null }): Keys {
-  const live = new Map<string, NewKey & { job: string; crossing: Promise<Crossing>; failed: boolean }>();
+  const live = new Map<string, NewKey & { job: string; crossing: Promise<Crossing>; ended: Crossing | null }>();
   const nameOf = (caller: string, key: string) => `${caller}\n${key}`;
 
   return {
@@ -41,18 +42,19 @@ export function createKeys({ find }: { find(caller: string, key: string): HeldKe
       const caller = call.principal.id;
       const running = live.get(nameOf(caller, key.key));
       // Its end is on the way to the disk, in front of whatever is written now: who heard of the failure may try again at once.
-      if (running?.failed) return { is: 'new', key };
+      if (running?.ended?.ok === false) return { is: 'new', key };
       const earlier = running ?? find(caller, key.key);
       if (earlier === null) return { is: 'new', key };
       if (earlier.bodyHash !== bodyHash) {
         const differed = differences(readAsked(earlier.asked), readAsked(key.asked));
         return { is: 'refused', key, job: earlier.job, differed, error: mismatch(key.key, earlier.job, differed) };
       }
+      if (running?.ended) return { is: 'done', key, job: running.job, crossing: running.ended };
       if (running) return { is: 'running', key, job: running.job, crossing: running.crossing };
       const { state, job } = earlier as HeldKey;
       switch (state) {
         case 'succeeded':
-          return { is: 'done', key, job };
+          return { is: 'done', key, job, crossing: null };
         case 'failed':
         case 'cancelled':
           return { is: 'new', key };
@@ -68,13 +70,13 @@ export function createKeys({ find }: { find(caller: string, key: string): HeldKe
     },
     reserve(caller, key, { job, crossing, recorded }) {
       const name = nameOf(caller, key.key);
-      const entry = { ...key, job, crossing, failed: false };
+      const entry = { ...key, job, crossing, ended: null as Crossing | null };
       live.set(name, entry);
       const release = () => {
         if (live.get(name) === entry) live.delete(name);
       };
-      crossing.then(({ ok }) => {
-        entry.failed = !ok;
+      crossing.then((ended) => {
+        entry.ended = ended;
       }, release);
       recorded.then(release, release);
     },

@@ -357,7 +357,7 @@ export const fileShape = record(
       record('How much is let in. `limits: off` switches limits off.', {
         calls: orOff(
           record(
-            'Calls of everybody together.',
+            'Calls of one caller, which is the owner or a token; built-in routes do not count.',
             {
               per_second: whole('Calls a second over time.', { min: 1, max: 1_000_000 }),
               burst: whole('Calls at one instant.', { min: 1, max: 1_000_000 }),

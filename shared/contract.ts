@@ -50,7 +50,7 @@ export interface Ask {
   confirm?: boolean;
   /** Of the caller's own choosing: the same key and the same request run once (IETF Idempotency-Key). Kept 24 hours, per principal. */
   key?: string;
-  /** Derive the key from what is asked instead: RFC 8785 canonical JSON of route or text, params and mode. */
+  /** Derive the key from what is asked instead: the RFC 8785 canonical JSON of route, text and params. */
   content?: boolean;
   /** Where the result goes as a signed POST once there is one. */
   callbackUrl?: string;

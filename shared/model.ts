@@ -125,7 +125,7 @@ export interface OrchestratorSettings {
 }
 
 export interface CallbackSettings {
-  /** Environment variable with the secret that signs what goes out (`whsec_...`); null: the core's own, shown in Settings. */
+  /** Environment variable with the secret that signs what goes out (`whsec_...`); null: the core's own, in webhook.secret of the home folder. */
   signEnv: string | null;
   /** Environment variable with the secret that callbacks in are checked with; null: they are refused. */
   ingestEnv: string | null;

@@ -146,7 +146,7 @@ function changed(row: StoredRow, lastHash: ChainValue, computed: string, chain: 
   if (holdsWith('digest', digest)) return `${said}: column digest.`;
   const cut = typeof detail === 'string' && detail.startsWith('{"cut":{"bytes":');
   if (!cut && digest !== row[INDEX.digest]) return `${said}: column detail.`;
-  for (const kind of ['intent', 'outcome', 'rejected', 'change']) if (holdsWith('kind', kind)) return `${said}: column kind.`;
+  for (const kind of ['intent', 'outcome', 'rejected', 'replayed', 'change']) if (holdsWith('kind', kind)) return `${said}: column kind.`;
   return `${said}: its columns do not give its hash.`;
 }
 

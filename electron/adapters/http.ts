@@ -6,7 +6,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { Ask, type Call, type Operation, operations } from '../../shared/contract.ts';
 import { Refusal, refuse, toProblem, toWire, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Door, Principal } from '../../shared/model.ts';
-import { type Core, textOf } from '../core/core.ts';
+import { type Core, reportBug, textOf } from '../core/core.ts';
 import { commonHeaders, fail, json, page, problemHeaders, rawAnswer, serviceHeaders, wantsPage, write } from './answer.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { mountIngest, type TurnAway } from './ingest.ts';
@@ -228,7 +228,7 @@ function unused(): never {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks; null on the two routes that need no token. */
+    /** Who asks; null on the routes that need no token. */
     principal: Principal | null;
     secret: string;
   }
@@ -407,10 +407,9 @@ function signInPage(response: ServerResponse): void {
 
 // --- what went wrong before us -------------------------------------------------------------------------------------------------
 
-/** What was caught, for the caller; a bug goes to the log with its stack. */
+/** What was caught, for the caller; a bug is written down with its stack. */
 function foreseen(caught: unknown): WireError {
-  if (!(caught instanceof Refusal))
-    console.error(JSON.stringify({ level: 'error', at: Date.now(), message: caught instanceof Error ? caught.stack : String(caught) }));
+  if (!(caught instanceof Refusal)) reportBug(caught);
   return toWire(caught);
 }
 

@@ -55,7 +55,7 @@ import { createToolbox, toolNames } from './tools/toolbox.ts';
 
 export { textOf } from './crossing.ts';
 export type { Ingested, ReceivedCallback } from './jobs/ingest.ts';
-export type { Accepted } from './jobs/life.ts';
+export { type Accepted, reportBug } from './jobs/life.ts';
 export { storyIn } from './podium/stories.ts';
 
 export interface CoreOptions {

@@ -1,3 +1,4 @@
+/** The commands about jobs and what belongs to them: lanes, callbacks, MCP servers. */
 import { confirmed, type Run } from './cli-context.ts';
 import { clock, inert, jobLine, print, printJson } from './cli-print.ts';
 import { misworded, numberOf, unfit } from './cli-words.ts';

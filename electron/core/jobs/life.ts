@@ -328,7 +328,7 @@ export function createLife(parts: LifeParts): Life {
       if (cutoff.reason !== null) throw new Refusal(cutoff.reason);
       outcome = await input.route.run(started);
     } catch (caught) {
-      if (!isRefusal(caught)) reportBug(caught);
+      if (!(caught instanceof Refusal)) reportBug(caught);
       outcome = { ok: false, error: toWire(caught) };
     }
     runs.delete(started);
@@ -382,7 +382,7 @@ export function createLife(parts: LifeParts): Life {
       },
       (caught: unknown) => {
         const error = toWire(caught);
-        if (!isRefusal(caught)) reportBug(caught);
+        if (!(caught instanceof Refusal)) reportBug(caught);
         owed.owe(row);
         complain(error, `outcome_owed, crossing=${record.id}`);
         conclude(record, live);
@@ -566,8 +566,6 @@ const notNow = () =>
 /** Who made the call may have been cancelled, and then knows by whom. */
 const cancelledBy = (reason: unknown): WireError =>
   (reason as WireError | undefined)?.code === 'cancelled' ? (reason as WireError) : refuse('cancelled', 'The caller cancelled.');
-
-const isRefusal = (caught: unknown): caught is Refusal => caught instanceof Error && caught.name === 'Refusal';
 
 /** The one place where a thrown exception, a bug, is written down. */
 export function reportBug(caught: unknown): void {

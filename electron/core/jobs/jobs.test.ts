@@ -390,6 +390,39 @@ orgs:
   assert.deepEqual(codes, ['limited', 'taken', 'limited']);
 });
 
+test('a clock that jumps neither takes the time away that a job in line has left, nor holds up what waits', async () => {
+  await using service = await startHeld();
+  using home = tempFolder();
+  const template = registryOf(service.url).replace('max: 20ms', 'max: 1h').replace('backoff: 10ms', 'backoff: 20m');
+  let ahead = 0;
+  const clock = () => Date.now() + ahead;
+  let waiting: Promise<string>;
+  {
+    await using core = await openCore(template, { home: home.path, clock });
+    const first = submit(core, 'W.lane');
+    await service.arrived();
+    const second = submit(core, 'W.lane', { deadlineMs: 60_000 });
+    await second.job;
+    ahead = 3_600_000;
+    for (const { answer } of [first, second]) {
+      await service.answer();
+      assert.equal((await answer).error, null);
+    }
+    const held = Promise.withResolvers<void>();
+    core.watch(0, {
+      snapshot: () => {},
+      events: (batch) => batch.some((event) => event.type === 'job' && event.job.state === 'waiting') && held.resolve(),
+    });
+    waiting = submit(core, 'W.retry').job;
+    await service.answer(503);
+    await held.promise;
+  }
+  ahead = -86_400_000;
+  await using core = await openCore(template, { home: home.path, clock });
+  const { state: now, waits } = await get(core, await waiting);
+  assert.deepEqual([now, waits !== null && waits.until! - Date.now() <= 3_600_000], ['waiting', true]);
+});
+
 test('only its caller or an admin may cancel a job', async () => {
   await using service = await startHeld();
   await using core = await openCore(registryOf(service.url));

@@ -174,15 +174,19 @@ export function createLife(parts: LifeParts): Life {
     return finish(crossed, { kept, live, outcome });
   }
 
-  function enliven({ input, record }: Pick<Crossed, 'input' | 'record'>, text: string | null): Live {
+  function enliven({ input, record, call: { deadlineMs } }: Pick<Crossed, 'input' | 'record' | 'call'>, text: string | null): Live {
     const standing = input.route.standing({ params: input.params, text: record.text });
-    return new Live(record, { route: input.route.spec, standing, text });
+    const live = new Live(record, { route: input.route.spec, standing, text });
+    if (deadlineMs !== undefined) live.expiresAt = fromNow(record.at + deadlineMs, deadlineMs);
+    return live;
   }
 
-  function submission({ input, record, call: { deadlineMs } }: Pick<Crossed, 'input' | 'record' | 'call'>, live: Live) {
-    const expiresAt = deadlineMs === undefined ? null : loop.now() + Math.max(0, deadlineMs - (clock() - record.at));
-    return { resources: live.standing.resources, retry: input.route.spec.retry, expiresAt, starts: live.starts };
+  function submission({ input }: Pick<Crossed, 'input'>, { standing: { resources }, expiresAt, starts }: Live) {
+    return { resources, retry: input.route.spec.retry, expiresAt, starts };
   }
+
+  /** A time since the epoch on the clock of the schedule. It is `most` away at most: a clock that was set back must not hold anything up. */
+  const fromNow = (at: number, most: number) => loop.now() + Math.max(0, Math.min(most, at - clock()));
 
   /** What the row of a job has besides that of one that simply runs; null for that one. */
   function more({ input, record, call, key }: Crossed, live: Live) {
@@ -251,7 +255,7 @@ export function createLife(parts: LifeParts): Life {
       }
       // A flow that is quick calls back before it has answered.
       if (outcome.ok && outcome.handed && live.answer === null) {
-        loop.handed(live, loop.now() + Math.max(0, outcome.handed.until - clock()));
+        loop.handed(live, fromNow(outcome.handed.until, crossed.input.route.spec.timeoutMs));
         await noteWait(crossed, live, 'waiting');
         continue;
       }
@@ -308,10 +312,11 @@ export function createLife(parts: LifeParts): Life {
   }
 
   async function run(crossed: Crossed, live: Live | null): Promise<Outcome> {
-    const { input, record, call } = crossed;
+    const { input, call } = crossed;
     const { spec } = input.route;
     const cutoff = new Cutoff();
-    const left = call.deadlineMs === undefined ? Number.POSITIVE_INFINITY : call.deadlineMs - (clock() - record.at);
+    const expiresAt = live === null ? null : live.expiresAt;
+    const left = expiresAt === null ? (call.deadlineMs ?? Number.POSITIVE_INFINITY) : expiresAt - loop.now();
     const allowed = Math.max(1, Math.min(spec.timeoutMs, left));
     const onCallerGone = () => cutoff.cut(refuse('cancelled', 'The caller cancelled.'));
     if (live) {
@@ -468,7 +473,7 @@ export function createLife(parts: LifeParts): Life {
       found.map((one, i) => ({
         live: lives[i]!,
         job: submission(one, lives[i]!),
-        waits: one.waits && { ...one.waits, until: one.waits.until === null ? null : loop.now() + Math.max(0, one.waits.until - clock()) },
+        waits: one.waits && { ...one.waits, until: one.waits.until === null ? null : fromNow(one.waits.until, longestWait(one)) },
         suspect: one.suspect,
       })),
     );
@@ -547,6 +552,12 @@ export function createLife(parts: LifeParts): Life {
     crossed.mark = now;
   }
 }
+
+/** A pause before a retry, or the time that a callback has. */
+const longestWait = ({ waits, input }: Found): number => {
+  const { retry, timeoutMs } = input.route.spec;
+  return waits?.kind === 'callback' ? timeoutMs : (retry?.maxMs ?? 0);
+};
 
 /** It may be started again although it was cut off. */
 const resumable = ({ spec }: CompiledRoute): boolean => spec.idempotent;

@@ -23,6 +23,8 @@ export class Live {
   progress: number | null = null;
   progressNote: string | null = null;
   cancelRequestedAt: number | null = null;
+  /** Its deadline on the clock of the schedule; null: it has none of its own. */
+  expiresAt: number | null = null;
   /** Of who cancelled it and wants to know what became of it. */
   waiter: PromiseWithResolvers<Job> | null = null;
   readonly #record: Crossing;

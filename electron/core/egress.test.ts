@@ -8,7 +8,8 @@ import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Refusal, refuse } from '../../shared/errors.ts';
 import type { Egress as EgressClass } from '../../shared/model.ts';
-import { addressKind, createEgress, type EgressOptions, EgressRefusal, type EgressRequest, type SocketRequest } from './egress.ts';
+import { createEgress, type EgressOptions, EgressRefusal, type EgressRequest, type SocketRequest } from './egress.ts';
+import { addressKind } from './reach.ts';
 
 function setup(t: TestContext, options: Partial<EgressOptions> = {}) {
   const state = { sovereign: false };

@@ -2,10 +2,11 @@
  * Results on their way to callback URLs (Standard Webhooks 1.0.0): which URLs may be called, what is sent, and what became of it. When
  * something is tried again, and when it is given up, the schedule decides. What a receiver answers never changes the job.
  */
-import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
+import { onlyRefusals, Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type { CallbackSettings, Crossing, Delivery, DeliveryAttempt, JobDetail, JobState } from '../../../shared/model.ts';
-import { declaredReach, type Egress, EgressRefusal, namesLoopback } from '../egress.ts';
+import { type Egress, EgressRefusal } from '../egress.ts';
 import type { Implementation, ParsedOf } from '../operations.ts';
+import { declaredReach, namesLoopback } from '../reach.ts';
 import { stateOf } from '../record.ts';
 import { redact, redactText } from '../store/redact.ts';
 import type { Store } from '../store/store.ts';
@@ -395,9 +396,4 @@ function unfit(message: string): WireError {
     hint: 'Write it like https://host/path.',
     issues: [{ path: 'callbackUrl', message }],
   });
-}
-
-/** Anything else is a bug. */
-function onlyRefusals(caught: unknown): void {
-  if (!(caught instanceof Refusal)) throw caught;
 }

@@ -7,7 +7,8 @@ import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { ToolSettings } from '../../../shared/model.ts';
-import { declaredReach, type Egress, EgressRefusal } from '../egress.ts';
+import { type Egress, EgressRefusal } from '../egress.ts';
+import { declaredReach } from '../reach.ts';
 import type { Run } from '../runners/runner.ts';
 import { misfit, type Tool, tool } from './tools.ts';
 

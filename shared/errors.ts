@@ -92,6 +92,11 @@ export function toWire(caught: unknown): WireError {
   });
 }
 
+/** For a failure that is told elsewhere or passes by itself. Throws on whatever is no Refusal: a bug. */
+export function onlyRefusals(caught: unknown): void {
+  if (!(caught instanceof Refusal)) throw caught;
+}
+
 /**
  * RFC 9457 problem body of a failure, with the failure itself as `ok` and `error`, where a crossing has it: one way to read
  * what went wrong, whether there was a call or not.

@@ -213,9 +213,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ingestAddress: () => ingestAddress(table().registry.callbacks, { url, secret }),
   });
   const tools = createToolbox({ store, egress, settings: () => table().registry.tools, clock });
-  const tool = createToolRunner(tools);
+  const tool = createToolRunner(tools, clock);
   const grid = createGridRunner({ clock });
-  const mocked = createMockRunner(typeof options.mock === 'object' ? options.mock : {});
+  const mocked = createMockRunner({ ...(typeof options.mock === 'object' && options.mock), clock });
 
   const callbacks = stack.use(
     createCallbacks({

@@ -1,7 +1,8 @@
 /** Runs several routes as one: steps with dependencies, side by side where they can, each a crossing of its own. */
 import { refuse, type WireError } from '../../../shared/errors.ts';
-import type { Crossing, Grid, GridStep } from '../../../shared/model.ts';
+import type { Grid, GridStep } from '../../../shared/model.ts';
 import { fill, lookUp, referencesIn, type Scope } from '../registry/references.ts';
+import { beginAttempt } from './attempt.ts';
 import type { Outcome, Run, Runner } from './runner.ts';
 
 /** What became of one step. `skipped`: it was not started, and why; then it has neither a result nor an error. */
@@ -27,16 +28,7 @@ export function createGridRunner({ clock }: { clock(): number }): Runner {
     const grid = run.route.grid!;
     const missing = missingParameters(grid, run);
     if (missing !== null) return { ok: false, error: missing };
-    const attempt = {
-      durationMs: 0,
-      endpoint: null,
-      error: null as Crossing['attempts'][number]['error'],
-      id: run.newAttemptId(),
-      route: run.route.name,
-      startedAt: clock(),
-      status: null,
-    };
-    run.attempts.push(attempt);
+    const attempt = beginAttempt(run, { endpoint: null, at: clock() });
     const played = await play(grid, run);
     const outcome = judge(grid, run, played);
     attempt.durationMs = clock() - attempt.startedAt;
@@ -120,7 +112,7 @@ async function play({ steps, policy }: Grid, run: Run): Promise<Played> {
 }
 
 function judge({ policy, steps }: Grid, run: Run, { reports, failures, winner }: Played): Outcome {
-  const reason = run.signal.aborted ? (run.signal.reason as WireError) : null;
+  const { reason } = run.cutoff;
   const succeeded = steps.filter(({ name }) => reports.get(name)!.ok).length;
   // Whatever succeeded until the deadline is the best there is; what somebody cancelled is cancelled.
   const enough = policy === 'all' ? succeeded === steps.length : succeeded > 0;

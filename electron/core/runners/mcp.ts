@@ -1,13 +1,14 @@
 /** Routes of kind mcp: the tools of the MCP servers that the registry declares and somebody has approved. */
 import { platform } from 'node:os';
 import type { CallToolResult } from '@modelcontextprotocol/client';
-import { Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
+import { onlyRefusals, Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
 import type { Attempt, McpServer, McpSpec, Route } from '../../../shared/model.ts';
 import type { Egress } from '../egress.ts';
 import { commandLine, inert } from '../mcp/display.ts';
 import { createServer, type Server } from '../mcp/server.ts';
 import { type Approval, approve, definitionOf, type KnownTool, knownTools, readApproval } from '../mcp/tools.ts';
 import type { Implementation } from '../operations.ts';
+import { beginAttempt } from './attempt.ts';
 import type { Outcome, Run, Runner } from './runner.ts';
 
 export interface McpParts {
@@ -312,16 +313,7 @@ export function createMcpHub(parts: McpParts): McpHub {
     const { route } = run;
     const spec = entries.get(route.mcp!.server)?.spec;
     const endpoint = spec?.transport.kind === 'http' ? spec.transport.url : null;
-    const attempt: Attempt = {
-      durationMs: 0,
-      endpoint,
-      error: null,
-      id: run.newAttemptId(),
-      route: route.name,
-      startedAt: clock(),
-      status: null,
-    };
-    run.attempts.push(attempt);
+    const attempt = beginAttempt(run, { endpoint, at: clock() });
     const began = performance.now();
     let outcome: Outcome;
     try {
@@ -435,10 +427,6 @@ function createTurns(most: number): <T>(work: () => Promise<T>) => Promise<T> {
 
 function approvedNow(tools: Parameters<typeof approve>[0][]): NonNullable<Approval['tools']> {
   return Object.fromEntries(tools.map((tool) => [tool.name, approve(tool)]));
-}
-
-function onlyRefusals(caught: unknown): void {
-  if (!(caught instanceof Refusal)) throw caught;
 }
 
 function sovereignRefusal({ name }: McpSpec, what: string): WireError {

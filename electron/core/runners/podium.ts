@@ -3,8 +3,8 @@
  * which stories may be enqueued, who works at them and in which order is the orchestrator's business, and its refusal is shown as it came.
  */
 import type { EventBody } from '../../../shared/contract.ts';
-import { Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
-import type { Attempt, PodiumState, Route } from '../../../shared/model.ts';
+import { Refusal, refuse, toWire } from '../../../shared/errors.ts';
+import type { PodiumState, Route } from '../../../shared/model.ts';
 import { type Breakers, breakerOpen, endpointKey } from '../breaker.ts';
 import { type Egress, EgressRefusal } from '../egress.ts';
 import { createFollowing, type Following } from '../podium/following.ts';
@@ -12,6 +12,7 @@ import { type PodiumRole, signToken } from '../podium/jwt.ts';
 import { type Command, type Order, readOrder } from '../podium/order.ts';
 import { idsIn, type StoryWords, sameStory, storiesIn, wordsIn } from '../podium/stories.ts';
 import { openStream, type PodiumStream } from '../podium/stream.ts';
+import { beginAttempt } from './attempt.ts';
 import { verdict } from './http.ts';
 import { readAnswer, wordsOf } from './protocol.ts';
 import type { Outcome, Run, Runner } from './runner.ts';
@@ -138,10 +139,8 @@ export function createPodium(parts: PodiumParts): Podium {
     const key = endpointKey(upstream.base);
     const permit = urgent ? null : breakers.permit(key);
     if (permit?.ok === false) return { outcome: { ok: false, error: breakerOpen(breakers.state(key), permit.retryAfterMs) }, sent: false };
-    const id = run.newAttemptId();
-    // In the order of canonical JSON.
-    const attempt: Attempt = { durationMs: 0, endpoint: route.endpoint, error: null, id, route: route.name, startedAt, status: null };
-    run.attempts.push(attempt);
+    const attempt = beginAttempt(run, { endpoint: route.endpoint, at: startedAt });
+    const { id } = attempt;
     const path = command === null ? '/api/status' : '/api/command';
     let outcome: Outcome;
     let sent = true;
@@ -153,7 +152,7 @@ export function createPodium(parts: PodiumParts): Podium {
       attempt.status = answer.status;
       outcome = command === null ? answer.outcome : judged(route, command, answer.outcome);
     } catch (caught) {
-      permit?.done(verdict(toWire(caught), run.signal.aborted));
+      permit?.done(verdict(toWire(caught), run.cutoff.reason !== null));
       if (!(caught instanceof EgressRefusal)) throw caught;
       sent = caught.sent;
       outcome = { ok: false, error: caught.wire };
@@ -190,14 +189,14 @@ export function createPodium(parts: PodiumParts): Podium {
     const { stream } = upstream;
     // Heard from before the order is sent, so that no story can be over before anybody listens.
     const live = await unless(run.signal, stream.ready());
-    if (live === null) return { ok: false, error: reasonOf(run.signal) };
+    if (live === null) return { ok: false, error: run.cutoff.reason! };
     const stories = createFollowing();
     using heard = new DisposableStack();
     if (live) heard.defer(stream.listen(stories.hear));
     const { outcome, sent } = await order(upstream, run, { command });
     const ids = story !== null ? [story] : outcome.ok ? idsIn(outcome.result) : [];
     if (!outcome.ok) {
-      if (sent && run.signal.aborted) await takeBack(upstream, run, ids);
+      if (sent && run.cutoff.reason !== null) await takeBack(upstream, run, ids);
       return outcome;
     }
     if (!live || ids.length === 0) {
@@ -217,9 +216,10 @@ export function createPodium(parts: PodiumParts): Podium {
     using _ = { [Symbol.dispose]: () => run.signal.removeEventListener('abort', stories.wake) };
     for (;;) {
       if (stories.over()) return null;
-      if (run.signal.aborted) {
+      const { reason } = run.cutoff;
+      if (reason !== null) {
         await takeBack(upstream, run, stories.open());
-        return stories.over() ? null : { ok: false, error: reasonOf(run.signal) };
+        return stories.over() ? null : { ok: false, error: reason };
       }
       if (stream.closed)
         return {
@@ -243,7 +243,7 @@ export function createPodium(parts: PodiumParts): Podium {
 
   async function takeBack(upstream: Upstream, run: Run, ids: string[]): Promise<void> {
     // A core that closes leaves the orchestrator to its work.
-    if (reasonOf(run.signal).code === 'shutting_down') return;
+    if (run.cutoff.reason?.code === 'shutting_down') return;
     const { traceparent } = run;
     const one = async (storyId: string) => {
       const body = { type: 'CANCEL_STORY', storyId };
@@ -356,9 +356,4 @@ async function unless<Value>(signal: AbortSignal, promise: Promise<Value>): Prom
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-function reasonOf({ reason }: AbortSignal): WireError {
-  const known = typeof reason === 'object' && reason !== null && 'code' in reason && 'message' in reason;
-  return known && typeof reason.code === 'string' ? (reason as WireError) : refuse('cancelled', 'The call was cancelled.');
 }

@@ -2,10 +2,11 @@
 import type { z } from 'zod';
 import { type Issue, refuse, toWire } from '../../../shared/errors.ts';
 import type { Tool } from '../tools/tools.ts';
+import { beginAttempt } from './attempt.ts';
 import type { Outcome, Runner } from './runner.ts';
 
 /** The tool of a route is the one its endpoint names (`tool:calc`), else the one called like its service. Codes: input_invalid, not_found. */
-export function createToolRunner(tools: Map<string, Tool>, clock: () => number = Date.now): Runner {
+export function createToolRunner(tools: Map<string, Tool>, clock: () => number): Runner {
   return async (run): Promise<Outcome> => {
     const { route, text, params } = run;
     const named = route.endpoint?.startsWith('tool:') ? route.endpoint.slice('tool:'.length) : route.service;
@@ -18,16 +19,7 @@ export function createToolRunner(tools: Map<string, Tool>, clock: () => number =
     }
     const parsed = tool.input.safeParse(text === null || 'text' in params ? params : { text, ...params });
     if (!parsed.success) return { ok: false, error: misfit(tool, parsed.error) };
-    const attempt = {
-      durationMs: 0,
-      endpoint: null,
-      error: null,
-      id: run.newAttemptId(),
-      route: route.name,
-      startedAt: clock(),
-      status: null,
-    };
-    run.attempts.push(attempt);
+    const attempt = beginAttempt(run, { endpoint: null, at: clock() });
     const began = performance.now();
     let outcome: Outcome;
     try {
@@ -37,10 +29,8 @@ export function createToolRunner(tools: Map<string, Tool>, clock: () => number =
       if (error.code === 'internal') throw caught;
       outcome = { ok: false, error };
     }
-    Object.assign(attempt, {
-      durationMs: Math.round((performance.now() - began) * 1000) / 1000,
-      error: outcome.ok ? null : outcome.error.code,
-    });
+    attempt.durationMs = Math.round((performance.now() - began) * 1000) / 1000;
+    attempt.error = outcome.ok ? null : outcome.error.code;
     return outcome;
   };
 }

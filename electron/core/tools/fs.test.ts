@@ -258,7 +258,10 @@ for (const byHandle of [true, false]) {
 
 test('without a declared folder nothing is reached, and the refusal says what to write', async () => {
   const [list] = createFsTools({ roots: () => [] });
-  const outcome = await createToolRunner(new Map([['fs.list', list!]]))({
+  const outcome = await createToolRunner(
+    new Map([['fs.list', list!]]),
+    () => 0,
+  )({
     ...({ route: { name: 'OS.fs.list', service: 'fs.list', endpoint: null }, text: null, params: {}, attempts: [] } as unknown as Run),
     newAttemptId: () => 'a',
   });

@@ -4,13 +4,13 @@
  */
 import type { DownFrame, Event } from '../../shared/contract.ts';
 import { refuse, toWire, type WireError } from '../../shared/errors.ts';
+import { hasEnded } from '../../shared/job.ts';
 import type { Job, Principal, Snapshot } from '../../shared/model.ts';
 import { type Core, storyIn } from '../core/core.ts';
 import { startWatch } from './serve.ts';
 import type { Conversation, Line } from './ws.ts';
 
 const root = '/api/orchestrator/stream';
-const ended = new Set<Job['state']>(['succeeded', 'failed', 'cancelled', 'unknown']);
 
 /**
  * `at` gives what is spoken at a path: at /api/orchestrator/stream everything, below it one job and its story, until it ends. Null where nothing
@@ -52,7 +52,7 @@ function speak(
   function tellJob(job: Job): void {
     if (!mine(job)) return;
     found = true;
-    const over = ended.has(job.state);
+    const over = hasEnded(job.state);
     if (over) subjects.delete(job.id);
     else if (job.subject !== null) subjects.set(job.id, job.subject);
     say({ type: 'JOB_UPDATE', job });
@@ -73,7 +73,7 @@ function speak(
   function tellState({ routes: all, jobs, podium }: Snapshot): void {
     routes = podiumsOf(all);
     found = only === null;
-    const heard = jobs.filter((job) => mine(job) && (only !== null || !ended.has(job.state)));
+    const heard = jobs.filter((job) => mine(job) && (only !== null || !hasEnded(job.state)));
     // Jobs first: which stories may be heard of depends on them.
     for (const job of heard.toReversed()) tellJob(job);
     for (const { queue, agents, stories } of podium)

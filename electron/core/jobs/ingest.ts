@@ -12,7 +12,8 @@
  */
 import { z } from 'zod';
 import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
-import type { CallbackSettings, JobState } from '../../../shared/model.ts';
+import { hasEnded } from '../../../shared/job.ts';
+import type { CallbackSettings } from '../../../shared/model.ts';
 import { tooDeep } from '../crossing.ts';
 import type { Outcome } from '../runners/runner.ts';
 import type { Store } from '../store/store.ts';
@@ -51,8 +52,6 @@ const Body = z.object({
   result: z.unknown().optional(),
   error: z.unknown().optional(),
 });
-
-const ENDED: ReadonlySet<JobState> = new Set(['succeeded', 'failed', 'cancelled', 'unknown']);
 
 export function createIngest({ store, settings, secret, arrived, recorded, clock }: IngestParts): Ingest {
   /** Secrets that callbacks in are checked with. Without one nobody is believed. */
@@ -97,7 +96,7 @@ export function createIngest({ store, settings, secret, arrived, recorded, clock
     // A sender that did not hear our answer comes again; it may stop now.
     if (store.read.callbackSeen(id)) return { ok: true, job, replayed: true };
     throw new Refusal(
-      ENDED.has(found.state)
+      hasEnded(found.state)
         ? refuse('conflict', `${job} has ended already: ${found.state}. It stays so.`, { hint: 'The first result counts.' })
         : refuse('conflict', `${job} does not wait for a callback: it is ${found.state}.`, {
             hint: 'Declare answer: callback for its service, and answer the call before the callback is sent.',

@@ -1,5 +1,6 @@
 /** A job that has not ended: what it is, and where it stands. */
 import type { WireError } from '../../../shared/errors.ts';
+import { hasEnded } from '../../../shared/job.ts';
 import type { Crossing, Job, JobState, Route, Waits } from '../../../shared/model.ts';
 import type { Standing } from '../boundaries.ts';
 import type { Cutoff } from '../cutoff.ts';
@@ -94,7 +95,7 @@ export class Live {
 
   get job(): Job {
     const { id, route, door, caller, at, confidence, why, audit, durationMs, error } = this.#record;
-    const over = this.state !== 'running' && this.state !== 'queued' && this.state !== 'waiting';
+    const over = hasEnded(this.state);
     return {
       id: this.id,
       crossing: id,

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { InputOf, Orchestrated } from '../../../shared/contract.ts';
 import type { WireError } from '../../../shared/errors.ts';
 import type { JobDetail } from '../../../shared/model.ts';
+import { Cutoff } from '../cutoff.ts';
 import { createOperator } from '../operator/operator.ts';
 import { parseRegistry } from '../registry/parse.ts';
 import type { Run } from '../runners/runner.ts';
@@ -234,6 +235,7 @@ test('at the boundary there is exactly one outcome: the result, or the job that 
   for (let turn = 0; turn < 60; turn++) {
     const time = Promise.withResolvers<void>();
     const reached = flows.asked();
+    const cutoff = new Cutoff();
     const operations = orchestrateOperations({
       table: () => table,
       job: (id) => jobs.get(id) ?? null,
@@ -242,7 +244,7 @@ test('at the boundary there is exactly one outcome: the result, or the job that 
     });
     const run = {
       deadlineAt: Date.now() + 60_000,
-      signal: new AbortController().signal,
+      ...{ cutoff, signal: cutoff.signal },
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
       runtime: {
         confirmed: false,

@@ -5,7 +5,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Orchestrated } from '../../../shared/contract.ts';
 import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
-import type { Crossing, JobDetail, JobState, Route, RouteKind } from '../../../shared/model.ts';
+import { hasEnded } from '../../../shared/job.ts';
+import type { Crossing, JobDetail, Route, RouteKind } from '../../../shared/model.ts';
 import { traceIdOf } from '../crossing.ts';
 import type { Implementation, ParsedOf } from '../operations.ts';
 import { stateOf } from '../record.ts';
@@ -27,7 +28,6 @@ const kindOf = { flow: 'flow', mcp: 'mcp', agent: 'tool' } as const satisfies Re
 const orgOf = { flow: 'FLOW', mcp: 'MCP', agent: 'OS' } as const;
 const wordOf = { flow: 'flow', mcp: 'MCP tool', agent: 'tool' } as const;
 
-const ended: ReadonlySet<JobState> = new Set(['succeeded', 'failed', 'cancelled', 'unknown']);
 /** What is left of the operation's own time to answer in, after it has waited. */
 const answerMs = 500;
 
@@ -65,10 +65,10 @@ export function orchestrateOperations({
       const first = await Promise.race([ending, late]);
       if ('crossing' in first) return answerOf(first.crossing);
       // It ended while the time ran out: its result is there, and is the answer.
-      if (ended.has(job(first.job)?.state ?? 'running')) return answerOf((await ending).crossing);
+      if (hasEnded(job(first.job)?.state ?? 'running')) return answerOf((await ending).crossing);
       return pending(first);
     } catch (caught) {
-      throw run.signal.aborted ? new Refusal(run.signal.reason as WireError) : caught;
+      throw run.cutoff.reason === null ? caught : new Refusal(run.cutoff.reason);
     } finally {
       answered.abort();
     }

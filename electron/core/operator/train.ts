@@ -121,7 +121,16 @@ function readCorpus(examples: Lesson['examples'], names: Lesson['names']): Corpu
       offsets[example] = at;
     }
   }
-  return { size: given, routeOf, offsets, texts, ids, tf, words, ...numbers.done() };
+  return {
+    size: given,
+    routeOf,
+    offsets,
+    texts,
+    ids: ids.subarray(0, at),
+    tf: tf.subarray(0, at),
+    words: words.subarray(0, at),
+    ...numbers.done(),
+  };
 }
 
 /** The words of a name such as `FND.stripe_refund` or `openTicket`; its digits say nothing. */
@@ -790,8 +799,8 @@ const CENTROID_SCALE = 25;
 function centroids(corpus: Corpus, { features, remap, idf }: Vocabulary): Weights {
   const routes = 1 + corpus.routeOf.reduce((most, route) => Math.max(most, route), -1);
   const sums: Map<number, number>[] = Array.from({ length: routes }, () => new Map());
-  for (let i = 0; i < corpus.size; i++) {
-    const sum = sums[corpus.routeOf[i] as number] as Map<number, number>;
+  for (const [i, route] of corpus.routeOf.entries()) {
+    const sum = sums[route] as Map<number, number>;
     for (let j = corpus.offsets[i] as number; j < (corpus.offsets[i + 1] as number); j++) {
       const feature = remap[corpus.ids[j] as number] as number;
       if (feature !== 0) sum.set(feature, (sum.get(feature) ?? 0) + (corpus.tf[j] as number) * (idf[feature] as number));

@@ -28,6 +28,7 @@ import { createCallbacks } from './jobs/callbacks.ts';
 import { createIngest, type Ingest } from './jobs/ingest.ts';
 import type { Accepted } from './jobs/life.ts';
 import { createLoop } from './jobs/loop.ts';
+import { jobOperations } from './jobs/operations.ts';
 import { orchestrateOperations } from './jobs/orchestrate.ts';
 import { createSeal } from './jobs/seal.ts';
 import { newWebhookSecret } from './jobs/webhook-signature.ts';
@@ -503,9 +504,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     setSovereign,
     settings,
     clock,
-    job: jobNow,
-    lanes: () => loop.lanes(),
     more: {
+      ...jobOperations({ seam: () => seam, read: store.read, job: jobNow, lanes: loop.lanes, cancelWaitMs: 3000 }),
       ...callbacks.operations,
       ...hub.operations,
       ...orchestratorOperations({
@@ -523,7 +523,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         return { server: hub.servers().find((server) => server.name === name)!, revision: registry.revision };
       },
     },
-    cancelWaitMs: 3000,
     async changeSettings(changes) {
       for (const [key, value] of Object.entries(changes)) if (value !== undefined) await store.setSetting(key, JSON.stringify(value));
       if (changes.limits !== undefined) chosenLimits = changes.limits;

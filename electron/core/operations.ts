@@ -7,8 +7,6 @@ import type {
   CoreSelf,
   Crossing,
   GpuState,
-  JobDetail,
-  Lane,
   Principal,
   RegistryProblem,
   RegistryState,
@@ -57,13 +55,8 @@ export interface OperationParts {
   settings(): Settings;
   changeSettings(changes: InputOf<'OS.settings.set'>): Promise<Settings>;
   clock(): number;
-  /** As it is now. */
-  job(id: string): JobDetail | null;
-  lanes(): Lane[];
   /** What other modules do. */
   more: Pick<Implementation, Elsewhere>;
-  /** Longest a cancel waits to see what became of the job, milliseconds. */
-  cancelWaitMs: number;
 }
 
 /** Each takes its parsed input and answers its result, or throws a Refusal. */
@@ -74,6 +67,8 @@ export type ParsedOf<N extends OperationName> = z.output<typeof import('../../sh
 
 /** Built-in routes that other modules implement. */
 type Elsewhere =
+  | `OS.jobs${'' | '.get' | '.cancel' | '.retry'}`
+  | 'OS.lanes'
   | 'OS.orchestrate'
   | `OS.callbacks${'' | '.redeliver' | '.check'}`
   | `OS.orchestrator.${'dispatch' | 'status' | 'job'}`
@@ -159,76 +154,6 @@ export function createOperationRunner(parts: OperationParts): Runner {
       else parts.breakers.reset(endpoint);
       return parts.breakers.state(endpoint);
     },
-    'OS.jobs'(filter) {
-      const page = store.read.jobs(filter);
-      return { ...page, jobs: page.jobs.map((job) => seam().job(job.id) ?? job) };
-    },
-    'OS.jobs.get'({ id }) {
-      const job = parts.job(id);
-      if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');
-      return job;
-    },
-    async 'OS.jobs.cancel'({ id }, by) {
-      const caller = seam().job(id)?.caller;
-      if (caller !== undefined && caller !== by.id && !by.capabilities.includes('admin'))
-        throw new Refusal(
-          refuse('forbidden', `${id} is a job of ${caller}.`, {
-            hint: 'Its caller may cancel it, or a token with admin.',
-            needed: ['admin'],
-          }),
-        );
-      const ending = seam().cancel(id, by.name);
-      if (!ending) {
-        const job = store.read.job(id);
-        if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');
-        throw new Refusal(refuse('conflict', `The job has ended already: ${job.state}.`, { hint: 'There is nothing left to cancel.' }));
-      }
-      const { promise: waited, resolve: giveUp } = Promise.withResolvers<null>();
-      const timer = setTimeout(() => giveUp(null), parts.cancelWaitMs);
-      const job = await Promise.race([ending, waited]);
-      clearTimeout(timer);
-      if (!job)
-        return {
-          id,
-          state: seam().job(id)?.state ?? 'running',
-          outcome: `It was asked to stop and has not yet, after ${parts.cancelWaitMs / 1000} s.`,
-        };
-      return {
-        id,
-        state: job.state,
-        outcome: job.state === 'cancelled' ? 'It was cut off and is cancelled.' : `It ended before the cancel reached it: ${job.state}.`,
-      };
-    },
-    async 'OS.jobs.retry'({ id }, by, run) {
-      const job = store.read.job(id);
-      if (!job) throw absent(`There is no job ${id.slice(0, 100)}.`, 'List them with OS.jobs.');
-      if (seam().job(id)) throw new Refusal(refuse('conflict', 'The job has not ended.', { hint: 'Cancel it first, or wait.' }));
-      if (job.caller !== by.id && !by.capabilities.includes('admin'))
-        throw new Refusal(
-          refuse('forbidden', `${id} was a job of ${job.caller}.`, {
-            hint: 'Its caller may run it again, or a token with admin.',
-            needed: ['admin'],
-          }),
-        );
-      if (JSON.stringify(job.params).includes('[redacted]') || isCut(job.params))
-        throw new Refusal(
-          refuse('conflict', 'Its parameters are not on record as they were: secrets were left out, or they were too long.', {
-            hint: 'Send it again with them.',
-          }),
-        );
-      const { promise, resolve, reject } = Promise.withResolvers<string>();
-      const ask = {
-        ...(job.route !== null && { route: job.route }),
-        ...(job.text !== null && { text: job.text }),
-        params: job.params as Record<string, unknown>,
-      };
-      run.runtime.dispatch(ask, { detached: true, accepted: ({ job: next }) => resolve(next) }).then((crossing) => {
-        if (crossing.job !== null) resolve(crossing.job);
-        else reject(new Refusal(crossing.error ?? refuse('internal', 'It left no job.')));
-      }, reject);
-      return { id, job: await promise };
-    },
-    'OS.lanes': () => ({ lanes: parts.lanes() }),
     'OS.audit': (filter) => store.read.audit(filter),
     'OS.audit.verify': () => store.verify(),
     'OS.audit.drill': () => store.drill(),
@@ -294,6 +219,3 @@ export function createOperationRunner(parts: OperationParts): Runner {
     return { ok: true, result: await operate(run.params, run.principal, run) };
   };
 }
-
-/** Long parameters are kept as what they began with. */
-const isCut = (params: unknown) => typeof params === 'object' && params !== null && 'cut' in params && 'head' in params;

@@ -15,7 +15,7 @@ import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import { createKeys, type Look } from './jobs/keys.ts';
-import { type Accepted, type Crossed, createLife, type Found, type Kin, type Life, reportBug } from './jobs/life.ts';
+import { type Accepted, type Crossed, createLife, type Found, type Kin, type Life, reportBug, routeGone } from './jobs/life.ts';
 import type { Live } from './jobs/live.ts';
 import type { Loop } from './jobs/loop.ts';
 import type { Seal } from './jobs/seal.ts';
@@ -74,6 +74,7 @@ export function createSeam(parts: SeamParts): Seam {
     ...{ store, signer, seal, journal, loop, keys, health, stats, clock },
     newId: ids.next,
     deliver: parts.callbacks.begin,
+    route: (name) => findRoute(parts.table(), name),
     refuse: finishRefused,
   });
   const refusing = new Set<Promise<unknown>>();
@@ -458,7 +459,7 @@ export function createSeam(parts: SeamParts): Seam {
     if (kin === null || route === null) {
       record.error =
         route === null
-          ? refuse('route_unknown', `Its route ${job.route} is gone from the registry.`, { hint: 'Put it back and run the job again.' })
+          ? routeGone(job.route)
           : refuse('internal', 'The words of this job cannot be read any more: the key beside the database is another one.');
       end();
       return record;

@@ -390,6 +390,33 @@ orgs:
   assert.deepEqual(codes, ['limited', 'taken', 'limited']);
 });
 
+test('what stands in line is called as the registry says when its turn comes, and not at all when its route is gone', async () => {
+  await using service = await startHeld();
+  await using core = await openCore(registryOf(service.url));
+  const { promise: served, resolve: serve } = Promise.withResolvers<void>();
+  const first = submit(core, 'W.lane', { params: { n: 1 } });
+  await service.arrived();
+  const moved = submit(core, 'W.lane', { params: { n: 2 } });
+  const one = submit(core, 'W.line', { params: { n: 3 } });
+  await one.job;
+  const gone = submit(core, 'W.line', { params: { n: 4 } });
+  await Promise.all([moved.job, gone.job]);
+  const { revision } = (await operate(core, 'OS.registry')) as { revision: string };
+  const text = registryOf(service.url)
+    .replace('/lane"', '/elsewhere"')
+    .replace(/ +line: .*\n/, '');
+  core.watch(0, { snapshot: () => {}, events: (batch) => batch.some(({ type }) => type === 'routes') && serve() });
+  await operate(core, 'OS.registry.save', { text, revision });
+  await served;
+  for (let i = 0; i < 3; i++) await service.answer();
+  const answers = await Promise.all([first, moved, one, gone].map(({ answer }) => answer));
+  assert.deepEqual(
+    answers.map(({ error }) => error?.code ?? null),
+    [null, null, null, 'route_unknown'],
+  );
+  assert.deepEqual(service.ledger.map(({ url }) => url).sort(), ['/elsewhere', '/lane', '/line']);
+});
+
 test('a clock that jumps neither takes the time away that a job in line has left, nor holds up what waits', async () => {
   await using service = await startHeld();
   using home = tempFolder();

@@ -54,6 +54,8 @@ export interface LifeParts {
   seal: Seal;
   /** What is said to the callback URL of a job once it ended. */
   deliver(record: Crossing, url: string): void;
+  /** A route as it is served now; null: it is gone. */
+  route(name: string): CompiledRoute | null;
   /** A refusal that leaves its own row. */
   refuse(record: Crossing, call: Call): Promise<Crossing>;
   clock(): number;
@@ -231,6 +233,14 @@ export function createLife(parts: LifeParts): Life {
       await live.turn();
       if (live.ended !== null) return afterAll(live);
       if (live.starts !== recorded) {
+        // It stood in line or waited, and the registry may be another one now: nothing is called that is not in it.
+        const route = parts.route(live.route.name);
+        if (route === null) {
+          loop.finished(live, { ok: false, again: false, retryAfterMs: null });
+          return { ok: false, error: routeGone(live.route.name) };
+        }
+        crossed.input.route = route;
+        live.route = route.spec;
         // A start that is not on record must not happen: it could not be told from one that did.
         const unrecorded = await store?.start(live.id, clock(), live.starts).then(
           () => null,
@@ -558,6 +568,10 @@ const longestWait = ({ waits, input }: Found): number => {
   const { retry, timeoutMs } = input.route.spec;
   return waits?.kind === 'callback' ? timeoutMs : (retry?.maxMs ?? 0);
 };
+
+/** What ends a job whose route was taken out of the registry before its turn came. */
+export const routeGone = (name: string | null) =>
+  refuse('route_unknown', `Its route ${name} is gone from the registry.`, { hint: 'Put it back and run the job again.' });
 
 /** It may be started again although it was cut off. */
 const resumable = ({ spec }: CompiledRoute): boolean => spec.idempotent;

@@ -12,7 +12,8 @@ export type Ended = 'done' | 'cancelled' | 'expired' | 'callback_expired' | 'shu
 /** What fronts see of it, its Job, is made when somebody looks. */
 export class Live {
   readonly id: string;
-  readonly route: Route;
+  /** As it was when it was last started, or taken. */
+  route: Route;
   readonly standing: Standing;
   state: JobState = 'running';
   waits: Waits | null = null;

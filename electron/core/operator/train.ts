@@ -24,8 +24,8 @@ const TUNING = {
   rate: 5,
   /** Of the IDF. */
   power: 0.4,
-  /** Right answers on held-out texts that may be lost by abstaining: so many for each wrong one, within these shares of the texts. */
-  loss: { perError: 0.125, least: 0.01, most: 0.05 },
+  /** Bounds of the share of held-out texts that may be lost by abstaining though the first route was right. */
+  loss: { least: 0.01, most: 0.04 },
   /** How strongly the head leans. */
   pull: 0.05,
 };
@@ -568,10 +568,10 @@ function judge(task: Task): Judgement {
   const outlooks: number[] = [];
   for (const [i, row] of rows.entries()) if (right[i]) outlooks.push(dot(head, row));
   outlooks.sort((a, b) => a - b);
-  // The more it errs anyway, the more right answers may be given up to spare wrong ones.
-  const { perError, least, most } = TUNING.loss;
+  // The more it errs anyway, the more of what it abstains from is wrong: then right answers may go with it.
+  const { least, most } = TUNING.loss;
   const errors = 1 - outlooks.length / inside.length;
-  const lost = inside.length * Math.min(most, Math.max(least, perError * errors));
+  const lost = inside.length * Math.min(most, Math.max(least, errors ** 2));
   const threshold = outlooks[Math.min(outlooks.length - 1, Math.floor(lost))] ?? 0;
   return { scale, trust, rival: 0, head, threshold };
 }

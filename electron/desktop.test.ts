@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createClient } from '../shared/port.ts';
+import { tempFolder } from './core/testing.ts';
 import { startDesktop } from './desktop.ts';
 import { findRunning } from './home.ts';
 import { createStandIn as makeStandIn, openPagePort } from './testing.ts';
-
-function temporary() {
-  const path = mkdtempSync(join(tmpdir(), 'desktop-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
 
 const made: ReturnType<typeof makeStandIn>[] = [];
 function createStandIn() {
@@ -39,7 +34,7 @@ const optionsOf = (home: string) => ({
 });
 
 test('the app opens a window that works over IPC, is found by the CLI, and ends without a trace of itself', async () => {
-  using home = temporary();
+  using home = tempFolder();
   const { electron, app, ipcMain, windows, shortcuts } = createStandIn();
   await startDesktop(electron, optionsOf(home.path));
   assert.equal(windows.length, 1);
@@ -64,7 +59,7 @@ test('the app opens a window that works over IPC, is found by the CLI, and ends 
 });
 
 test('E13: a second instance ends with 0 and opens nothing; the first comes to the front', async () => {
-  using home = temporary();
+  using home = tempFolder();
   const first = createStandIn();
   await startDesktop(first.electron, optionsOf(home.path));
   const before = first.windows[0]!.shown;
@@ -81,13 +76,13 @@ test('E13: a second instance ends with 0 and opens nothing; the first comes to t
 });
 
 test('a home that another core has is told in words, and the app ends', async () => {
-  using home = temporary();
+  using home = tempFolder();
   const first = createStandIn();
   await startDesktop(first.electron, optionsOf(home.path));
   const second = createStandIn();
   await startDesktop(second.electron, optionsOf(home.path));
   assert.equal(second.app.exited, 4);
-  assert.match(second.errors.join(), /Another Dispatcher has .*desktop-/);
+  assert.match(second.errors.join(), /Another Dispatcher has .*dispatcher-/);
   assert.equal((await findRunning(home.path))?.pid, process.pid, 'the first is unharmed');
   const exited = once(first.app, 'exited');
   first.app.quit();
@@ -95,7 +90,7 @@ test('a home that another core has is told in words, and the app ends', async ()
 });
 
 test('a job that took a while is notified of, unless the window has the focus', async () => {
-  using home = temporary();
+  using home = tempFolder();
   const { electron, app, ipcMain, windows, notifications } = createStandIn();
   const service = createServer((_request, response) =>
     setTimeout(() => response.setHeader('content-type', 'application/json').end('{}'), 3100),

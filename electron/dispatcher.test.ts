@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 // By its name, as a program that depends on the package imports it.
 import { createDispatcher, createMockClient } from 'dispatcher';
+import { tempFolder } from './core/testing.ts';
 
 test("seed 000's library: dispatch, dispatchTo, listRoutes, health and resolve on the built-in registry", async () => {
-  const home = mkdtempSync(join(tmpdir(), 'library-'));
+  using folder = tempFolder();
+  const { path: home } = folder;
   const dispatcher = await createDispatcher({
     client: createMockClient({ responses: { 'http://lucidia:8091/v1/salesforce': { synced: 100 } } }),
     home,
@@ -42,7 +44,8 @@ test("seed 000's library: dispatch, dispatchTo, listRoutes, health and resolve o
 });
 
 test('a registry that is not there or has errors is refused, and leaves nothing behind', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'library-'));
+  using made = tempFolder();
+  const { path: folder } = made;
   // Others who run at the same time leave their folders in the system's.
   const scratch = join(folder, 'tmp');
   mkdirSync(scratch);

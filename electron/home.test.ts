@@ -1,23 +1,18 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { tempFolder } from './core/testing.ts';
 import { askHome, claimHome, findRunning, homeFolder } from './home.ts';
 
 const running = { pid: process.pid, url: 'http://127.0.0.1:1234', port: 1234, token: 'dsp_secret' };
 const me = () => ({ pid: process.pid, url: running.url });
 
-function temporary() {
-  const path = mkdtempSync(join(tmpdir(), 'home-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
-}
-
 test('a claim publishes runtime.json for its owner only, is found, and takes it away', async () => {
-  using home = temporary();
+  using home = tempFolder();
   assert.equal(await findRunning(home.path), null);
   const claim = await claimHome(home.path, me);
   assert.equal(await findRunning(home.path), null, 'nothing is published yet');
@@ -30,14 +25,14 @@ test('a claim publishes runtime.json for its owner only, is found, and takes it 
 });
 
 test('a second claim on one home is a conflict', async () => {
-  using home = temporary();
+  using home = tempFolder();
   await using _claim = await claimHome(home.path, me);
   await assert.rejects(claimHome(home.path, me), (caught: { wire?: { code: string } }) => caught.wire?.code === 'conflict');
   assert.deepEqual(await askHome(home.path, { ask: 'who' }), me());
 });
 
 test('of ten claims at once one wins', async () => {
-  using home = temporary();
+  using home = tempFolder();
   const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => claimHome(home.path, me)));
   const won = outcomes.filter((outcome) => outcome.status === 'fulfilled');
   assert.equal(won.length, 1);
@@ -45,7 +40,7 @@ test('of ten claims at once one wins', async () => {
 });
 
 test('F12: a runtime.json left by a killed core is not believed, whoever sits on its port now', async () => {
-  using home = temporary();
+  using home = tempFolder();
   const heard: string[] = [];
   const squatter = createServer((socket) => socket.on('data', (data) => heard.push(String(data))));
   squatter.listen(0, '127.0.0.1');
@@ -77,7 +72,7 @@ test('F12: a runtime.json left by a killed core is not believed, whoever sits on
 });
 
 test('a home with a path too long for a socket works all the same', async () => {
-  using home = temporary();
+  using home = tempFolder();
   const long = join(home.path, 'x'.repeat(120));
   await using claim = await claimHome(long, me);
   claim.publish(running);

@@ -10,7 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type Core, createCore } from '../electron/core/core.ts';
-import type { Kin } from '../electron/core/jobs/life.ts';
+import type { SealedCall } from '../electron/core/jobs/life.ts';
 import { createSeal } from '../electron/core/jobs/seal.ts';
 import type { Snapshot } from '../shared/model.ts';
 import { fill } from './jobs-store.ts';
@@ -20,7 +20,7 @@ const starts = 3;
 
 /** Gives every job in line words that the core of this home can read. */
 function sealCalls(home: string, databaseFile: string): void {
-  const kin: Kin = {
+  const sealed: SealedCall = {
     ask: {
       ...{ route: 'ORG.stories', text: 'a story in line', params: { story: 'quokka' }, door: 'http' },
       principal: { id: 'owner', name: 'Owner', capabilities: ['read', 'dispatch', 'admin'] },
@@ -29,7 +29,7 @@ function sealCalls(home: string, databaseFile: string): void {
   };
   const { seal } = createSeal(createPrivateKey(readFileSync(join(home, 'key.pem'))));
   const db = new Database(databaseFile);
-  db.prepare('UPDATE job_live SET call = ?').run(seal(JSON.stringify(kin)));
+  db.prepare('UPDATE job_live SET call = ?').run(seal(JSON.stringify(sealed)));
   db.close();
 }
 

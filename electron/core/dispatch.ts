@@ -15,7 +15,7 @@ import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import { createKeys, type Look } from './jobs/keys.ts';
-import { type Accepted, type Crossed, createLife, type Found, type Kin, type Life, reportBug, routeGone } from './jobs/life.ts';
+import { type Accepted, type Crossed, createLife, type Found, type Life, reportBug, routeGone, type SealedCall } from './jobs/life.ts';
 import type { Live } from './jobs/live.ts';
 import type { Loop } from './jobs/loop.ts';
 import type { Seal } from './jobs/seal.ts';
@@ -51,8 +51,10 @@ export interface Seam extends Pick<Life, 'arrived' | 'cancel' | 'recorded' | 'cl
   /** Jobs that have not ended, oldest first; of more than `most` those that run and the newest. */
   live(most: number): Job[];
   job(id: string): Job | null;
-  /** Lets jobs found at start go on; those whose route is gone or whose words cannot be read end, and say so. */
-  /** Lets jobs found at start go on; answers those that cannot. What was called by a crossing in `cutOff` is part of nothing any more. */
+  /**
+   * Lets jobs found at start go on. Those that cannot (their route is gone, their words cannot be read, the call they were a step of is in `cutOff`)
+   * end and say so; answers which.
+   */
   resume(found: readonly FoundJob[], cutOff: ReadonlySet<string>): string[];
 }
 
@@ -436,12 +438,12 @@ export function createSeam(parts: SeamParts): Seam {
   /** The call as it was, or its crossing with the reason why it cannot go on. */
   function restored(job: FoundJob, cutOff: ReadonlySet<string>): Found | Crossing {
     const text = job.call === null ? null : seal.open(job.call);
-    const kin = text === null ? null : (JSON.parse(text) as Kin);
-    const call: Call = kin?.ask ?? { door: job.door, principal: { id: job.caller, name: job.caller, capabilities: [] } };
+    const sealed = text === null ? null : (JSON.parse(text) as SealedCall);
+    const call: Call = sealed?.ask ?? { door: job.door, principal: { id: job.caller, name: job.caller, capabilities: [] } };
     const record = newRecord(call, {
       at: job.createdAt,
       id: job.crossing,
-      traceparent: kin?.traceparent ?? `00-${ids.hex(16)}-${ids.hex(8)}-01`,
+      traceparent: sealed?.traceparent ?? `00-${ids.hex(16)}-${ids.hex(8)}-01`,
     });
     const table = parts.table();
     const route = job.route === null ? null : findRoute(table, job.route);
@@ -456,7 +458,7 @@ export function createSeam(parts: SeamParts): Seam {
     const end = () => {
       record.durationMs = Math.max(0, clock() - record.at);
     };
-    if (kin === null || route === null) {
+    if (sealed === null || route === null) {
       record.error =
         route === null
           ? routeGone(job.route)

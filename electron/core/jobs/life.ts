@@ -63,7 +63,7 @@ export interface LifeParts {
 }
 
 /** What a job needs to go on after a restart, besides its row. */
-export interface Kin {
+export interface SealedCall {
   ask: Omit<Call, 'headers' | 'query' | 'path'>;
   traceparent: string;
 }
@@ -204,7 +204,7 @@ export function createLife(parts: LifeParts): Life {
       subject,
       action,
       call: outlives
-        ? seal.seal(JSON.stringify({ ask: { ...ask, params: input.params }, traceparent: record.traceparent } satisfies Kin))
+        ? seal.seal(JSON.stringify({ ask: { ...ask, params: input.params }, traceparent: record.traceparent } satisfies SealedCall))
         : null,
       key,
       callbackUrl: call.callbackUrl === undefined ? null : seal.seal(call.callbackUrl),

@@ -1,10 +1,5 @@
 /** Queue with a real core behind it: why a job waits, its whole life, callbacks, MCP servers, the memory, and what a restart found. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { AxeBuilder } from '@axe-core/playwright';
 import { expect, type Page, test } from '@playwright/test';
 import type { Crossing, Job, JobDetail, RouteSummary } from '../shared/model.ts';
@@ -31,16 +26,8 @@ test.afterAll(async () => {
   await app?.close();
 });
 
-/** A built-in route by its HTTP path, with the owner's token. */
-async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const { url, token } = JSON.parse(await readFile(join(app.home, 'runtime.json'), 'utf8')) as { url: string; token: string };
-  const response = await fetch(new URL(path, url), {
-    method,
-    headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  return (await response.json()) as T;
-}
+/** The answer of a built-in route by its HTTP path. */
+const send = async <T>(method: string, path: string, body?: unknown) => (await app.send<T>(method, path, body)).body;
 
 /** Starts a flow that takes a minute and gives its job once it has been accepted. */
 async function start(words: string): Promise<Job> {
@@ -247,10 +234,9 @@ test('after a restart the report says what was found, and leads to each job', as
   await start('play before the end');
   const waiting = await start('play after the end');
   await app.stop();
-  await using _core = await restart(app.home);
+  app = await startApp(['--demo'], app.home);
   const fresh = await browser.newPage();
-  const { url } = await send<{ url: string }>('POST', '/session', {});
-  await fresh.goto(url);
+  await signIn(fresh, app);
   await openView(fresh, 'Queue');
   const report = fresh.getByRole('region', { name: 'After the restart' });
   await expect(report).toBeVisible();
@@ -274,24 +260,4 @@ test('the page had no error of its own on the whole way', () => {
 async function received(inbox: string): Promise<{ id: string; signature: string; body: unknown }[]> {
   const response = await fetch(inbox);
   return ((await response.json()) as { results: { id: string; signature: string; body: unknown }[] }).results;
-}
-
-/** A core over a home that has been used before, until it is disposed of. */
-async function restart(home: string): Promise<ChildProcess & AsyncDisposable> {
-  const runtime = join(home, 'runtime.json');
-  await rm(runtime, { force: true });
-  const child = spawn(process.execPath, [join(root, 'bin', 'dispatcher.mjs'), 'serve', '--port', '0', '--demo'], {
-    env: { ...process.env, DISPATCHER_HOME: home },
-    stdio: 'ignore',
-  });
-  while (!existsSync(runtime)) {
-    if (child.exitCode !== null) throw new Error(`dispatcher serve ended with ${child.exitCode}`);
-    await wait(20);
-  }
-  return Object.assign(child, {
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGTERM');
-      if (child.exitCode === null) await once(child, 'exit');
-    },
-  });
 }

@@ -7,6 +7,7 @@ import { refuse, toWire, type WireError } from '../../shared/errors.ts';
 import { hasEnded } from '../../shared/job.ts';
 import type { Job, Principal, Snapshot } from '../../shared/model.ts';
 import { type Core, storyIn } from '../core/core.ts';
+import { createEncoder } from './encode.ts';
 import { startWatch } from './serve.ts';
 import type { Conversation, Line } from './ws.ts';
 
@@ -17,7 +18,7 @@ const root = '/api/orchestrator/stream';
  * is. A principal without `read` hears of its own jobs and their stories only.
  */
 export function createOrchestratorStreams(core: Pick<Core, 'watch' | 'dispatch' | 'reject'>): { at(path: string): Conversation | null } {
-  const encode = createEncoder();
+  const encode = createEncoder((message: object) => message);
   return {
     at(path) {
       if (path === root) return (line) => speak(core, encode, { line, job: null });
@@ -109,16 +110,4 @@ async function earlier(core: Pick<Core, 'dispatch'>, principal: Principal, id: s
 
 function podiumsOf(routes: Snapshot['routes']): Set<string> {
   return new Set(routes.filter(({ kind }) => kind === 'podium').map(({ name }) => name));
-}
-
-/** JSON text of a message; one that goes to many streams is encoded once. */
-function createEncoder(): (message: object) => string {
-  const encoded = new WeakMap<object, string>();
-  return (message) => {
-    const known = encoded.get(message);
-    if (known !== undefined) return known;
-    const text = JSON.stringify(message);
-    encoded.set(message, text);
-    return text;
-  };
 }

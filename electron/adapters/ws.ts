@@ -5,11 +5,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { DownFrame, Event, UpFrame } from '../../shared/contract.ts';
+import type { DownFrame, UpFrame } from '../../shared/contract.ts';
 import { refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type { Principal } from '../../shared/model.ts';
 import type { Port } from '../../shared/port.ts';
 import type { Core } from '../core/core.ts';
+import { createEncoder } from './encode.ts';
 import { parseJson } from './input.ts';
 import { createOrchestratorStreams } from './orchestrator.ts';
 import { serve } from './serve.ts';
@@ -193,7 +194,8 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
 
 /** The frame port of contract.ts. */
 function createFrames(core: Core): Conversation {
-  const encode = createEncoder();
+  // A batch of events goes to many watchers, each in a frame of its own.
+  const encode = createEncoder((frame: DownFrame) => (frame.t === 'events' ? frame.events : null));
   return ({ principal, send, congested, onClose, close }) => {
     let listener: ((frame: UpFrame) => void) | null = null;
     const port: Port<DownFrame, UpFrame> = {
@@ -251,17 +253,4 @@ function holdBack(socket: WebSocket): void {
     clearInterval(timer);
     socket.resume();
   }, 20).unref();
-}
-
-/** JSON text of a frame; a batch of events that goes to many watchers is encoded once. */
-function createEncoder(): (frame: DownFrame) => string {
-  const encoded = new WeakMap<Event[], string>();
-  return (frame) => {
-    if (frame.t !== 'events') return JSON.stringify(frame);
-    const known = encoded.get(frame.events);
-    if (known !== undefined) return known;
-    const text = JSON.stringify(frame);
-    encoded.set(frame.events, text);
-    return text;
-  };
 }

@@ -46,6 +46,9 @@ export const shownJob = ({ n: _, waits, ...job }: JobRow): Job => ({ ...job, wai
 type Sql = (text: string) => Database.Statement;
 type Values = { state: string | undefined; route: string | undefined; lane: string | undefined; before: number };
 
+/** Few have not ended, so those of a lane are found among them; others through the lane. */
+const goesByLane = ({ state, lane }: Values) => lane !== undefined && !isOpen(state);
+
 /** Jobs are numbered without gaps, and those that were pruned are counted. */
 export function countJobs(sql: Sql): number {
   return sql("SELECT coalesce(max(n), 0) - (SELECT value FROM mark WHERE name = 'pruned') FROM job").pluck().get() as number;
@@ -70,15 +73,14 @@ export function createPages(sql: Sql, reading: <T>(read: () => T) => T): (filter
 
   function listed(values: Values, size: number): JobPage {
     const { state, route, lane } = values;
-    // Few have not ended, so that those of a route or a lane are found among them.
-    const byLane = lane !== undefined && !isOpen(state);
+    const byLane = goesByLane(values);
     const where = byLane
       ? ['lane = :lane', ...(state === undefined ? [] : ['+state = :state']), ...(route === undefined ? [] : ['+route = :route'])]
       : [...conditions(state, route), ...(lane === undefined ? [] : ['lane = :lane'])];
     const from = byLane
       ? 'job_more INDEXED BY job_more_by_lane CROSS JOIN job USING (n)'
       : `${source(state, route)} LEFT JOIN job_more USING (n)`;
-    const floor = floorOf(values, byLane);
+    const floor = floorOf(values);
     const rows = sql(
       `SELECT ${JOB_COLUMNS} FROM ${from} WHERE ${[...where, 'n < :before', 'n >= :floor'].join(' AND ')} ORDER BY n DESC LIMIT :size`,
     ).all({ ...values, floor, size: size + 1 }) as JobRow[];
@@ -86,25 +88,26 @@ export function createPages(sql: Sql, reading: <T>(read: () => T) => T): (filter
     return {
       jobs: page.map(shownJob),
       cursor: rows.length > size ? String(page.at(-1)!.n) : floor > first() ? String(floor) : null,
-      total: totalOf(values, byLane, { where, from }),
+      total: totalOf(values, { where, from }),
     };
   }
 
   /** No index finds those that succeeded, nor what of a lane is left by the other filters. */
-  function floorOf({ state, route, lane, before }: Values, byLane: boolean): number {
+  function floorOf(values: Values): number {
+    const { state, route, lane, before } = values;
     const apart = (index: string, value: string) =>
       one(`SELECT n FROM ${index} = :value AND n < :before ORDER BY n DESC LIMIT 1 OFFSET ${APART_ROWS}`, { value, before }) ?? 0;
-    if (byLane) return apart('job_more WHERE lane', lane!);
+    if (goesByLane(values)) return apart('job_more WHERE lane', lane!);
     if (state !== 'succeeded') return 0;
     return route === undefined ? before - LOOKED_ROWS : apart('job WHERE route', route);
   }
 
-  function totalOf(values: Values, byLane: boolean, { where, from }: { where: string[]; from: string }): number {
+  function totalOf(values: Values, { where, from }: { where: string[]; from: string }): number {
     const { state, route, lane } = values;
     const count = (terms: string[], of = 'job') => one(`SELECT count(*) FROM ${of} WHERE ${['true', ...terms].join(' AND ')}`, values) ?? 0;
-    if (byLane) {
+    if (goesByLane(values)) {
       if (state === undefined && route === undefined) return count(['lane = :lane'], 'job_more');
-      const floor = floorOf({ ...values, before: Number.MAX_SAFE_INTEGER }, true);
+      const floor = floorOf({ ...values, before: Number.MAX_SAFE_INTEGER });
       return one(`SELECT count(*) FROM ${from} WHERE ${[...where, 'n >= :floor'].join(' AND ')}`, { ...values, floor }) ?? 0;
     }
     if (where.length === 0 && state === undefined) return countJobs(sql);

@@ -94,7 +94,7 @@ export function createTender(db: Database.Database) {
     `INSERT INTO job_more (n, crashes) SELECT n, 1 FROM running WHERE true
      ON CONFLICT (n) DO UPDATE SET crashes = crashes + 1`,
   );
-  const note = (n: number, at: number, kind: JobEvent['kind'], detail: string) => insertEvent.run({ n, at, kind, detail });
+  const note = (n: number, event: JobEvent) => insertEvent.run({ n, ...event });
 
   return {
     note,
@@ -111,7 +111,7 @@ export function createTender(db: Database.Database) {
       setStart.run(at, n);
       setStarts.run(n, start);
       // The first start is in the job itself.
-      if (start > 1) note(n, at, 'started', `start ${start}`);
+      if (start > 1) note(n, { at, kind: 'started', detail: `start ${start}` });
     },
     wait(
       n: number,
@@ -119,7 +119,7 @@ export function createTender(db: Database.Database) {
     ): void {
       setWait.run(to.state, to.waits, n);
       if (to.attempts !== undefined) setAttempts.run(n, to.attempts);
-      note(n, to.at, to.why, to.detail);
+      note(n, { at: to.at, kind: to.why, detail: to.detail });
     },
     /** Forgets what only a job that has not ended needs. */
     end(n: number): void {

@@ -230,16 +230,14 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     // What has none of it and runs at once is told by having no row, like a plain job.
     if (!runs || lane !== null || subject !== null || action !== null || callbackUrl !== null)
       tender.add(n, {
-        ...{
-          lane: well(lane!),
-          subject: well(subject!),
-          action: action as number | null,
-          starts: runs ? 1 : 0,
-          callbackUrl: well(callbackUrl!),
-        },
+        lane: well(lane!),
+        subject: well(subject!),
+        action: action as number | null,
+        starts: runs ? 1 : 0,
+        callbackUrl: well(callbackUrl!),
       });
     if (call !== null) tender.keepCall(n, (call as string).toWellFormed());
-    if (waits !== null) tender.note(n, at, state as 'queued' | 'waiting', (JSON.parse(waits as string) as Waits).reason);
+    if (waits !== null) tender.note(n, { at, kind: state as 'queued' | 'waiting', detail: (JSON.parse(waits as string) as Waits).reason });
     if (key !== null)
       keys.hold(n, well(f[i + 4]!)!, {
         ...{ key: well(key!)!, content: content === 1, bodyHash: bodyHash as string, asked: body(asked!), at },

@@ -8,7 +8,7 @@ import type { Ask, Call } from '../../shared/contract.ts';
 import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Job, KeyUse, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
 import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
-import type { Breakers } from './breaker.ts';
+import { type Breakers, endpointKey } from './breaker.ts';
 import { createIds, type Signer, traceIdOf } from './crossing.ts';
 import type { Cutoff } from './cutoff.ts';
 import type { Egress } from './egress.ts';
@@ -155,7 +155,7 @@ export function createSeam(parts: SeamParts): Seam {
     const spec = decision.route?.spec ?? null;
     const endpoint = spec?.endpoint ?? null;
     const blocked = endpoint === null || parts.mock ? null : egress.check(endpoint, spec!.egress);
-    const breaker = endpoint === null ? null : breakers.state(new URL(endpoint).origin);
+    const breaker = endpoint === null ? null : breakers.state(endpointKey(endpoint));
     const needs = decision.route?.needs ?? null;
     const denied = needs === null || principal.capabilities.includes(needs) ? null : lacking(principal, decision.route!);
     // Built-in routes do not count.

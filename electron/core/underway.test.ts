@@ -26,24 +26,30 @@ test('a register has its items by name, oldest first, whatever their names', () 
   assert.deepEqual([register.values(), register.size, register.get('a'), register.get('b')], [[4, 1, 3], 3, undefined, 4]);
 });
 
-test('one timer ends each item when it is due, also one that came later and is due sooner', async () => {
+test('one timer ends each item once it is due, also one that came later and is due sooner, and leaves the others', async () => {
   const underway = new Underway<Placed & Due & { name: string }>();
-  const ended: string[] = [];
-  const all = Promise.withResolvers<void>();
+  const ended: { name: string; early: boolean }[] = [];
+  const both = Promise.withResolvers<void>();
   using deadlines = createDeadlines(underway, (item) => {
     underway.delete(item);
-    ended.push(item.name);
-    if (ended.length === 3) all.resolve();
+    ended.push({ name: item.name, early: performance.now() < item.dueAt });
+    if (ended.length === 2) both.resolve();
   });
   const from = performance.now();
-  for (const [name, ms] of Object.entries({ last: 60, first: 10, middle: 30 })) {
+  for (const [name, ms] of Object.entries({ never: 3_600_000, first: 10, second: 30 })) {
     const item = { name, place: 0, dueAt: from + ms };
     underway.add(item);
     deadlines.watch(item.dueAt);
   }
   // The timer keeps nobody alive; this does.
   const alive = setInterval(() => {}, 1000);
-  await all.promise;
+  await both.promise;
   clearInterval(alive);
-  assert.deepEqual(ended, ['first', 'middle', 'last']);
+  assert.deepEqual(
+    new Map(ended.map(({ name, early }) => [name, early])),
+    new Map([
+      ['first', false],
+      ['second', false],
+    ]),
+  );
 });

@@ -470,17 +470,23 @@ test('only its caller or an admin may cancel a job', async () => {
 test('an ended job runs again as a new one, unless secrets were left out of its record', async () => {
   await using service = await startHeld();
   await using core = await openCore(registryOf(service.url));
-  const run = async (params: Record<string, unknown>) => {
-    const call = submit(core, 'W.once', { params });
+  const run = async (more: { params?: Record<string, unknown>; text?: string }) => {
+    const call = submit(core, 'W.once', more);
     await service.answer();
     return (await call.answer).job!;
   };
-  const plain = await run({ n: 1 });
+  const plain = await run({ params: { n: 1 } });
   const retried = core.dispatch({ route: 'OS.jobs.retry', params: { id: plain }, door: 'library', principal: core.owner.principal });
   assert.deepEqual(JSON.parse(await service.answer()), { n: 1 });
   const { result } = await retried;
   assert.notEqual((result as { job: string }).job, plain);
-  const secret = await run({ password: 'hunter2' });
-  const refused = await core.dispatch({ route: 'OS.jobs.retry', params: { id: secret }, door: 'library', principal: core.owner.principal });
-  assert.equal(refused.error?.code, 'conflict');
+  for (const secret of [await run({ params: { password: 'hunter2' } }), await run({ text: 'log in with password=hunter2' })]) {
+    const refused = await core.dispatch({
+      route: 'OS.jobs.retry',
+      params: { id: secret },
+      door: 'library',
+      principal: core.owner.principal,
+    });
+    assert.equal(refused.error?.code, 'conflict');
+  }
 });

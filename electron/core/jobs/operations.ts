@@ -54,10 +54,10 @@ export function jobOperations(parts: JobParts): Shares {
     if (!job) throw absent(id);
     if (seam().job(id)) throw new Refusal(refuse('conflict', 'The job has not ended.', { hint: 'Cancel it first, or wait.' }));
     demandOwn(by, job.caller, { message: `${id} was a job of ${job.caller}.`, may: 'run it again' });
-    if (JSON.stringify(job.params).includes('[redacted]') || isCut(job.params))
+    if (JSON.stringify([job.text, job.params]).includes('[redacted]') || isCut(job.params))
       throw new Refusal(
-        refuse('conflict', 'Its parameters are not on record as they were: secrets were left out, or they were too long.', {
-          hint: 'Send it again with them.',
+        refuse('conflict', 'What was asked is not on record as it was: secrets were left out, or it was too long.', {
+          hint: 'Send it again as it was.',
         }),
       );
     const { promise, resolve, reject } = Promise.withResolvers<string>();

@@ -2,19 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
 import { Refusal, refuse, toWire } from '../../shared/errors.ts';
-import type {
-  BootReport,
-  CallLimits,
-  CoreSelf,
-  Crossing,
-  Delivery,
-  JobDetail,
-  Lane,
-  Route,
-  RouteSummary,
-  Snapshot,
-  Sovereign,
-} from '../../shared/model.ts';
+import type { BootReport, CallLimits, Crossing, Delivery, JobDetail, Route, Snapshot, Sovereign } from '../../shared/model.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
 import { createIds, createSigner } from './crossing.ts';
@@ -53,6 +41,7 @@ import { redact } from './store/redact.ts';
 import { openStore } from './store/store.ts';
 import type { Table } from './table.ts';
 import { createToolbox, toolNames } from './tools/toolbox.ts';
+import { createView } from './view.ts';
 
 export { textOf } from './crossing.ts';
 export type { Ingested, ReceivedCallback } from './jobs/ingest.ts';
@@ -98,9 +87,6 @@ const DAY_MS = 86_400_000;
 const PRUNE_MS = 3_600_000;
 /** Jobs in line or waiting; more are refused. */
 const QUEUE_MOST = 100_000;
-/** Jobs that have not ended in one snapshot, and names in a lane's line: more than anybody looks at. */
-const SHOWN_LIVE = 1000;
-const SHOWN_LINE = 200;
 
 /**
  * Opens the core on a home folder.
@@ -159,7 +145,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         dead: (delivery) => callbacks.dead(delivery),
         again: (delivery, at) => callbacks.again(delivery, at),
       },
-      onLanes: (lanes) => journal.publish({ type: 'lanes', lanes: lanes.map(shortLane) }),
+      onLanes: (lanes) => journal.publish({ type: 'lanes', lanes: lanes.map(view.lane) }),
     }),
   );
   const stats = createStats(store.read.routeStats());
@@ -174,7 +160,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   let jobsKeptMost: number = readSetting('jobsKeptMost', 1_000_000);
   let url: string | null = null;
   let boot: BootReport | null = null;
-  let cpu = { at: performance.now(), used: process.cpuUsage(), percent: 0 };
 
   function readSetting<T>(key: string, otherwise: T): T {
     const text = store.read.setting(key);
@@ -195,7 +180,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       clock,
       random: Math.random,
       intervalMs: () => chosenInterval ?? routing.table?.registry.healthIntervalMs ?? 30_000,
-      history: (route, since) => readOr([], () => store.read.healthHistory(route, since)),
+      history: (route, since) => view.readOr([], () => store.read.healthHistory(route, since)),
       save: (route, sample) => store.saveHealth(route, sample),
       onChange: (state, changed) =>
         journal.publish(
@@ -291,7 +276,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
           health.refresh();
           hub.configure();
           podium.refresh();
-          if (!isFirst) journal.publish({ type: 'routes', orgs, routes: summaries(), rules });
+          if (!isFirst) journal.publish({ type: 'routes', orgs, routes: view.summaries(), rules });
         },
       },
       first,
@@ -327,78 +312,22 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   // --- what fronts draw --------------------------------------------------------------------------------------------------
 
-  const summary = (route: Route): RouteSummary => ({
-    ...route,
-    ...(stats.of(route.name) ?? { calls: 0, p50Ms: null, p95Ms: null, lastError: null, lastCallAt: null }),
-  });
-  const summaries = () => table().registry.routes.map(summary);
-  const counts = () => ({ ...store.read.counts(), ...loop.counts() });
-  let known = { jobs: 0, audit: 0 };
-  /** The counts, or the last ones known. */
-  const countsShown = () => {
-    known = readOr(known, () => store.read.counts());
-    return { ...known, ...loop.counts() };
-  };
-
-  let unreadable = false;
-  /** For what goes on while the database cannot be read; a call that asks for it is told so. */
-  function readOr<T>(otherwise: T, read: () => T): T {
-    try {
-      const value = read();
-      unreadable = false;
-      return value;
-    } catch (caught) {
-      if (!(caught instanceof Refusal)) throw caught;
-      if (!unreadable) journal.publish({ type: 'rejected', door: 'core', error: caught.wire }, `❌ OS → OS : ${caught.wire.code}, reading`);
-      unreadable = true;
-      return otherwise;
-    }
-  }
-
-  function self(): CoreSelf {
-    const now = performance.now();
-    if (now - cpu.at >= 1000) {
-      const used = process.cpuUsage(cpu.used);
-      cpu = { at: now, used: process.cpuUsage(), percent: (used.user + used.system) / 10 / (now - cpu.at) };
-    }
-    return {
-      pid: process.pid,
-      version,
-      startedAt,
-      cpuPercent: Math.round(cpu.percent * 10) / 10,
-      memoryBytes: process.memoryUsage.rss(),
-      home,
-      demo: options.demo ?? false,
-      mock,
-      url,
-    };
-  }
-
-  function snapshot(): Snapshot {
-    const live = seam.live(SHOWN_LIVE);
-    const shown = new Set(live.map((job) => job.id));
-    const newest = readOr([], () => store.read.jobs({ limit: 200 }).jobs);
-    const listed = newest.filter((job) => !shown.has(job.id));
-    return {
-      seq: journal.seq,
-      self: self(),
+  const view = createView({
+    about: { version, startedAt, home, demo: options.demo ?? false, mock },
+    ...{ journal, store, loop, stats, table },
+    url: () => url,
+    live: (most) => seam.live(most),
+    boot: () => boot,
+    others: () => ({
       sovereign,
       registry: registry.state,
-      orgs: table().registry.orgs,
-      routes: summaries(),
-      rules: table().registry.rules,
       health: health.all(),
       breakers: breakers.all(),
       gpu: gpu.state(),
-      jobs: [...live.reverse(), ...listed],
-      lanes: loop.lanes().map(shortLane),
       mcp: hub.servers(),
       podium: podium.states(),
-      boot,
-      counts: countsShown(),
-      signals: journal.signals(200),
-    };
-  }
+    }),
+  });
 
   // --- changes that are audited without being a call ---------------------------------------------------------------------
 
@@ -497,9 +426,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       },
     },
     tokens: principals,
-    self,
-    counts,
-    summaries,
+    self: view.self,
+    counts: view.counts,
+    summaries: view.summaries,
     sovereign: () => sovereign,
     setSovereign,
     settings,
@@ -571,7 +500,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const { report } = found;
   const went = { restored: report.restored.filter(goesOn), again: report.again.filter(goesOn), lost };
   boot = { ...report, ...went, deliveries: callbacks.resume() };
-  if (boot.crashed || found.jobs.length > 0) journal.publish({ type: 'self', self: self(), counts: counts() }, bootSignal(boot));
+  if (boot.crashed || found.jobs.length > 0) journal.publish({ type: 'self', self: view.self(), counts: view.counts() }, bootSignal(boot));
   if (!mock) health.start();
   gpu.start();
 
@@ -581,9 +510,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     if (watchers === 0) return;
     for (const name of stats.changed(200)) {
       const spec = table().routes.get(name)?.spec;
-      if (spec) journal.publish({ type: 'route', route: summary(spec) });
+      if (spec) journal.publish({ type: 'route', route: view.summary(spec) });
     }
-    journal.publish({ type: 'self', self: self(), counts: countsShown() });
+    journal.publish({ type: 'self', self: view.self(), counts: view.countsShown() });
   }, TICK_MS);
   tick.unref();
   stack.defer(() => clearInterval(tick));
@@ -606,7 +535,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     watch(since, listener) {
       const kept = since > 0 ? journal.after(since) : null;
       // Before it watches: a snapshot that cannot be made leaves no watcher behind.
-      const state = kept ? null : snapshot();
+      const state = kept ? null : view.snapshot();
       const stop = journal.watch(listener.events);
       watchers++;
       if (kept) listener.events(kept);
@@ -633,8 +562,6 @@ function bootSignal({ crashed, restored, again, unknown, dead, lost }: BootRepor
   const words = Object.entries(counts).flatMap(([word, jobs]) => (jobs.length > 0 ? [`${word}=${jobs.length}`] : []));
   return `🧾 OS → OS : boot_report, crashed=${crashed}${words.length > 0 ? `, ${words.join(', ')}` : ''}`;
 }
-
-const shortLane = (lane: Lane): Lane => (lane.queued.length > SHOWN_LINE ? { ...lane, queued: lane.queued.slice(0, SHOWN_LINE) } : lane);
 
 function deliverySignal({ job, state, attempts }: Delivery): string | null {
   const last = attempts.at(-1);

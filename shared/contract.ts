@@ -1,6 +1,7 @@
 /** READ FIRST. Everything a front can ask of the core: the built-in routes, the call, the frames and the events. */
 import { z } from 'zod';
 import type { WireError } from './errors.ts';
+import { jobStates } from './job.ts';
 import type {
   AuditEntry,
   BreakerState,
@@ -148,6 +149,8 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Out = unknown> 
   /** `read` changes nothing and leaves no audit row; `write` is audited like any dispatch. */
   effect: 'read' | 'write';
   needs: Capability;
+  /** Who may dispatch may ask it too, of its own jobs. */
+  ownToo?: true;
   http: `${'GET' | 'POST' | 'PUT' | 'DELETE'} /${string}`;
   input: Schema;
   /** The member of the input that an Idempotency-Key header fills. */
@@ -243,7 +246,7 @@ export const operations = {
     http: 'GET /jobs',
     input: z.strictObject({
       q: z.string().max(500).optional(),
-      state: word.optional(),
+      state: z.enum(jobStates).optional(),
       route: word.optional(),
       lane: word.optional(),
       cursor: word.optional(),
@@ -255,6 +258,7 @@ export const operations = {
     summary: 'One job with its attempts and record',
     effect: 'read',
     needs: 'read',
+    ownToo: true,
     http: 'GET /jobs/{id}',
     input: z.strictObject({ id: word }),
   }),
@@ -359,6 +363,7 @@ export const operations = {
     summary: 'One job of the orchestrator',
     effect: 'read',
     needs: 'read',
+    ownToo: true,
     http: 'GET /api/orchestrator/status/{job}',
     input: z.strictObject({ job: word }),
   }),

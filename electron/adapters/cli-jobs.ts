@@ -1,7 +1,8 @@
 /** The commands about jobs and what belongs to them: lanes, callbacks, MCP servers. */
+import { jobStates } from '../../shared/job.ts';
 import { confirmed, type Run } from './cli-context.ts';
 import { clock, inert, jobLine, print, printJson } from './cli-print.ts';
-import { misworded, numberOf, unfit } from './cli-words.ts';
+import { misworded, nearest, numberOf, unfit } from './cli-words.ts';
 
 export const jobCommands: Record<'jobs' | 'lanes' | 'callbacks' | 'mcp', Run> = {
   async jobs({ words: [action = 'list', id], flags }, { client, terminal }) {
@@ -30,7 +31,10 @@ export const jobCommands: Record<'jobs' | 'lanes' | 'callbacks' | 'mcp', Run> = 
     }
     if (action !== 'list' || id !== undefined) throw misworded('jobs', action, ['list', 'get ID', 'cancel ID', 'retry ID']);
     const limit = numberOf(flags, 'limit', [1, 500]) ?? 20;
-    const { state, route, q } = flags;
+    const { route, q } = flags;
+    const state = jobStates.find((one) => one === flags.state);
+    if (flags.state !== undefined && state === undefined)
+      throw unfit(`There is no state ${flags.state}.`, nearest(flags.state, [...jobStates]), `of ${jobStates.join(', ')}`);
     const found = await client.operate('OS.jobs', { limit, ...(state && { state }), ...(route && { route }), ...(q && { q }) });
     if (flags.json) return printJson(terminal, found);
     return print(terminal, [...found.jobs.map(jobLine), `${found.jobs.length} of ${found.total} jobs`]);

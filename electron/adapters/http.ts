@@ -293,6 +293,7 @@ function mountDispatch(app: FastifyInstance, core: Core, turnAway: TurnAway): vo
     run(request, reply, {
       text: `webhook:${request.params.event}`,
       params: asParams(request.body),
+      key: keyOf(request),
       ...context(request, 'webhook', '/hooks/{event}'),
     }),
   );

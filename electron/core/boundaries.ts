@@ -19,6 +19,8 @@ export interface CompiledRoute {
   chain: Boundary[];
   run: Runner;
   needs: Capability;
+  /** `dispatch` suffices for what is its own; what it does asks who it is of. */
+  ownToo: boolean;
   /** Leaves an intent and an outcome row. */
   audited: boolean;
   /** Leaves a job that can be listed and cancelled. */
@@ -76,7 +78,9 @@ const refused = (...failure: Parameters<typeof refuse>): Verdict => ({ refused: 
 export const identity: Boundary = {
   name: 'identity',
   cross({ route, runtime: { principal } }) {
-    return principal.capabilities.includes(route.needs) ? null : { refused: lacking(principal, route) };
+    const { capabilities } = principal;
+    const may = capabilities.includes(route.needs) || (route.ownToo && capabilities.includes('dispatch'));
+    return may ? null : { refused: lacking(principal, route) };
   },
 };
 

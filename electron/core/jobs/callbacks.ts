@@ -8,6 +8,7 @@ import { type Egress, EgressRefusal } from '../egress.ts';
 import type { Implementation, ParsedOf } from '../operations.ts';
 import { declaredReach, namesLoopback } from '../reach.ts';
 import { stateOf } from '../record.ts';
+import { retryAfterMs } from '../retry-after.ts';
 import { redact, redactText } from '../store/redact.ts';
 import type { Store } from '../store/store.ts';
 import { reportBug } from './life.ts';
@@ -20,8 +21,8 @@ const OWN_SECRET = 'webhook.secret in the home folder';
 const USUAL_TIMEOUT_MS = 15_000;
 /** Nobody reads what a receiver says. */
 const ANSWER_BYTES = 16_384;
-/** The longest pause a receiver may ask for. */
-const RETRY_AFTER_MOST_MS = 3_600_000;
+/** The longest pause between two attempts (schedule.ts). */
+const LONGEST_PAUSE_MS = 36_000_000;
 /** Longest a body may carry of a result; the job has more. */
 const RESULT_MOST = 262_144;
 /** Attempts of one delivery that are kept, for one that is sent by hand again and again. */
@@ -216,7 +217,8 @@ export function createCallbacks(parts: CallbackParts): Callbacks {
   }
 
   function deliver(delivery: Delivery, tries: number): void {
-    const notBefore = now() + Math.max(0, (delivery.nextAt ?? 0) - clock());
+    // Never later than the longest pause there is: the clock may have been set back while nobody looked.
+    const notBefore = now() + Math.min(Math.max(0, (delivery.nextAt ?? 0) - clock()), LONGEST_PAUSE_MS);
     schedule({ type: 'deliver', at: now(), delivery: delivery.id, tries, notBefore });
   }
 
@@ -383,13 +385,6 @@ function bodyOf(job: Pick<JobDetail, 'id' | 'text' | 'route' | 'state' | 'result
 const intentOf = (route: string | null) => route?.replace(/^(?:FLOW|MCP|OS)\./, '') ?? null;
 
 const isSuccess = (status: number) => status >= 200 && status < 300;
-
-/** The header Retry-After (RFC 9110, 10.2.3), seconds or a date, within an hour; null: none that can be read. */
-function retryAfterMs(header: string | undefined, now: number): number | null {
-  if (header === undefined) return null;
-  const ms = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now;
-  return Number.isNaN(ms) ? null : Math.min(Math.max(0, ms), RETRY_AFTER_MOST_MS);
-}
 
 function unfit(message: string): WireError {
   return refuse('input_invalid', message, {

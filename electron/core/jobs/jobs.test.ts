@@ -450,6 +450,43 @@ test('a clock that jumps neither takes the time away that a job in line has left
   assert.deepEqual([now, waits !== null && waits.until! - Date.now() <= 3_600_000], ['waiting', true]);
 });
 
+test('a key still stands for its job after a restart: the same request attaches to it', async () => {
+  await using service = await startHeld();
+  using home = tempFolder();
+  const ask = { params: { n: 1 }, key: 'k' };
+  let id: string;
+  {
+    await using core = await openCore(registryOf(service.url), { home: home.path });
+    const call = submit(core, 'W.line', ask);
+    id = await call.job;
+    await service.arrived();
+    void call.answer;
+  }
+  await using core = await openCore(registryOf(service.url), { home: home.path });
+  const again = submit(core, 'W.line', ask).answer;
+  while (service.waiting() > 0) await service.answer();
+  await service.answer(200, { n: 1 });
+  const { replayed, result } = await again;
+  assert.deepEqual([replayed?.job, replayed?.how, result], [id, 'attached', { n: 1 }]);
+});
+
+test('who may only dispatch sees its own jobs, and no other is there for it', async () => {
+  await using service = await startHeld();
+  await using core = await openCore(registryOf(service.url));
+  const mine = { id: 'tok_mine', name: 'mine', capabilities: ['dispatch'] } as const;
+  const own = submit(core, 'W.once', { principal: mine });
+  const other = submit(core, 'W.once');
+  const [first, second] = await Promise.all([own.job, other.job]);
+  const look = async (id: string) => {
+    const { error, result } = await core.dispatch({ route: 'OS.jobs.get', params: { id }, door: 'library', principal: mine });
+    return error?.code ?? (result as Job).id;
+  };
+  assert.deepEqual([await look(first), await look(second)], [first, 'not_found']);
+  await service.answer();
+  await service.answer();
+  await Promise.all([own.answer, other.answer]);
+});
+
 test('only its caller or an admin may cancel a job', async () => {
   await using service = await startHeld();
   await using core = await openCore(registryOf(service.url));

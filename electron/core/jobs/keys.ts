@@ -19,6 +19,8 @@ export type Look =
   | { is: 'refused'; key: NewKey; job: string; error: WireError; differed: string[] };
 
 export interface Keys {
+  /** What a call is known by; null: it has no key. */
+  of(call: Call, route: string): NewKey | null;
   /** null: the call has no key. `route`: the one it was resolved to, for a key made from the content. */
   look(call: Call, route: string): Look | null;
   /** Holds the key until the call it belongs to is on record. */
@@ -33,12 +35,11 @@ export function createKeys({ find }: { find(caller: string, key: string): HeldKe
   const nameOf = (caller: string, key: string) => `${caller}\n${key}`;
 
   return {
+    of: keyOf,
     look(call, route) {
-      if (call.key === undefined && call.content !== true) return null;
-      const asked = { params: call.params ?? {}, route, text: call.text ?? null };
-      const bodyHash = hash('sha256', canonicalJson(asked), 'hex');
-      const content = call.key === undefined;
-      const key: NewKey = { key: call.key ?? `content:${bodyHash}`, content, bodyHash, asked: redact(asked) };
+      const key = keyOf(call, route);
+      if (key === null) return null;
+      const { bodyHash } = key;
       const caller = call.principal.id;
       const running = live.get(nameOf(caller, key.key));
       // Its end is on the way to the disk, in front of whatever is written now: who heard of the failure may try again at once.
@@ -81,6 +82,13 @@ export function createKeys({ find }: { find(caller: string, key: string): HeldKe
       recorded.then(release, release);
     },
   };
+}
+
+function keyOf(call: Call, route: string): NewKey | null {
+  if (call.key === undefined && call.content !== true) return null;
+  const asked = { params: call.params ?? {}, route, text: call.text ?? null };
+  const bodyHash = hash('sha256', canonicalJson(asked), 'hex');
+  return { key: call.key ?? `content:${bodyHash}`, content: call.key === undefined, bodyHash, asked: redact(asked) };
 }
 
 const mismatch = (key: string, job: string, differed: string[]) =>

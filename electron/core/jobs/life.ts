@@ -491,10 +491,10 @@ export function createLife(parts: LifeParts): Life {
       const crossed: Crossed = { ...one, mark: performance.now(), signal: undefined, accepted: undefined, key: null };
       const kept = keep(one.record, one.input.params);
       active++;
-      void carry(crossed, lives[i]!, one.starts)
-        .then((outcome) => finish(crossed, { kept, live: lives[i]!, outcome }))
-        .catch(reportBug)
-        .finally(settled);
+      const over = carry(crossed, lives[i]!, one.starts).then((outcome) => finish(crossed, { kept, live: lives[i]!, outcome }));
+      const key = keys.of(one.call, one.input.route.spec.name);
+      if (key !== null) keys.reserve(one.call.principal.id, key, { job: lives[i]!.id, crossing: over, recorded: over.then(() => newest) });
+      over.catch(reportBug).finally(settled);
     });
   }
 

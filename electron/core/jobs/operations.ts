@@ -78,9 +78,9 @@ export function jobOperations(parts: JobParts): Shares {
       const page = read.jobs(filter);
       return { ...page, jobs: page.jobs.map((job) => seam().job(job.id) ?? job) };
     },
-    'OS.jobs.get'({ id }) {
+    'OS.jobs.get'({ id }, by) {
       const job = parts.job(id);
-      if (!job) throw absent(id);
+      if (!job || !maySee(by, job)) throw absent(id);
       return job;
     },
     'OS.jobs.cancel': ({ id }, by) => cancel(id, by),
@@ -88,6 +88,9 @@ export function jobOperations(parts: JobParts): Shares {
     'OS.lanes': () => ({ lanes: parts.lanes() }),
   };
 }
+
+/** Whoever may read sees every job, others their own. */
+export const maySee = (by: Principal, { caller }: Job): boolean => by.capabilities.includes('read') || caller === by.id;
 
 function demandOwn(by: Principal, caller: string, { message, may }: { message: string; may: string }): void {
   if (caller === by.id || by.capabilities.includes('admin')) return;

@@ -2,6 +2,7 @@
 import { type OrchestratorAnswer, operations } from '../../../shared/contract.ts';
 import { Refusal, refuse, toWire } from '../../../shared/errors.ts';
 import type { Crossing, Job, JobDetail, OrchestratorSettings, Route } from '../../../shared/model.ts';
+import { maySee } from '../jobs/operations.ts';
 import type { Implementation } from '../operations.ts';
 import type { Podium } from '../runners/podium.ts';
 import { readOrder } from './order.ts';
@@ -92,9 +93,9 @@ export function orchestratorOperations(parts: OrchestratorParts): Shares {
       return { podium: podium.states(), jobs, status };
     },
 
-    'OS.orchestrator.job'({ job: id }) {
+    'OS.orchestrator.job'({ job: id }, by) {
       const job = parts.job(id);
-      if (job === null || !routes().some(({ name }) => name === job.route))
+      if (job === null || !maySee(by, job) || !routes().some(({ name }) => name === job.route))
         throw new Refusal(
           refuse('not_found', `There is no job ${id.slice(0, 100)} of the orchestrator.`, {
             hint: `List them with ${operations['OS.orchestrator.status'].http}.`,

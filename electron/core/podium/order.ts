@@ -86,7 +86,8 @@ export function weigh(asked: Asked): { subject: string | null; action: boolean }
   return { subject: order.kind === 'enqueue' ? order.subject : null, action: order.kind !== 'status' };
 }
 
-const wordOf = (value: unknown) => (typeof value === 'string' && value !== '' && value.length <= 200 ? value : null);
+/** Blanks around it would make another story of it. */
+const wordOf = (value: unknown) => (typeof value === 'string' && value.trim() !== '' && value.length <= 200 ? value.trim() : null);
 
 function misfit(member: string, message: string): WireError {
   return refuse('input_invalid', message, {

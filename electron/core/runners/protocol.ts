@@ -2,6 +2,7 @@
 import { refuse, type WireError } from '../../../shared/errors.ts';
 import type { Crossing, Route } from '../../../shared/model.ts';
 import type { EgressAnswer } from '../egress.ts';
+import { retryAfterMs } from '../retry-after.ts';
 import { createMessages } from './lines.ts';
 import type { Outcome, Run } from './runner.ts';
 
@@ -120,9 +121,13 @@ function createStream(route: Route, run: Run): { push(text: string, contentType:
 }
 
 /** Any complete answer as an outcome. Never throws. */
-export function readAnswer(route: Route, { status, headers, body }: EgressAnswer): Outcome {
+export function readAnswer(route: Route, { status, headers, body }: EgressAnswer, now = Date.now()): Outcome {
   const type = (headers['content-type'] ?? '').toLowerCase();
-  if (status >= 400) return { ok: false, error: failed(route, status, excerpt(type, body)) };
+  if (status >= 400) {
+    const error = failed(route, status, excerpt(type, body));
+    const asked = status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], now) : null;
+    return { ok: false, error: asked === null ? error : { ...error, retryAfterMs: asked } };
+  }
   if (status >= 300) return { ok: true, result: { status, location: headers.location ?? null } };
   if (body.length === 0) return { ok: true, result: null };
   if (/^(application|text)\/([\w.+-]+\+)?json\b/.test(type)) {

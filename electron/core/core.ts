@@ -479,6 +479,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     health,
     stats,
     callbacks,
+    principal: principals.of,
     clock,
     mock,
   });

@@ -14,6 +14,7 @@ import type { Cutoff } from './cutoff.ts';
 import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
+import { isRebuildable } from './jobs/boot.ts';
 import { createKeys, type Look } from './jobs/keys.ts';
 import { type Accepted, type Crossed, createLife, type Found, type Life, reportBug, routeGone, type SealedCall } from './jobs/life.ts';
 import type { Live } from './jobs/live.ts';
@@ -41,6 +42,8 @@ export interface SeamParts {
   stats: Stats;
   /** What stands against a callback URL, and what brings a result there. */
   callbacks: { check(url: string): WireError | null; begin(record: Crossing, url: string): void };
+  /** Whoever has this id now; null: nobody. */
+  principal(id: string): Principal | null;
   clock(): number;
   mock: boolean;
 }
@@ -435,15 +438,24 @@ export function createSeam(parts: SeamParts): Seam {
     return lost;
   }
 
+  /** The call of a job whose record has all of it; null when it has not. */
+  function rebuilt({ id, call, route, door, caller }: FoundJob): SealedCall | null {
+    const job = call === null ? (store?.read.job(id) ?? null) : null;
+    const principal = parts.principal(caller);
+    if (route === null || principal === null || !isRebuildable(job)) return null;
+    const ask = { route, params: job.params, door, principal, ...(job.text !== null && { text: job.text }) };
+    return { ask, traceparent: `00-${ids.hex(16)}-${ids.hex(8)}-01` };
+  }
+
   /** The call as it was, or its crossing with the reason why it cannot go on. */
   function restored(job: FoundJob, cutOff: ReadonlySet<string>): Found | Crossing {
     const text = job.call === null ? null : seal.open(job.call);
-    const sealed = text === null ? null : (JSON.parse(text) as SealedCall);
-    const call: Call = sealed?.ask ?? { door: job.door, principal: { id: job.caller, name: job.caller, capabilities: [] } };
+    const kept = text === null ? rebuilt(job) : (JSON.parse(text) as SealedCall);
+    const call: Call = kept?.ask ?? { door: job.door, principal: { id: job.caller, name: job.caller, capabilities: [] } };
     const record = newRecord(call, {
       at: job.createdAt,
       id: job.crossing,
-      traceparent: sealed?.traceparent ?? `00-${ids.hex(16)}-${ids.hex(8)}-01`,
+      traceparent: kept?.traceparent ?? `00-${ids.hex(16)}-${ids.hex(8)}-01`,
     });
     const table = parts.table();
     const route = job.route === null ? null : findRoute(table, job.route);
@@ -458,11 +470,14 @@ export function createSeam(parts: SeamParts): Seam {
     const end = () => {
       record.durationMs = Math.max(0, clock() - record.at);
     };
-    if (sealed === null || route === null) {
+    if (kept === null || route === null) {
       record.error =
         route === null
           ? routeGone(job.route)
-          : refuse('internal', 'The words of this job cannot be read any more: the key beside the database is another one.');
+          : refuse(
+              'internal',
+              'The words of this job cannot be read any more: who sent it is gone, or the key beside the database is another one.',
+            );
       end();
       return record;
     }

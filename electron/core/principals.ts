@@ -11,6 +11,8 @@ export interface Principals {
   readonly owner: { principal: Principal; secret: string };
   /** Whose secret this is; null for nobody's. */
   authenticate(secret: string): Principal | null;
+  /** Whoever has this id; null: nobody has, or not any more. */
+  of(id: string): Principal | null;
   add(token: TokenInfo & { hash: string }): void;
   remove(id: string): void;
 }
@@ -39,6 +41,8 @@ export function createPrincipals({ store, clock }: { store: Store; clock(): numb
       }
       return token.principal;
     },
+    of: (id) =>
+      id === owner.principal.id ? owner.principal : ([...tokens.values()].find(({ principal }) => principal.id === id)?.principal ?? null),
     add,
     remove(id) {
       for (const [hash, { principal }] of tokens) if (principal.id === id) tokens.delete(hash);

@@ -1,5 +1,5 @@
 /** What a start does with the jobs that the core before it left. */
-import type { BootReport } from '../../../shared/model.ts';
+import type { BootReport, JobDetail } from '../../../shared/model.ts';
 import type { Store } from '../store/store.ts';
 import type { FoundJob } from '../store/tended.ts';
 import type { Table } from '../table.ts';
@@ -34,11 +34,18 @@ export async function takeStock({
     }
     cutOff.add(job.crossing);
     const route = job.route === null ? null : findRoute(table, job.route);
-    const as = job.crashes >= CRASHES_MOST ? 'dead' : route?.spec.idempotent && job.call !== null ? 'again' : 'unknown';
+    const again = route?.spec.idempotent === true && (job.call !== null || isRebuildable(store.read.job(job.id)));
+    const as = job.crashes >= CRASHES_MOST ? 'dead' : again ? 'again' : 'unknown';
     settle.push({ id: job.id, as });
     report[as].push(job.id);
     if (as === 'again') jobs.push({ ...job, state: 'queued', waits: null });
   }
   if (settle.length > 0) await store.settleFound(settle, at);
   return { report, jobs, cutOff };
+}
+
+/** What is on record of a job is all that was asked: nothing was left out as a secret or cut. */
+export function isRebuildable(job: JobDetail | null): job is JobDetail & { params: Record<string, unknown> } {
+  if (job === null || typeof job.params !== 'object' || job.params === null || 'cut' in job.params) return false;
+  return !JSON.stringify([job.text, job.params]).includes('[redacted]');
 }

@@ -16,6 +16,7 @@ import { eventOf, type Kept, keep, outcomeRow, stateOf } from '../record.ts';
 import type { Outcome } from '../runners/runner.ts';
 import type { Stats } from '../stats.ts';
 import type { NewKey } from '../store/keys.ts';
+import { redact } from '../store/redact.ts';
 import type { Store } from '../store/store.ts';
 import { Underway } from '../underway.ts';
 import type { Keys } from './keys.ts';
@@ -195,7 +196,9 @@ export function createLife(parts: LifeParts): Life {
     const { spec } = input.route;
     const outlives = live.state !== 'running' || spec.idempotent || spec.retry !== null || spec.answer === 'callback';
     const { action, subject } = live.standing;
-    if (!outlives && !action && key === null && call.callbackUrl === undefined && live.lane === null) return null;
+    const plain = !action && key === null && call.callbackUrl === undefined && live.lane === null;
+    if (plain && (!outlives || (live.state === 'running' && spec.retry === null && spec.answer === 'response' && isWhole(call, input))))
+      return null;
     const { headers: _headers, query: _query, path: _path, ...ask } = call;
     return {
       state: live.state as 'running' | 'queued' | 'waiting',
@@ -572,6 +575,17 @@ const longestWait = ({ waits, input }: Found): number => {
 /** What ends a job whose route was taken out of the registry before its turn came. */
 export const routeGone = (name: string | null) =>
   refuse('route_unknown', `Its route ${name} is gone from the registry.`, { hint: 'Put it back and run the job again.' });
+
+/** Longer words may be cut in the record. */
+const WHOLE_MOST = 1000;
+
+/** Its job's record says all there is to say of it, so that it needs no sealed copy to run again (boot.ts, isRebuildable). */
+function isWhole(call: Call, { params }: Input): boolean {
+  const { parent, traceparent, deadlineMs, confirm, ask } = call;
+  if (parent ?? traceparent ?? deadlineMs ?? confirm ?? ask) return false;
+  const said = JSON.stringify([call.text ?? null, params]);
+  return said.length < WHOLE_MOST && redact([call.text ?? null, params]) === said;
+}
 
 /** It may be started again although it was cut off. */
 const resumable = ({ spec }: CompiledRoute): boolean => spec.idempotent;

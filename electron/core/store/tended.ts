@@ -45,7 +45,7 @@ export interface FoundJob {
   lane: string | null;
   subject: string | null;
   callbackUrl: string | null;
-  /** As it was given to `begin`; null for a plain job, which can not be run again from what is kept. */
+  /** As it was given to `begin`; null for a plain job, of which there is its record. */
   call: string | null;
   auditSeq: number | null;
   confidence: number | null;

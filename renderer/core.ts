@@ -11,6 +11,7 @@ import {
 import { createContext, useContext } from 'react';
 import type { Ask, DownFrame, Event, InputOf, OperationName, OutputOf, UpFrame } from '../shared/contract.ts';
 import { Refusal, refuse, toWire, type WireError } from '../shared/errors.ts';
+import { jobStates } from '../shared/job.ts';
 import type { Crossing, Delivery, JobState } from '../shared/model.ts';
 import { type Client, createClient, type Pending, type Port } from '../shared/port.ts';
 import { appendPage, applyEvents, emptyFeed, type JobFeed, type JobFilter, type Live, liveFrom, releaseFeed, updateFeed } from './pump.ts';
@@ -359,16 +360,6 @@ export function useJobs(filter: JobFilter): UseQueryResult<JobFeed> {
     placeholderData: keepPreviousData,
   });
 }
-
-export const jobStates = [
-  'queued',
-  'waiting',
-  'running',
-  'succeeded',
-  'failed',
-  'cancelled',
-  'unknown',
-] as const satisfies readonly JobState[];
 
 /** How many jobs of each state fit the rest of a filter; counted again while jobs move. */
 export function useStateCounts(filter: JobFilter): Record<JobState, number> | undefined {

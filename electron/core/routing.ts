@@ -19,8 +19,6 @@ export interface Routing extends AsyncDisposable {
   readonly table: Table | null;
   /** The registry and tools as they are now, or newer ones, serve once this resolves. One is learned at a time, however many are asked for. */
   refresh(): Promise<void>;
-  /** An operator that serves nobody. */
-  learn(registry: Registry): Promise<Operator>;
 }
 
 /** `first`: the operator of the registry as it was found, which began to learn before anything else was there. */
@@ -64,7 +62,6 @@ export function createRouting(parts: RoutingParts, first: { registry: Registry; 
       learning = learning.catch(() => {}).then(swap);
       return learning;
     },
-    learn: (from) => learnOperator(from, models),
     async [Symbol.asyncDispose]() {
       await learning.catch(() => {});
       (await early?.catch(() => null))?.[Symbol.dispose]();
@@ -73,6 +70,7 @@ export function createRouting(parts: RoutingParts, first: { registry: Registry; 
   };
 }
 
+/** An operator for this registry. */
 export function learnOperator({ routes, rules }: Registry, models: Models): Promise<Operator> {
   const ruled = new Map<string, Registry['rules']>();
   for (const rule of rules) {

@@ -1,7 +1,8 @@
 import { Filter, ListTree, PanelRight } from 'lucide-react';
 import { useCallback, useDeferredValue, useEffect, useMemo, useState } from 'react';
+import { jobStates } from '../../../shared/job.ts';
 import type { Job, JobState } from '../../../shared/model.ts';
-import { jobStates, useFront, useJobs, useLive, useStateCounts, wireOf } from '../../core.ts';
+import { useFront, useJobs, useLive, useStateCounts, wireOf } from '../../core.ts';
 import { formatCount, formatPercent } from '../../format.ts';
 import { Button, IconButton } from '../../parts/Button.tsx';
 import { Chips, PickChip, SearchField } from '../../parts/Field.tsx';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Event, EventBody } from '../shared/contract.ts';
+import { emptyCortex } from '../shared/cortex.ts';
 import type { Job, Snapshot } from '../shared/model.ts';
 import { appendPage, applyEvents, emptyFeed, type JobFeed, lengthOf, liveFrom, releaseFeed, updateFeed } from './pump.ts';
 
@@ -46,6 +47,7 @@ const snapshot = (more: Partial<Snapshot> = {}): Snapshot => ({
   lanes: [],
   mcp: [],
   podium: [],
+  cortex: emptyCortex,
   boot: null,
   counts: { running: 0, queued: 0, jobs: 0, audit: 0 },
   signals: [],

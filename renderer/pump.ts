@@ -1,5 +1,7 @@
 /** The event pump's reducer: what a front knows of the core, as a pure function of one snapshot and the events after it. */
+
 import type { Event } from '../shared/contract.ts';
+import type { CortexState } from '../shared/cortex.ts';
 import { assertNever } from '../shared/errors.ts';
 import type {
   BootReport,
@@ -39,6 +41,7 @@ export interface Live {
   lanes: Lane[];
   mcp: McpServer[];
   podium: PodiumState[];
+  cortex: CortexState;
   /** The newest messages of the orchestrators behind podium, newest first. */
   upstream: { seq: number; at: number; route: string; message: unknown }[];
   boot: BootReport | null;
@@ -120,6 +123,11 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
         break;
       case 'gpu':
         next.gpu = event.gpu;
+        break;
+      case 'cortex':
+        next.cortex = event.cortex;
+        break;
+      case 'gpu_samples':
         break;
       case 'self':
         next.self = event.self;

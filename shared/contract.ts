@@ -1,5 +1,6 @@
 /** READ FIRST. Everything a front can ask of the core: the built-in routes, the call, the frames and the events. */
 import { z } from 'zod';
+import type { CortexState, Discovered, GpuSample, GpuWaiter, Grant, Lease, NeedContext, Resolved } from './cortex.ts';
 import type { WireError } from './errors.ts';
 import { jobStates } from './job.ts';
 import type {
@@ -10,6 +11,7 @@ import type {
   Crossing,
   Delivery,
   Door,
+  Egress,
   GpuState,
   Health,
   HealthSample,
@@ -31,6 +33,40 @@ import type {
   TokenInfo,
   VerifyReport,
 } from './model.ts';
+
+// --- what a call needs of the cortex ---------------------------------------------------------------------------------------
+
+/** A need as somebody writes it; what is left out is what `Need` says of it. */
+export interface NeedAsk {
+  capabilities?: string[];
+  tier?: string;
+  model?: string;
+  priority?: number;
+  context?: NeedContext;
+  contextTokens?: number;
+  sensitive?: boolean;
+  egress?: Egress;
+}
+
+export const NeedAsk = z
+  .strictObject({
+    capabilities: z
+      .array(z.string().regex(/^[a-z0-9][a-z0-9_-]{0,59}$/, 'a capability such as text-generation'))
+      .min(1)
+      .max(16)
+      .optional(),
+    tier: z.string().min(1).max(60).optional(),
+    model: z.string().min(1).max(200).optional(),
+    priority: z.number().int().min(0).max(100).optional(),
+    context: z.enum(['speech', 'interactive', 'background', 'training']).optional(),
+    contextTokens: z.number().int().min(1).max(100_000_000).optional(),
+    sensitive: z.boolean().optional(),
+    egress: z.enum(['local', 'lan', 'remote']).optional(),
+  })
+  .refine(
+    ({ capabilities, model }) => capabilities !== undefined || model !== undefined,
+    'capabilities or a model are needed',
+  ) satisfies z.ZodType<NeedAsk>;
 
 // --- the call -------------------------------------------------------------------------------------------------------
 
@@ -55,6 +91,8 @@ export interface Ask {
   content?: boolean;
   /** Where the result goes as a signed POST once there is one. */
   callbackUrl?: string;
+  /** For a route that takes its model from the cortex, instead of what the route needs. */
+  need?: NeedAsk;
 }
 
 export const Ask = z.strictObject({
@@ -74,6 +112,7 @@ export const Ask = z.strictObject({
     .optional(),
   content: z.boolean().optional(),
   callbackUrl: z.string().max(2048).optional(),
+  need: NeedAsk.optional(),
 }) satisfies z.ZodType<Ask>;
 
 /** Seed 003's request. */
@@ -139,6 +178,26 @@ export interface Call extends Ask {
   query?: Record<string, string>;
   path?: string;
   headers?: Record<string, string>;
+  /** Bytes in and bytes out, for a model route whose words are passed through as they are. */
+  exchange?: Exchange;
+  /** The grant it is made under: its models are held already. */
+  grant?: string;
+}
+
+/** A request whose answer goes straight to whoever made it, and only through here to the record as figures. */
+export interface Exchange {
+  /** Below `/v1`: `/chat/completions`. */
+  path: string;
+  method: 'GET' | 'POST';
+  headers: Record<string, string>;
+  body: Uint8Array;
+  /** Where the value of the body's `model` stands, quotes included: what is bound takes its place. null: it has none. */
+  model: { start: number; end: number } | null;
+  stream: boolean;
+  /** Status and headers of the answer, before its first byte. */
+  head(status: number, headers: Record<string, string>): void;
+  /** A promise when the reader is slower than the model: nothing more before it resolves. */
+  write(bytes: Uint8Array): Promise<void> | null;
 }
 
 // --- built-in routes ------------------------------------------------------------------------------------------------
@@ -197,6 +256,14 @@ export const operations = {
     needs: 'read',
     http: 'POST /resolve',
     input: z.strictObject({ text: z.string().min(1).max(100_000).optional(), route: word.optional() }),
+  }),
+  'OS.resolve.need': operation<Resolved>()({
+    name: 'OS.resolve.need',
+    summary: 'Which models a set of capabilities would get, and what that would load, evict or wait for; nothing is loaded',
+    effect: 'read',
+    needs: 'read',
+    http: 'POST /resolve/need',
+    input: z.strictObject({ need: NeedAsk }),
   }),
   'OS.rules.test': operation<{ ranked: RankedRoute[]; abstained: boolean; rules: Resolution['rules'] }>()({
     name: 'OS.rules.test',
@@ -490,6 +557,97 @@ export const operations = {
     http: 'GET /gpu',
     input: nothing,
   }),
+  'OS.gpu.history': operation<{ samples: GpuSample[] }>()({
+    name: 'OS.gpu.history',
+    summary: 'Readings of the devices over up to 24 hours, thinned to at most a thousand each',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /gpu/history',
+    input: z.strictObject({ device: word.optional(), hours: z.coerce.number().min(0.1).max(24).default(0.25) }),
+  }),
+  'OS.cortex': operation<CortexState>()({
+    name: 'OS.cortex',
+    summary: 'Models, memory, leases, the line for the GPU, grants and alerts',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /cortex',
+    input: nothing,
+  }),
+  'OS.models.load': operation<{ lease: Lease; plan: Resolved }>()({
+    name: 'OS.models.load',
+    summary: 'Load a model and pulse it; what it evicts is what OS.resolve.need says. Needs confirm where it evicts',
+    effect: 'write',
+    needs: 'admin',
+    http: 'POST /models/load',
+    input: z.strictObject({ provider: word, tier: word.optional() }),
+    timeoutMs: 1_800_000,
+  }),
+  'OS.models.unload': operation<{ provider: string; freedBytes: number | null }>()({
+    name: 'OS.models.unload',
+    summary: 'Unload a model that nobody uses; refused while it is leased',
+    effect: 'write',
+    needs: 'admin',
+    http: 'POST /models/unload',
+    input: z.strictObject({ provider: word }),
+    timeoutMs: 600_000,
+  }),
+  'OS.models.reset': operation<{ provider: string }>()({
+    name: 'OS.models.reset',
+    summary: 'Let a provider whose loads failed three times try again',
+    effect: 'write',
+    needs: 'admin',
+    http: 'POST /models/reset',
+    input: z.strictObject({ provider: word }),
+  }),
+  'OS.discover': operation<{ found: Discovered[]; looked: string[] }>()({
+    name: 'OS.discover',
+    summary: 'Look for model servers on the well-known ports of this machine, and propose entries for the registry',
+    effect: 'read',
+    needs: 'admin',
+    http: 'POST /discover',
+    input: nothing,
+  }),
+  'OS.providers.add': operation<{ provider: string; revision: string }>()({
+    name: 'OS.providers.add',
+    summary: 'Write a discovered server into the registry',
+    effect: 'write',
+    needs: 'admin',
+    http: 'POST /providers',
+    input: z.strictObject({ endpoint: z.string().max(2048), name: z.string().min(1).max(60).optional() }),
+  }),
+  'OS.grants': operation<{ grants: Grant[]; leases: Lease[]; queue: GpuWaiter[] }>()({
+    name: 'OS.grants',
+    summary: 'Grants, leases and the line for the GPU',
+    effect: 'read',
+    needs: 'read',
+    http: 'GET /grants',
+    input: nothing,
+  }),
+  'OS.grants.create': operation<Grant>()({
+    name: 'OS.grants.create',
+    summary: 'Permission to use models for one task: waits for its turn, loads, pulses, and answers with an address and a key',
+    effect: 'write',
+    needs: 'dispatch',
+    http: 'POST /grants',
+    input: z.strictObject({
+      need: NeedAsk,
+      /** A job, whose end revokes the grant, or a name of the caller's own. */
+      task: z.string().min(1).max(200),
+      /** Longest wait for its turn and the load. */
+      wait_ms: z.number().int().min(0).max(1_800_000).default(180_000),
+      /** How long it lasts; the registry's, else an hour. */
+      ttl_ms: z.number().int().min(1000).max(86_400_000).optional(),
+    }),
+    timeoutMs: 1_801_000,
+  }),
+  'OS.grants.revoke': operation<{ id: string }>()({
+    name: 'OS.grants.revoke',
+    summary: 'End a grant: its key is worthless, and what streams under it is cut off',
+    effect: 'write',
+    needs: 'dispatch',
+    http: 'DELETE /grants/{id}',
+    input: z.strictObject({ id: word }),
+  }),
   'OS.signals': operation<{ signals: Snapshot['signals'] }>()({
     name: 'OS.signals',
     summary: 'The newest signals, oldest first',
@@ -600,6 +758,8 @@ export type EventBody =
   | { type: 'route'; route: RouteSummary }
   | { type: 'sovereign'; sovereign: Sovereign }
   | { type: 'gpu'; gpu: GpuState }
+  | { type: 'gpu_samples'; samples: GpuSample[] }
+  | { type: 'cortex'; cortex: CortexState }
   | { type: 'self'; self: CoreSelf; counts: Snapshot['counts'] }
   | { type: 'rejected'; door: Door; error: WireError };
 

@@ -64,6 +64,12 @@ export interface WireError {
   choices?: { route: string; confidence: number | null; reason: string }[];
   /** For `limited` and `breaker_open`. */
   retryAfterMs?: number;
+  /** For `vram_exhausted`, in bytes; `free` null: not known. */
+  vram?: {
+    need: number | null;
+    free: number | null;
+    holders: { name: string; bytes: number | null; source: 'measured' | 'reported' | 'estimated' }[];
+  };
   /** What a principal would have needed, for `forbidden`. */
   needed?: string[];
   /** The HTTP status a service answered with, for `upstream_failed`; the one a route asked for, for `halted`. */

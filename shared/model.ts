@@ -1,9 +1,10 @@
 /** What the system talks about. Times are milliseconds since the epoch unless a name says otherwise; unknown is null. */
+import type { CortexState, Need, Provider, Resolved } from './cortex.ts';
 import type { ErrorCode, WireError } from './errors.ts';
 
 export type Egress = 'local' | 'lan' | 'remote';
 export type RouteKind = 'http' | 'flow' | 'tool' | 'mcp' | 'model' | 'podium' | 'operation' | 'grid';
-export type Door = 'cli' | 'http' | 'ws' | 'app' | 'webhook' | 'library' | 'core';
+export type Door = 'cli' | 'http' | 'ws' | 'app' | 'webhook' | 'library' | 'openai' | 'core';
 
 /** What a principal may do: `read` the state, `dispatch` to services, `admin` the registry, switch, tokens and breakers. */
 export type Capability = 'read' | 'dispatch' | 'admin';
@@ -65,6 +66,8 @@ export interface Route {
   fallback: string | null;
   provider: string | null;
   model: string | null;
+  /** Of a model route without an endpoint of its own: what it needs of the cortex, which finds the endpoint. */
+  need: Need | null;
   nodes: string[];
   examples: string[];
   demo: boolean;
@@ -160,6 +163,38 @@ export interface Registry {
   mcp: McpSpec[];
   orchestrator: OrchestratorSettings;
   callbacks: CallbackSettings;
+  providers: Provider[];
+  cortex: CortexSettings;
+}
+
+export interface CortexSettings {
+  /** Folders with compose and Quadlet files; absolute. */
+  scan: string[];
+  /** Path of the Docker or Podman API; null: the usual places. */
+  containerSocket: string | null;
+  /** How reluctant to change what runs. */
+  inertiaMs: number;
+  /** Nobody in line for models is overtaken for longer. */
+  starveMs: number;
+  /** How long a grant lasts if nobody said. */
+  grantMs: number;
+  /** A warm model that answered a pulse so short a time ago is not asked again. */
+  pulseFreshMs: number;
+  sidecar: SidecarSettings | null;
+  pools: { name: string; endpoint: string }[];
+  /** Degrees Celsius, and shares of the memory (0..1). */
+  alerts: {
+    temperature: { warning: number; critical: number; hysteresis: number };
+    memory: { warning: number; critical: number; hysteresis: number };
+  };
+}
+
+/** A small model that is always there. */
+export interface SidecarSettings {
+  provider: string;
+  /** Absolute; YAML or text with the owner's words. */
+  lexicon: string | null;
+  budgetMs: number;
 }
 
 /** A fault in the registry file. `line` and `column` are 1-based. */
@@ -283,6 +318,8 @@ export interface Resolution {
   refusal: WireError | null;
   /** Median of the last calls of this route; null when it has none. */
   expectedMs: number | null;
+  /** Of a route that needs a model: what would be loaded, evicted or waited for. */
+  plan: Resolved | null;
 }
 
 // --- jobs -----------------------------------------------------------------------------------------------------------
@@ -295,7 +332,7 @@ export type JobState = 'queued' | 'waiting' | 'running' | 'succeeded' | 'failed'
 
 /** Why a job does not run now. */
 export interface Waits {
-  kind: 'lane' | 'concurrency' | 'retry' | 'callback' | 'suspect';
+  kind: 'lane' | 'concurrency' | 'retry' | 'callback' | 'suspect' | 'gpu';
   /** One sentence: `job_12 runs in the lane stories`. */
   reason: string;
   /** When it goes on by itself, or is given up for `callback`; null when that depends on others. */
@@ -611,6 +648,7 @@ export interface Snapshot {
   lanes: Lane[];
   mcp: McpServer[];
   podium: PodiumState[];
+  cortex: CortexState;
   boot: BootReport | null;
   /** `running`: those that have not ended; `queued` of them wait. */
   counts: { running: number; queued: number; jobs: number; audit: number };

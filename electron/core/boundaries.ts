@@ -3,7 +3,7 @@
  * synchronous, so a call is judged in one piece and nothing changes under it. After them come audit and execute, which wait.
  */
 import type { z } from 'zod';
-import type { Ask } from '../../shared/contract.ts';
+import type { Ask, Exchange } from '../../shared/contract.ts';
 import { type Issue, refuse, type WireError } from '../../shared/errors.ts';
 import type { CallLimits, Capability, Crossing, Door, Principal, Route, Sovereign } from '../../shared/model.ts';
 import { tooDeep } from './crossing.ts';
@@ -45,6 +45,10 @@ export interface Runtime {
   door: Door;
   text: string | null;
   confirmed: boolean;
+  /** Bytes in and bytes out, for a model route; null for an ordinary call. */
+  exchange: Exchange | null;
+  /** The grant it is made under. */
+  grant: string | null;
   /** Of the run that is under way. */
   cutoff: Cutoff | null;
   /** Makes a call of this one's own, cut off with it unless `detached`, or by `signal`; its crossing names this one as parent. */

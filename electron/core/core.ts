@@ -1,10 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
+import { emptyCortex } from '../../shared/cortex.ts';
 import { Refusal, refuse, toWire } from '../../shared/errors.ts';
 import type { BootReport, CallLimits, Crossing, Delivery, JobDetail, Route, Snapshot, Sovereign } from '../../shared/model.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
+import { cortexOperations } from './cortex/operations.ts';
 import { createIds, createSigner } from './crossing.ts';
 import { createSeam } from './dispatch.ts';
 import { createEgress } from './egress.ts';
@@ -326,6 +328,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       gpu: gpu.state(),
       mcp: hub.servers(),
       podium: podium.states(),
+      cortex: emptyCortex,
     }),
   });
 
@@ -446,6 +449,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         url: () => url,
       }),
       ...orchestrateOperations({ table, job: jobNow, clock }),
+      ...cortexOperations(),
       async 'OS.mcp.add'({ name, command, url: address, egress: reach }) {
         registry.save(addMcpServer(registry.text(), { name, command, url: address, egress: reach }), registry.revision);
         await routing.refresh();

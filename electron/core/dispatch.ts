@@ -192,6 +192,7 @@ export function createSeam(parts: SeamParts): Seam {
               reason: blocked?.message ?? (endpoint === null ? inProcess[spec.egress] : reasonOf[spec.egress]),
             },
       refusal: decision.error ?? denied ?? waits ?? blocked ?? open,
+      plan: null,
       expectedMs: spec === null ? null : (stats.of(spec.name)?.p50Ms ?? null),
     };
   }
@@ -542,6 +543,12 @@ class CallRuntime implements Runtime {
   }
   get confirmed() {
     return this.#call.confirm === true;
+  }
+  get exchange() {
+    return this.#call.exchange ?? null;
+  }
+  get grant() {
+    return this.#call.grant ?? null;
   }
 
   dispatch(

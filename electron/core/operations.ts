@@ -65,6 +65,16 @@ export type Implementation = {
 };
 export type ParsedOf<N extends OperationName> = z.output<typeof import('../../shared/contract.ts').operations[N]['input']>;
 
+/** Those of the cortex. */
+export type CortexOperation =
+  | 'OS.resolve.need'
+  | 'OS.cortex'
+  | 'OS.gpu.history'
+  | `OS.models.${'load' | 'unload' | 'reset'}`
+  | 'OS.discover'
+  | 'OS.providers.add'
+  | `OS.grants${'' | '.create' | '.revoke'}`;
+
 /** Built-in routes that other modules implement. */
 type Elsewhere =
   | `OS.jobs${'' | '.get' | '.cancel' | '.retry'}`
@@ -72,7 +82,8 @@ type Elsewhere =
   | 'OS.orchestrate'
   | `OS.callbacks${'' | '.redeliver' | '.check'}`
   | `OS.orchestrator.${'dispatch' | 'status' | 'job'}`
-  | `OS.mcp${'' | '.add' | '.approve' | '.refresh' | '.stop'}`;
+  | `OS.mcp${'' | '.add' | '.approve' | '.refresh' | '.stop'}`
+  | CortexOperation;
 
 const absent = (what: string, hint: string) => new Refusal(refuse('not_found', what, { hint }));
 

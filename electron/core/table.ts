@@ -53,6 +53,7 @@ export function operationRoute(name: string): Route {
     fallback: null,
     provider: null,
     model: null,
+    need: null,
     nodes: [],
     examples: [],
     demo: false,

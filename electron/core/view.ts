@@ -27,7 +27,7 @@ export interface ViewParts {
   live(most: number): Job[];
   boot(): BootReport | null;
   /** What the other modules say of themselves. */
-  others(): Pick<Snapshot, 'sovereign' | 'registry' | 'health' | 'breakers' | 'gpu' | 'mcp' | 'podium'>;
+  others(): Pick<Snapshot, 'sovereign' | 'registry' | 'health' | 'breakers' | 'gpu' | 'mcp' | 'podium' | 'cortex'>;
 }
 
 export interface View {

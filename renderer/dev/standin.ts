@@ -1,5 +1,7 @@
 /** An imitation of the core for building views without one. Never part of a production build; see main.tsx. */
+
 import type { Ask, DownFrame, Event, EventBody, UpFrame } from '../../shared/contract.ts';
+import { emptyCortex } from '../../shared/cortex.ts';
 import { refuse, type WireError } from '../../shared/errors.ts';
 import type {
   Attempt,
@@ -60,6 +62,7 @@ function route(name: string, more: Partial<RouteSummary> = {}): RouteSummary {
     fallback: null,
     provider: null,
     model: null,
+    need: null,
     nodes: [],
     examples: [],
     demo: true,
@@ -322,6 +325,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
           }
         : null,
       health: health.find((one) => one.route === to)?.status ?? null,
+      plan: null,
       limits: { remaining: 198, perSecond: 100, burst: 200, retryAfterMs: 0 },
       egress: found?.endpoint
         ? {
@@ -656,6 +660,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
           lanes: work.lanes(),
           mcp: work.mcp(),
           podium: work.podium(),
+          cortex: emptyCortex,
           boot: work.boot,
           counts: counts(),
           signals: signals.slice(-200),

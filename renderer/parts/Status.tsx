@@ -81,6 +81,7 @@ const doors: Record<Door, string> = {
   cli: 'the command line',
   webhook: 'a webhook',
   library: 'the library',
+  openai: 'the OpenAI door',
   core: 'the core',
 };
 

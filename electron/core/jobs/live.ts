@@ -3,6 +3,7 @@ import type { WireError } from '../../../shared/errors.ts';
 import { hasEnded } from '../../../shared/job.ts';
 import type { Crossing, Job, JobState, Route, Waits } from '../../../shared/model.ts';
 import type { Standing } from '../boundaries.ts';
+import type { Bound } from '../cortex/bound.ts';
 import type { Cutoff } from '../cutoff.ts';
 import type { Outcome } from '../runners/runner.ts';
 
@@ -25,6 +26,8 @@ export class Live {
   progress: number | null = null;
   progressNote: string | null = null;
   cancelRequestedAt: number | null = null;
+  /** What its run may use. */
+  models: readonly Bound[] = [];
   /** Its deadline on the clock of the schedule; null: it has none of its own. */
   expiresAt: number | null = null;
   /** Of who cancelled it and wants to know what became of it. */

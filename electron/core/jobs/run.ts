@@ -30,6 +30,7 @@ export class Started implements Run, Placed, Due {
   readonly runtime: Run['runtime'];
   readonly job: string | null;
   readonly start: number;
+  readonly models: Run['models'];
   readonly attempts: Run['attempts'];
   readonly left: Run['left'];
   readonly #live: Live | null;
@@ -52,6 +53,7 @@ export class Started implements Run, Placed, Due {
     this.runtime = input.runtime;
     this.job = record.job;
     this.start = live?.starts ?? 1;
+    this.models = live?.models ?? [];
     this.attempts = record.attempts;
     this.left = record.left;
     this.#live = live;

@@ -158,6 +158,7 @@ rules:
       inputSchema: null,
       provider: 'p',
       model: 'm',
+      need: null,
       fallback: 'B.two',
       nodes: ['n1'],
       examples: ['do one'],

@@ -1,7 +1,7 @@
 /** The text of a registry file, checked and compiled into the `Registry` the core works with. */
 import { operations } from '../../../shared/contract.ts';
 import { type Issue, Refusal, refuse } from '../../../shared/errors.ts';
-import type { CallLimits, Egress, Org, Registry, RegistryProblem, Route, Rule } from '../../../shared/model.ts';
+import type { CallLimits, CortexSettings, Egress, Org, Registry, RegistryProblem, Route, Rule } from '../../../shared/model.ts';
 import { checkPattern } from '../operator/rules.ts';
 import { checkEndpoint } from './endpoint.ts';
 import { compileGrids, type Draft } from './grids.ts';
@@ -197,6 +197,7 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
       fallback: value.fallback ? qualify(value.fallback.value) : null,
       provider: value.provider ?? null,
       model: value.model ?? null,
+      need: null,
       nodes: value.nodes ?? [],
       examples: value.examples ?? [],
       demo: value.demo ?? false,
@@ -372,8 +373,22 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
     mcp,
     orchestrator: orchestratorSettings(file.orchestrator, routes, report, under),
     callbacks: callbackSettings(file.callbacks),
+    providers: [],
+    cortex: defaultCortex,
   });
 }
+
+const defaultCortex: CortexSettings = {
+  scan: [],
+  containerSocket: null,
+  inertiaMs: 30_000,
+  starveMs: 60_000,
+  grantMs: 3_600_000,
+  pulseFreshMs: 10_000,
+  sidecar: null,
+  pools: [],
+  alerts: { temperature: { warning: 70, critical: 80, hysteresis: 2 }, memory: { warning: 0.8, critical: 0.95, hysteresis: 0.05 } },
+};
 
 const flowOrg: Org = {
   code: 'FLOW',

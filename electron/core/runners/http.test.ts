@@ -72,7 +72,7 @@ function route(endpoint: string | null, more: Partial<Route> = {}): Route {
       fallback: null,
     },
     ...{ retry: null, answer: 'response', grid: null, mcp: null, inputSchema: null },
-    ...{ provider: null, model: null, nodes: [], examples: [], demo: false, line: null },
+    ...{ provider: null, model: null, need: null, nodes: [], examples: [], demo: false, line: null },
     ...more,
   };
 }
@@ -101,6 +101,7 @@ function setup(t: TestContext, options: Partial<HttpRunnerOptions> & { sovereign
       ...{
         job: null,
         start: 1,
+        models: [],
         route: to,
         text: null,
         params: {},

@@ -491,6 +491,7 @@ function routeOf({ name, egress, timeoutMs, line }: McpSpec, { name: tool, shown
     fallback: null,
     provider: null,
     model: null,
+    need: null,
     nodes: [],
     examples,
     demo: false,

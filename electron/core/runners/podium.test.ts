@@ -23,7 +23,7 @@ function route(endpoint: string, more: Partial<Route> = {}): Route {
     ...{ name: 'ORC.podium', org: 'ORC', service: 'podium', kind: 'podium', description: null, type: 'internal', endpoint, health: null },
     ...{ method: 'POST', auth: null, egress: 'local', timeoutMs: 60_000, maxResponseBytes: 1_000_000, concurrency: null, lane: 'stories' },
     ...{ idempotent: false, retry: null, answer: 'response', grid: null, mcp: null, inputSchema: null, fallback: null },
-    ...{ provider: null, model: null, nodes: [], examples: [], demo: false, line: null },
+    ...{ provider: null, model: null, need: null, nodes: [], examples: [], demo: false, line: null },
     ...more,
   };
 }
@@ -88,6 +88,7 @@ function podiumOf(t: TestContext, routes: Route[], more: Partial<PodiumParts> = 
         deadlineAt: Date.now() + routes[0]!.timeoutMs,
         door: 'library',
         job: 'job_1',
+        models: [],
         start: 1,
       },
       ...{ traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', attempts: attemptsMade, left: [] },

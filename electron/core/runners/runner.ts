@@ -2,6 +2,7 @@
 import type { WireError } from '../../../shared/errors.ts';
 import type { Attempt, Crossing, Departure, Door, Principal, Route } from '../../../shared/model.ts';
 import type { Runtime } from '../boundaries.ts';
+import type { Bound } from '../cortex/bound.ts';
 import type { Cutoff } from '../cutoff.ts';
 
 /** One execution. Times are milliseconds since the epoch. */
@@ -22,6 +23,8 @@ export interface Run {
   job: string | null;
   /** How often the job was started, this time included. */
   start: number;
+  /** The models it may use, for a route that needs some; empty for every other. */
+  models: readonly Bound[];
   /** The runner pushes one for each start. */
   attempts: Attempt[];
   /** The runner pushes what it sent off this machine. */

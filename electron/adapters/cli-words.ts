@@ -36,6 +36,13 @@ const flagTypes = {
   follow: { type: 'boolean', short: 'f', about: 'Go on until Ctrl-C' },
   can: { type: 'string', about: 'Capabilities, of read,dispatch,admin' },
   port: { type: 'string', short: 'p', about: 'PORT on 127.0.0.1, 0 for any free one' },
+  need: { type: 'string', about: 'CAPABILITIES a model has to have, such as text-generation,vision-analysis' },
+  tier: { type: 'string', about: 'At least this TIER, such as 70B' },
+  model: { type: 'string', about: 'This MODEL or provider and no other' },
+  priority: { type: 'string', about: '0 to 100; below 40 nothing is evicted for it' },
+  context: { type: 'string', about: 'speech, interactive, background or training' },
+  sensitive: { type: 'boolean', about: 'Never by a remote provider' },
+  ttl: { type: 'string', about: 'SECONDS that a grant lasts' },
   open: { type: 'boolean', about: 'Open the command center in the browser' },
 } as const;
 
@@ -65,10 +72,10 @@ export const commands = {
     flags: [...hosting, 'data', 'deadline', 'wait', 'key', 'callback', 'yes'],
   },
   resolve: {
-    usage: 'resolve TEXT',
-    about: 'Say where it would go and why; nothing is called',
+    usage: 'resolve TEXT | resolve --need CAPABILITIES',
+    about: 'Say where it would go, or which models it would get, and why; nothing is called or loaded',
     words: [0, 1000],
-    flags: [...hosting, 'route'],
+    flags: [...hosting, 'route', 'need', 'tier', 'model', 'priority', 'context', 'sensitive'],
   },
   routes: { usage: 'routes', about: 'List every route', words: [0, 0], flags: [...hosting, 'org', 'all'] },
   health: { usage: 'health', about: 'Probe every service now', words: [0, 0], flags: [...hosting, 'org'] },
@@ -100,7 +107,19 @@ export const commands = {
     words: [0, 1],
     flags: [...hosting, 'limit'],
   },
-  gpu: { usage: 'gpu', about: 'GPU devices and memory', words: [0, 0], flags: hosting },
+  gpu: { usage: 'gpu', about: 'GPU memory, models, and who waits for them', words: [0, 0], flags: hosting },
+  models: {
+    usage: 'models [list | load PROVIDER [TIER] | unload PROVIDER | reset PROVIDER | discover]',
+    about: 'Models and the servers that have them',
+    words: [0, 3],
+    flags: [...hosting, 'yes'],
+  },
+  grants: {
+    usage: 'grants [list | create TASK --need CAPABILITIES | revoke ID]',
+    about: 'Permission to use models for one task',
+    words: [0, 2],
+    flags: [...hosting, 'need', 'tier', 'model', 'priority', 'context', 'sensitive', 'ttl', 'wait'],
+  },
   sovereign: { usage: 'sovereign [on | off]', about: 'The local-only switch', words: [0, 1], flags: [...hosting, 'yes'] },
   token: { usage: 'token [create NAME | list | revoke ID]', about: 'Tokens for other programs', words: [0, 2], flags: [...hosting, 'can'] },
   serve: { usage: 'serve', about: 'Run the core until it is stopped', words: [0, 0], flags: [...hosting, 'port', 'open'] },
@@ -154,7 +173,11 @@ export function parseCommand(argv: readonly string[]): Invocation {
 }
 
 /** Whole number of a flag; `Refusal` usage when it is none. */
-export function numberOf(flags: Flags, name: 'port' | 'limit' | 'deadline' | 'wait', [low, high]: [number, number]): number | null {
+export function numberOf(
+  flags: Flags,
+  name: 'port' | 'limit' | 'deadline' | 'wait' | 'priority' | 'ttl',
+  [low, high]: [number, number],
+): number | null {
   const text = flags[name];
   if (text === undefined) return null;
   const value = Number(text);

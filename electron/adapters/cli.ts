@@ -7,10 +7,10 @@ import { type Ask, operations } from '../../shared/contract.ts';
 import { catalogue, Refusal, refuse } from '../../shared/errors.ts';
 import type { Crossing } from '../../shared/model.ts';
 import { agreed, type Context, confirmed, type Run } from './cli-context.ts';
+import { asksForModels, cortexCommands, planLines, resolveNeed } from './cli-cortex.ts';
 import { jobCommands } from './cli-jobs.ts';
 import {
   clock,
-  gib,
   healthIcon,
   healthLine,
   inert,
@@ -44,6 +44,7 @@ export async function runCommand(invocation: Invocation, { client, terminal, sig
 
 const runners: Record<ClientCommand, Run> = {
   ...jobCommands,
+  ...cortexCommands,
 
   async dispatch({ words, flags }, context) {
     return dispatch({ ...(await askOf(flags, context)), text: words.join(' '), ...(flags.ask && { ask: true }) }, flags, context);
@@ -53,8 +54,13 @@ const runners: Record<ClientCommand, Run> = {
     return dispatch({ ...(await askOf(flags, context)), route: words.join('.') }, flags, context);
   },
 
-  async resolve({ words, flags }, { client, terminal }) {
+  async resolve({ words, flags }, context) {
+    const { client, terminal } = context;
     const text = words.join(' ');
+    if (asksForModels(flags)) {
+      if (text !== '') throw unfit('resolve takes a text or --need, not both.', null, 'leave one out');
+      return resolveNeed(flags, context);
+    }
     if (text === '' && flags.route === undefined)
       throw unfit('resolve needs a text or --route.', null, 'dispatcher resolve "sync contacts"');
     const found = await client.operate('OS.resolve', { ...(text && { text }), ...(flags.route && { route: flags.route }) });
@@ -77,6 +83,7 @@ const runners: Record<ClientCommand, Run> = {
     if (found.limits)
       lines.push(`limits      ${Math.floor(found.limits.remaining)} of ${found.limits.burst} left, ${found.limits.perSecond} a second`);
     if (found.expectedMs !== null) lines.push(`expected    ${Math.round(found.expectedMs)} ms`);
+    if (found.plan) lines.push(...planLines(found.plan));
     if (found.refusal) lines.push(`refused     ${found.refusal.code}: ${found.refusal.message}`);
     return print(terminal, lines);
   },
@@ -182,22 +189,6 @@ const runners: Record<ClientCommand, Run> = {
       return 0;
     }
     throw misworded('audit', action, ['list', 'verify', 'export']);
-  },
-
-  async gpu({ flags }, { client, terminal }) {
-    const state = await client.operate('OS.gpu', {});
-    if (flags.json) return printJson(terminal, state);
-    const lines = state.devices.map((device) => {
-      const memory =
-        device.memoryTotalBytes === null ? 'memory unknown' : `${gib(device.memoryUsedBytes)} of ${gib(device.memoryTotalBytes)} GiB`;
-      const more = [
-        device.utilization === null ? null : percent(device.utilization),
-        device.temperatureC === null ? null : `${device.temperatureC} °C`,
-      ];
-      return `${device.name} (${device.source}): ${[memory, ...more.filter((part) => part !== null)].join(', ')}`;
-    });
-    if (lines.length === 0) lines.push('No GPU found.');
-    return print(terminal, [...lines, ...state.probes.map((probe) => `  ${probe.found ? '✔' : ' '} ${probe.detail}`)]);
   },
 
   async sovereign({ words: [to], flags }, context) {

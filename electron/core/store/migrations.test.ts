@@ -11,7 +11,7 @@ import { anEntry, createScratch } from './scratch.ts';
 
 const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 const tables = (db: Database.Database) =>
-  db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name").pluck().all();
+  db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name").pluck().all() as string[];
 const version = (db: Database.Database) => db.pragma('user_version', { simple: true });
 
 test('migration 1 makes the chain and the jobs, and the chain takes no change', () => {
@@ -45,7 +45,7 @@ test('migration 3 adds what principals keep, and keeps what was there', () => {
   assert.deepEqual(
     [
       version(db),
-      (tables(db) as string[]).filter((name) => name === 'memory' || name === 'memory_index'),
+      tables(db).filter((name) => name === 'memory' || name === 'memory_index'),
       db.prepare('SELECT value FROM setting').pluck().all(),
       db.prepare("SELECT rowid FROM memory_index WHERE memory_index MATCH 'text'").pluck().all(),
     ],
@@ -98,6 +98,23 @@ test('migration 5 keeps the jobs of version 4, and those that were under way are
     ),
     [['j4'], 'succeeded'],
   );
+});
+
+test('migration 6 adds what is kept of models, and keeps what was there', async (t) => {
+  const { file, open } = createScratch(t);
+  const old = new Database(file);
+  old.pragma('journal_mode = WAL');
+  migrate(old, migrations.slice(0, 5));
+  assert.ok(!tables(old).includes('footprint'));
+  old.exec("INSERT INTO setting VALUES ('a', '1'); INSERT INTO health VALUES ('A.b', 1, 'up', 5)");
+  old.close();
+  const store = await open();
+  await store.saveGrant({ id: 'g1', json: '{}', keyHash: 'hash', expiresAt: 2, revokedAt: null }, 1);
+  assert.deepEqual(
+    [store.read.setting('a'), store.read.healthHistory('A.b', 0).length, store.read.footprints(), store.read.grants().length],
+    ['1', 1, [], 1],
+  );
+  assert.deepEqual(store.read.gpuSamples({ since: 0, until: 10 }), []);
 });
 
 test('every migration has a number one higher than the one before', () => {

@@ -5,6 +5,7 @@ import { Refusal, refuse } from '../../../shared/errors.ts';
 import { deliverySchema } from './deliveries.ts';
 import { keySchema } from './keys.ts';
 import { memorySchema } from './memory.ts';
+import { modelSchema } from './models.ts';
 import { runningSchema } from './running.ts';
 import { searchSchema } from './search.ts';
 import { tendedSchema } from './tended.ts';
@@ -115,6 +116,11 @@ export const migrations: readonly Migration[] = [
       ${deliverySchema}
       ${searchSchema}
     `,
+  },
+  {
+    // What models took, how the devices were, and who may use models.
+    version: 6,
+    sql: modelSchema,
   },
 ];
 

@@ -35,26 +35,32 @@ export const OP = {
   saveDelivery: 13,
   /** id, at */
   sawCallback: 14,
+  /** id, json, keyHash, expiresAt, revokedAt, at */
+  saveGrant: 15,
   // From here on nobody waits for an answer.
   /** job, progress, note */
-  progress: 15,
+  progress: 16,
   /** job, at */
-  cancelRequested: 16,
+  cancelRequested: 17,
   /** route, at, status, latencyMs */
-  health: 17,
+  health: 18,
   /** id, at */
-  touchToken: 18,
+  touchToken: 19,
   /** job, at, crossing, outcome, differed */
-  noteKeyUse: 19,
+  noteKeyUse: 20,
   /** before, most */
-  prune: 20,
+  prune: 21,
+  /** provider, tier, model, context, device, outcome, bytes, source, loadMs, at */
+  footprint: 22,
+  /** at, device, usedBytes, utilization, temperatureC, powerW */
+  gpuSample: 23,
 } as const;
 
 /** Number of fields behind each code. */
-export const ARITY: readonly number[] = [0, 12, 13, 9, 2, 5, 1, 6, 2, 23, 3, 7, 3, 8, 2, 3, 2, 4, 2, 5, 2];
+export const ARITY: readonly number[] = [0, 12, 13, 9, 2, 5, 1, 6, 2, 23, 3, 7, 3, 8, 2, 6, 3, 2, 4, 2, 5, 2, 10, 6];
 
 /** Codes up to this one are answered, in order. */
-export const LAST_ANSWERED = OP.sawCallback;
+export const LAST_ANSWERED = OP.saveGrant;
 
 /** Answers that are no seq of an audit row. */
 export const ANSWER = {

@@ -6,6 +6,7 @@ import { createDeliveryReader, type DeliveryReader } from './deliveries.ts';
 import { storeFailure } from './failures.ts';
 import { createKeyReader, type KeyReader } from './keys.ts';
 import { createMemoryReader, type MemoryReader } from './memory.ts';
+import { createModelReader, type ModelReader } from './models.ts';
 import {
   countJobs,
   createPages,
@@ -35,7 +36,7 @@ export interface RouteStats {
   lastCallAt: number | null;
 }
 
-export interface Reader extends MemoryReader, KeyReader, DeliveryReader {
+export interface Reader extends MemoryReader, ModelReader, KeyReader, DeliveryReader {
   /** Jobs, newest first. Throws Refusal `input_invalid` for a cursor that is none. */
   jobs(filter: JobFilter): JobPage;
   /** With its timeline: what was noted of it, and what its own times say, oldest first. */
@@ -141,6 +142,7 @@ function createReader(db: Database.Database, now: () => number): Reader {
 
   return {
     ...createMemoryReader(sql),
+    ...createModelReader(sql),
     key: keys.key,
     delivery: deliveries.delivery,
     deliveriesPending: deliveries.deliveriesPending,

@@ -1,6 +1,7 @@
 /** The record of everything: one SQLite file, one writer thread, readers on the caller's thread. */
 import type { KeyObject } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
+import type { GpuSample } from '../../../shared/cortex.ts';
 import { type ErrorCode, Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type {
   Attempt,
@@ -21,6 +22,7 @@ import { storeFailure } from './failures.ts';
 import type { NewKey } from './keys.ts';
 import type { NewMemory } from './memory.ts';
 import { refuseNewer } from './migrations.ts';
+import type { Footprint, GrantRow } from './models.ts';
 import { ANSWER, type Field, type FromWriter, OP, type ToWriter, type WriterData } from './protocol.ts';
 import { openReader, type Reader } from './reader.ts';
 import type { Retention } from './retention.ts';
@@ -129,6 +131,12 @@ export interface Store extends AsyncDisposable {
   cancelRequested(job: string, at: number): void;
   /** Kept for 24 hours. */
   saveHealth(route: string, sample: HealthSample): void;
+  /** The newest 20 of a model are kept. */
+  saveFootprint(footprint: Footprint): void;
+  /** Kept for 24 hours. */
+  saveGpuSamples(samples: readonly GpuSample[]): void;
+  /** Adds the grant, or changes the one with its id. Seven days after they ended they are forgotten, when another is saved; `at` is now. */
+  saveGrant(grant: GrantRow, at: number): Promise<void>;
   setSetting(key: string, jsonText: string): Promise<void>;
   addToken(token: { id: string; name: string; capabilities: readonly Capability[]; hash: string; createdAt: number }): Promise<void>;
   revokeToken(id: string): Promise<void>;
@@ -361,6 +369,19 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     saveHealth(route, { at, status, latencyMs }) {
       batch.push(OP.health, route, at, status, latencyMs);
       schedule();
+    },
+    saveFootprint({ provider, tier, model, context, device, outcome, bytes, source, loadMs, at }) {
+      batch.push(OP.footprint, provider, tier, model, context, device, outcome, bytes, source, loadMs, at);
+      schedule();
+    },
+    saveGpuSamples(samples) {
+      for (const { at, device, usedBytes, utilization, temperatureC, powerW } of samples)
+        batch.push(OP.gpuSample, at, device, usedBytes, utilization, temperatureC, powerW);
+      schedule();
+    },
+    saveGrant({ id, json, keyHash, expiresAt, revokedAt }, at) {
+      batch.push(OP.saveGrant, id, json, keyHash, expiresAt, revokedAt, at);
+      return done();
     },
     setSetting(key, jsonText) {
       batch.push(OP.setting, key, jsonText);

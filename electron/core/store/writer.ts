@@ -5,6 +5,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
+import type { GpuSample } from '../../../shared/cortex.ts';
 import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type { JobEvent, Waits } from '../../../shared/model.ts';
 import { createHasher, cutJson, GENESIS, sealDetail } from '../audit/chain.ts';
@@ -14,6 +15,7 @@ import { storeFailure } from './failures.ts';
 import { createKeyWriter } from './keys.ts';
 import { createMemoryWriter } from './memory.ts';
 import { migrate } from './migrations.ts';
+import { createModelWriter, type Footprint } from './models.ts';
 import { ANSWER, ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToWriter, type WriterData } from './protocol.ts';
 import { createPruner } from './retention.ts';
 import { createRunningWriter } from './running.ts';
@@ -120,6 +122,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const revokeToken = db.prepare('DELETE FROM token WHERE id = ?');
   const touchToken = db.prepare('UPDATE token SET last_used_at = ? WHERE id = ?');
   const memory = createMemoryWriter(db);
+  const models = createModelWriter(db);
   const tender = createTender(db);
   const running = createRunningWriter(db);
   const keys = createKeyWriter(db);
@@ -143,6 +146,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     plain.get(job as string) ?? tended.get(job as string) ?? (findOpen.get(job) as number | undefined) ?? null;
   const well = (text: Field): string | null => (typeof text === 'string' ? text.toWellFormed() : null);
   const whole = (value: Field): number => Math.floor(value as number);
+  const wholeOrNull = (value: Field): number | null => (value === null ? null : whole(value));
   const body = (text: Field): string => {
     const json = (text as string).toWellFormed();
     return json.length <= BODY_MAX_CHARS ? json : cutJson(json, Buffer.byteLength(json), 65_536);
@@ -355,7 +359,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
           ...{ id: a as string, job: b as string, url: well(c)!, state: f[i + 4] as string, attempts: (f[i + 5] as string).toWellFormed() },
           ...{
             createdAt: whole(f[i + 6]!),
-            nextAt: f[i + 7] === null ? null : whole(f[i + 7]!),
+            nextAt: wholeOrNull(f[i + 7]!),
             body: (f[i + 8] as string).toWellFormed(),
           },
         });
@@ -391,6 +395,28 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       case OP.touchToken:
         touchToken.run(whole(b), a);
         return false;
+      case OP.saveGrant: {
+        const grant = { id: well(a)!, json: (b as string).toWellFormed(), keyHash: c as string };
+        models.saveGrant({ ...grant, expiresAt: whole(f[i + 4]!), revokedAt: wholeOrNull(f[i + 5]!) }, whole(f[i + 6]!));
+        return false;
+      }
+      case OP.footprint:
+        models.addFootprint({
+          ...{ provider: well(a)!, tier: well(b)!, model: well(c)!, context: wholeOrNull(f[i + 4]!), device: well(f[i + 5]!) },
+          ...{ outcome: f[i + 6] as Footprint['outcome'], bytes: wholeOrNull(f[i + 7]!), source: f[i + 8] as Footprint['source'] },
+          ...{ loadMs: wholeOrNull(f[i + 9]!), at: whole(f[i + 10]!) },
+        });
+        return false;
+      case OP.gpuSample: {
+        const [utilization, temperatureC, powerW] = f.slice(i + 4, i + 7) as (number | null)[];
+        models.addSample({
+          at: whole(a),
+          device: well(b)!,
+          usedBytes: wholeOrNull(c),
+          ...{ utilization, temperatureC, powerW },
+        } as GpuSample);
+        return false;
+      }
       default:
         throw new Error(`unknown operation ${f[i]}`);
     }

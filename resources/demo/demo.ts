@@ -2,7 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { GpuDevice } from '../../shared/model.ts';
+import { createCard } from './card.ts';
 import { createModelServer } from './model.ts';
+import { createOllama } from './ollama.ts';
 import { createPodium } from './podium.ts';
 import { openService, type Service } from './service.ts';
 import { createControl, createCrm, createDeploy, createFlaky, createFlows, createInbox, createSlow, createSlowHealth } from './services.ts';
@@ -10,8 +13,10 @@ import { createControl, createCrm, createDeploy, createFlaky, createFlows, creat
 export interface Demo {
   /** YAML text of the registry with the addresses filled in. */
   registryText: string;
-  /** Base address of each service by name: crm, deploy, payments, report, archive, flows, model, podium, inbox, control. */
+  /** Base address of each service by name: crm, deploy, payments, report, archive, flows, model, ollama, cloud, podium, inbox, control. */
   urls: Record<string, string>;
+  /** The pretended card, as a tool of it would print it. */
+  gpus(): GpuDevice[];
   /** Environment variables that the registry names, other ones at each start. */
   secrets: Record<string, string>;
   /** Closes a service's port and cuts its connections. Throws on a name that is not in `urls`. */
@@ -35,13 +40,18 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
     ['registry.yaml', 'corpus.txt', '../registry.yaml'].map((name) => readFile(new URL(name, import.meta.url), 'utf8')),
   );
 
+  const card = createCard();
+  const ollama = createOllama(corpus!, { card });
   const services = new Map<string, Service>();
   const find = (name: string): Service => {
     const service = services.get(name);
     if (!service) throw new Error(`There is no demo service ${name}; there are ${[...services.keys()].join(', ')}.`);
     return service;
   };
-  const stop = (name: string) => find(name).stop();
+  const stop = async (name: string) => {
+    await find(name).stop();
+    if (name === 'ollama') ollama.end();
+  };
   const start = (name: string) => find(name).start();
 
   const podium = createPodium();
@@ -55,10 +65,16 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
     archive: { handle: () => ({ success: true, archived: 12 }) },
     flows: { handle: flows.handle },
     model: { handle: createModelServer(corpus!) },
+    ollama: { handle: ollama.handle },
+    cloud: { handle: createModelServer(corpus!, { names: ['demo-cloud-large'] }) },
     podium: { handle: podium.handle, health: podium.health },
     inbox: { handle: createInbox() },
     control: {
-      handle: createControl({ names: ['crm', 'deploy', 'payments', 'report', 'archive', 'flows', 'model', 'podium'], stop, start }),
+      handle: createControl({
+        names: ['crm', 'deploy', 'payments', 'report', 'archive', 'flows', 'model', 'podium', 'ollama', 'cloud'],
+        stop,
+        start,
+      }),
     },
   };
   // One after the other: a remembered port must not be given away as somebody else's free one.
@@ -77,12 +93,14 @@ export async function startDemo({ home, only }: { home?: string; only?: string[]
       host ? new URL(find(name).url).host : find(name).url,
     ),
     urls,
+    gpus: () => [card.device()],
     secrets,
     stop,
     start,
     async [Symbol.asyncDispose]() {
       podium.close();
       flows.close();
+      ollama.close();
       await Promise.all([...services.values()].map((service) => service.stop()));
     },
   };

@@ -72,6 +72,7 @@ export function trainTextModel(text: string): TextModel {
 }
 
 interface ChatRequest {
+  model: string;
   prompt: string;
   stream: boolean;
   max: number;
@@ -80,13 +81,16 @@ interface ChatRequest {
 }
 
 /** `/v1/models` and `/v1/chat/completions`, whole or as server-sent events; `tokenMs` is the time between two tokens of a stream. */
-export function createModelServer(text: string, { tokenMs = 20 }: { tokenMs?: number } = {}): Handler {
+export function createModelServer(
+  text: string,
+  { tokenMs = 20, names = [modelName] }: { tokenMs?: number; names?: string[] } = {},
+): Handler {
   const model = trainTextModel(text);
   return async ({ method, path, fields, signal }, response) => {
     if (path === '/v1/models')
-      return { object: 'list', data: [{ id: modelName, object: 'model', created: 0, owned_by: 'dispatcher-demo' }] };
+      return { object: 'list', data: names.map((id) => ({ id, object: 'model', created: 0, owned_by: 'dispatcher-demo' })) };
     if (path !== '/v1/chat/completions' || method !== 'POST') throw new Status(404, `There is no ${method} ${path} here.`);
-    const request = parse(fields);
+    const request = parse(fields, names);
     const id = `chatcmpl-${createHash('sha256').update(`${request.seed} ${request.prompt}`).digest('hex').slice(0, 24)}`;
     const created = Math.floor(Date.now() / 1000);
     const tokens = model.generate(request.prompt, request);
@@ -97,7 +101,7 @@ export function createModelServer(text: string, { tokenMs = 20 }: { tokenMs?: nu
       id,
       object: 'chat.completion',
       created,
-      model: modelName,
+      model: request.model,
       choices: [
         { index: 0, message: { role: 'assistant', content: join(words) }, finish_reason: words.length >= request.max ? 'length' : 'stop' },
       ],
@@ -115,7 +119,7 @@ async function stream(
       id: run.id,
       object: 'chat.completion.chunk',
       created: run.created,
-      model: modelName,
+      model: run.request.model,
       choices: [{ index: 0, delta, finish_reason }],
     };
     response.write(`data: ${JSON.stringify(chunk)}\n\n`);
@@ -132,7 +136,7 @@ async function stream(
   response.end('data: [DONE]\n\n');
 }
 
-function parse(fields: Record<string, unknown>): ChatRequest {
+function parse(fields: Record<string, unknown>, names: string[]): ChatRequest {
   if (!Array.isArray(fields.messages) || fields.messages.length === 0)
     throw new Status(400, 'messages must be a list with at least one message.');
   const prompt = fields.messages
@@ -145,6 +149,7 @@ function parse(fields: Record<string, unknown>): ChatRequest {
   const hashed = createHash('sha256').update(prompt).digest().readUInt32LE(0);
   const number = (value: unknown, fallback: number) => (typeof value === 'number' && Number.isFinite(value) ? value : fallback);
   return {
+    model: names.find((name) => name === fields.model) ?? names[0]!,
     prompt,
     stream: fields.stream === true,
     max: Math.max(1, Math.min(2000, Math.floor(number(fields.max_completion_tokens ?? fields.max_tokens, 60)))),

@@ -33,6 +33,8 @@ export function createCard(): Card {
         name: 'Pretended card, 24 GB',
         vendor: 'nvidia',
         source: 'demo',
+        memorySource: 'reported',
+        demo: true,
         memoryTotalBytes: total,
         memoryUsedBytes: Math.round(used()),
         utilization,

@@ -25,26 +25,26 @@ export interface Compiler {
   dangers: Record<string, (params: Record<string, unknown>) => string | null>;
 }
 
-export function operationRoute(name: string): Route {
+/** What is built in: in this process, with nothing of its own to call. */
+function builtIn(name: string): Route {
   const dot = name.indexOf('.');
-  const operation: Operation = operations[name as keyof typeof operations];
   return {
     name,
     org: name.slice(0, dot),
     service: name.slice(dot + 1),
     kind: 'operation',
-    description: operation.summary,
+    description: null,
     type: 'internal',
     endpoint: null,
     health: null,
     method: 'POST',
     auth: null,
     egress: 'local',
-    timeoutMs: operation.timeoutMs ?? 60_000,
+    timeoutMs: 60_000,
     maxResponseBytes: Number.MAX_SAFE_INTEGER,
     concurrency: null,
     lane: null,
-    idempotent: operation.effect === 'read',
+    idempotent: false,
     retry: null,
     answer: 'response',
     grid: null,
@@ -61,10 +61,34 @@ export function operationRoute(name: string): Route {
   };
 }
 
+export function operationRoute(name: string): Route {
+  const { summary, timeoutMs = 60_000, effect }: Operation = operations[name as keyof typeof operations];
+  return { ...builtIn(name), description: summary, timeoutMs, idempotent: effect === 'read' };
+}
+
+/** Any model that fits: what is needed comes with the call, else it is one that writes text. */
+const modelRoute: Route = {
+  ...builtIn('OS.model'),
+  kind: 'model',
+  description: 'A completion by whichever model has the capabilities that the call needs',
+  timeoutMs: 600_000,
+  maxResponseBytes: 64 * 1024 * 1024,
+  need: {
+    capabilities: ['text-generation'],
+    tier: null,
+    model: null,
+    priority: 50,
+    context: 'interactive',
+    contextTokens: null,
+    sensitive: false,
+    egress: 'remote',
+  },
+};
+
 export function compileTable(registry: Registry, operator: Operator, compiler: Compiler): Table {
   const routes = new Map<string, CompiledRoute>();
   const service = [identity, compiler.limits, serviceInput, compiler.sovereign];
-  for (const spec of registry.routes) {
+  for (const spec of [modelRoute, ...registry.routes]) {
     routes.set(spec.name, {
       spec,
       chain: service,

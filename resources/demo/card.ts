@@ -33,7 +33,7 @@ export function createCard(): Card {
         name: 'Pretended card, 24 GB',
         vendor: 'nvidia',
         source: 'demo',
-        memorySource: 'reported',
+        memorySource: { total: 'reported', used: 'reported' },
         demo: true,
         memoryTotalBytes: total,
         memoryUsedBytes: Math.round(used()),

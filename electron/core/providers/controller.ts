@@ -6,28 +6,50 @@ import type { Egress } from '../egress.ts';
 export interface Listing {
   /** In memory now, by the server's own name of the model. `idleAt`: when the server unloads it by itself; null: not said, or never. */
   resident: { model: string; phase: 'warming' | 'warm'; vram: Figure | null; idleAt: number | null }[];
-  /** What it could load; null where it does not say. `capabilities` empty: it does not say. */
-  models: { model: string; capabilities: string[]; vram: Figure | null; context: number | null }[] | null;
+  /** What it could load; null where it does not say. */
+  models: ListedModel[] | null;
+  /** How busy it is; null where it does not say. */
+  usage: Usage | null;
+}
+
+export interface ListedModel {
+  model: string;
+  /** In this project's words, sorted; empty: it does not say. */
+  capabilities: string[];
+  vram: Figure | null;
+  context: number | null;
+  /** The server passes it on to another machine (an Ollama cloud model, a peer of llama-swap): egress `remote`, whatever the server's own address. */
+  remote: boolean;
+}
+
+export interface Usage {
+  running: number | null;
+  waiting: number | null;
+  /** Of the key-value cache, 0..1. */
+  cacheShare: number | null;
 }
 
 /**
- * Everything rejects with Refusal: upstream_refused, upstream_unreachable, upstream_timeout, upstream_failed (its message has the server's words),
- * egress_refused, sovereign_refused, cancelled; `load` with vram_exhausted when the server or program ran out of device memory.
+ * Everything rejects with Refusal: upstream_refused, upstream_name_unknown, upstream_unreachable, upstream_timeout, upstream_too_large,
+ * upstream_failed (its message has the server's words), egress_refused, sovereign_refused, registry_invalid (a secret is not set), not_found
+ * (it knows no such model or container), cancelled; `load` with vram_exhausted when the server or program ran out of device memory: its
+ * `vram` says nothing but that, whoever budgets fills it in.
  */
 export interface Controller {
   list(signal: AbortSignal): Promise<Listing>;
-  /** Resolves when the server says that it has it; a `pulse` shows whether it answers. */
+  /** Resolves when the server says that it has it; a `pulse` shows whether it answers. Bounded by the provider's `warmMs`. */
   load(tier: Tier, signal: AbortSignal): Promise<void>;
+  /** Resolves when it is gone. What runs there may be cut: who calls it has drained before. */
   unload(tier: Tier, signal: AbortSignal): Promise<void>;
   /** One token, one embedding, or the server's own readiness: resolves when it answered. */
   pulse(tier: Tier, signal: AbortSignal): Promise<void>;
-  /** Ends and starts what serves it, where the controller can; false where it cannot. */
+  /** Ends what serves it, and starts it where it does not start by itself with the next load; false where it cannot. */
   restart(signal: AbortSignal): Promise<boolean>;
 }
 
 export interface ControllerParts {
   egress: Egress;
-  /** The secret in an environment variable, null when it is not set. */
+  /** The value of an environment variable, null when it is not set. */
   secret(name: string): string | null;
   clock(): number;
 }

@@ -55,6 +55,8 @@ const FIRST_PAGE = 200;
 const NEXT_PAGE = 500;
 /** States are counted again at most this often, while jobs move. */
 const COUNT_EVERY_MS = 1500;
+/** What would be loaded is asked again at most this often, while models come and go. */
+const PLAN_EVERY_MS = 400;
 
 export interface FrontOptions {
   connect(): Promise<Port<UpFrame, DownFrame>>;
@@ -120,8 +122,9 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
     for (const event of events) {
       if (event.type === 'crossing' || event.type === 'rejected') stale.add('OS.audit');
       if (event.type === 'registry') stale.add('OS.registry').add('OS.audit');
-      if (event.type === 'sovereign') stale.add('OS.resolve').add('OS.audit');
+      if (event.type === 'sovereign') stale.add('OS.resolve').add('OS.resolve.need').add('OS.audit');
       if (event.type === 'routes' || event.type === 'breaker') stale.add('OS.resolve').add('OS.rules.test');
+      if (event.type === 'cortex') planSoon();
       if (event.type === 'delivery') stale.add('OS.callbacks');
       if (event.type === 'job') touched.add(event.job.id);
       if (event.type === 'delivery') touched.add(event.delivery.job);
@@ -140,6 +143,14 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
       counting = null;
       void queries.invalidateQueries({ queryKey: ['states'] });
     }, COUNT_EVERY_MS);
+  }
+
+  let planning: ReturnType<typeof setTimeout> | null = null;
+  function planSoon(): void {
+    planning ??= setTimeout(() => {
+      planning = null;
+      for (const name of ['OS.resolve', 'OS.resolve.need'] as const) void queries.invalidateQueries({ queryKey: ['op', name] });
+    }, PLAN_EVERY_MS);
   }
 
   function schedule(): void {
@@ -281,6 +292,7 @@ export function createFront({ connect, nextFrame, retryMs = 250 }: FrontOptions)
       closed = true;
       if (retryTimer !== null) clearTimeout(retryTimer);
       if (counting !== null) clearTimeout(counting);
+      if (planning !== null) clearTimeout(planning);
       client?.close();
       queries.clear();
     },

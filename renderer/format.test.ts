@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatCountdown, formatPlace } from './format.ts';
+import { formatCountdown, formatEta, formatPlace, formatRough } from './format.ts';
 
 test('a countdown never says that something is over before it is, nor that it is late', () => {
   const now = 1_000_000;
@@ -21,4 +21,19 @@ test('a countdown never says that something is over before it is, nor that it is
 
 test('a place in a line says how many go before', () => {
   assert.deepEqual([0, 1, 1200].map(formatPlace), ['next in line', '1 before it', '1,200 before it']);
+});
+
+test('an estimate is rough, and one that has passed promises nothing', () => {
+  assert.deepEqual([200, 1000, 13_400, 89_000, 240_000, 7_200_000].map(formatRough), [
+    'about 1 s',
+    'about 1 s',
+    'about 14 s',
+    'about 89 s',
+    'about 4 min',
+    'about 2 h',
+  ]);
+  assert.deepEqual(
+    [12_000, 0, -3000].map((ms) => formatEta(1000 + ms, 1000)),
+    ['in about 12 s', 'any moment now', 'any moment now'],
+  );
 });

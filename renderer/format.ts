@@ -41,6 +41,20 @@ export function formatCountdown(at: number, now: number): string {
   return `in ${formatDuration(seconds * 1000)}`;
 }
 
+/** When something should be there, as far as can be known: `in about 12 s`; a time that has passed is no promise any more. */
+export function formatEta(at: number, now: number): string {
+  return at - now <= 0 ? 'any moment now' : `in ${formatRough(at - now)}`;
+}
+
+/** A length of time nobody knows better: `about 12 s`, `about 4 min`. */
+export function formatRough(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  if (seconds <= 1) return 'about 1 s';
+  if (seconds < 90) return `about ${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `about ${minutes} min` : `about ${Math.round(minutes / 60)} h`;
+}
+
 /** A place in a line, 0 for the next one. */
 export function formatPlace(position: number): string {
   return position === 0 ? 'next in line' : `${formatCount(position)} before it`;

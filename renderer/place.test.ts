@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { itemOf, placeOf, queueTabs } from './place.ts';
+import { gpuPlaceOf, itemOf, placeOf, queueTabs } from './place.ts';
 
 test('an address inside Queue leads back to where it was made', () => {
   for (const tab of queueTabs)
@@ -10,4 +10,13 @@ test('an address inside Queue leads back to where it was made', () => {
 
 test('without an address the tab that was last open is', () => {
   assert.deepEqual(placeOf(null, 'lanes'), { tab: 'lanes', open: null });
+});
+
+test('an address inside GPU names the tab and what is open in it, and anything else is the overview', () => {
+  assert.deepEqual(['models', 'models/a/b', null, 'elsewhere'].map(gpuPlaceOf), [
+    { tab: 'models', open: null },
+    { tab: 'models', open: 'a/b' },
+    { tab: 'overview', open: null },
+    { tab: 'overview', open: null },
+  ]);
 });

@@ -1,4 +1,7 @@
-/** Where one is inside Queue: `#queue/lanes` is a tab, `#queue/callbacks/msg_1` what is open in one, `#queue/job_1` a job. Pure. */
+/**
+ * Where one is inside a view. Queue: `#queue/lanes` is a tab, `#queue/callbacks/msg_1` what is open in one, `#queue/job_1` a job.
+ * GPU: `#gpu/models` is a tab, `#gpu/models/vision` what is open in one. Pure.
+ */
 
 export const queueTabs = ['jobs', 'lanes', 'callbacks', 'mcp', 'memory'] as const;
 export type QueueTab = (typeof queueTabs)[number];
@@ -23,4 +26,21 @@ export function placeOf(item: string | null, remembered: QueueTab): { tab: Queue
 export function itemOf(tab: QueueTab, open: string | null = null): string {
   if (open === null) return tab;
   return tab === 'jobs' ? open : `${tab}/${open}`;
+}
+
+export const gpuTabs = ['overview', 'models', 'grants', 'capabilities', 'servers'] as const;
+export type GpuTab = (typeof gpuTabs)[number];
+
+export const gpuTabWords: Record<GpuTab, { label: string; also: string }> = {
+  overview: { label: 'Overview', also: 'devices memory line waiting leases alerts temperature power' },
+  models: { label: 'Models', also: 'providers tiers load evict unload vram' },
+  grants: { label: 'Grants', also: 'keys api openai leases revoke' },
+  capabilities: { label: 'Capabilities', also: 'index text-generation vision groups' },
+  servers: { label: 'Servers', also: 'discover pools sidecar invalid compose quadlet probes' },
+};
+
+export function gpuPlaceOf(item: string | null): { tab: GpuTab; open: string | null } {
+  const slash = item?.indexOf('/') ?? -1;
+  const tab = gpuTabs.find((one) => one === (slash < 0 ? item : item!.slice(0, slash))) ?? 'overview';
+  return { tab, open: slash < 0 ? null : item!.slice(slash + 1) };
 }

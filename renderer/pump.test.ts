@@ -73,6 +73,14 @@ test('a job that starts and ends leaves one row and counts once', () => {
   assert.deepEqual(ended.signals, [{ seq: 13, at: 13, signal: 'done' }]);
 });
 
+test('readings of the GPU follow one another, and only so many are kept', () => {
+  const sample = (at: number) => ({ at, device: '0', usedBytes: at, utilization: null, temperatureC: null, powerW: null });
+  let live = liveFrom(snapshot(), null);
+  for (let seq = 11; seq < 1011; seq++) live = applyEvents(live, [event(seq, { type: 'gpu_samples', samples: [sample(seq)] })]);
+  assert.deepEqual([live.gpuSamples.length, live.gpuSamples[0]!.at, live.gpuSamples.at(-1)!.at], [900, 111, 1010]);
+  assert.deepEqual(liveFrom(snapshot({ seq: 2000 }), live).gpuSamples, live.gpuSamples);
+});
+
 test('jobs are counted at once, also when they begin running or end within one batch, and never twice', () => {
   const self = snapshot().self;
   const live = liveFrom(snapshot({ jobs: [job('old', 4)], counts: { running: 1, queued: 0, jobs: 7, audit: 13 } }), null);

@@ -1,7 +1,7 @@
 /** The event pump's reducer: what a front knows of the core, as a pure function of one snapshot and the events after it. */
 
 import type { Event } from '../shared/contract.ts';
-import type { CortexState } from '../shared/cortex.ts';
+import type { CortexState, GpuSample } from '../shared/cortex.ts';
 import { assertNever } from '../shared/errors.ts';
 import type {
   BootReport,
@@ -42,6 +42,8 @@ export interface Live {
   mcp: McpServer[];
   podium: PodiumState[];
   cortex: CortexState;
+  /** Readings of the devices since this window connected, oldest first; older ones are asked for. */
+  gpuSamples: GpuSample[];
   /** The newest messages of the orchestrators behind podium, newest first. */
   upstream: { seq: number; at: number; route: string; message: unknown }[];
   boot: BootReport | null;
@@ -54,13 +56,23 @@ export interface Live {
   chunks: Record<string, string>;
 }
 
-const KEEP = { signals: 1000, jobs: 300, crossings: 100, upstream: 100, selfHistory: 120, chunkJobs: 24, chunkLength: 400_000 };
+const KEEP = {
+  signals: 1000,
+  jobs: 300,
+  crossings: 100,
+  upstream: 100,
+  selfHistory: 120,
+  gpuSamples: 900,
+  chunkJobs: 24,
+  chunkLength: 400_000,
+};
 
 export function liveFrom(snapshot: Snapshot, before: Live | null): Live {
   const { jobs, ...rest } = snapshot;
   return {
     ...rest,
     selfHistory: before?.selfHistory ?? [],
+    gpuSamples: before?.gpuSamples ?? [],
     jobs: keepJobs([...jobs].sort(newestFirst)),
     upstream: before?.upstream ?? [],
     crossings: before?.crossings ?? [],
@@ -81,6 +93,7 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
   const podium = new Map<string, PodiumState>();
   const upstream: Live['upstream'] = [];
   const crossings: Crossing[] = [];
+  const samples: GpuSample[] = [];
   const signals: Live['signals'] = [];
   // Jobs that changed after the core last counted.
   const uncounted = new Map<string, Job>();
@@ -128,6 +141,7 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
         next.cortex = event.cortex;
         break;
       case 'gpu_samples':
+        samples.push(...event.samples);
         break;
       case 'self':
         next.self = event.self;
@@ -160,6 +174,7 @@ export function applyEvents(live: Live, events: readonly Event[]): Live {
   }
 
   if (signals.length > 0) next.signals = [...live.signals, ...signals].slice(-KEEP.signals);
+  if (samples.length > 0) next.gpuSamples = keepSamples([...live.gpuSamples, ...samples], next.gpu.devices.length);
   if (crossings.length > 0) next.crossings = [...crossings, ...live.crossings].slice(0, KEEP.crossings);
   if (jobs.size > 0) {
     next.counts = countJobs(next.counts, counted, uncounted);
@@ -213,6 +228,11 @@ export function laneKey(lane: Lane): string {
 /** The newest, and whatever is open however old it is. */
 function keepJobs(sorted: Job[]): Job[] {
   return sorted.length <= KEEP.jobs ? sorted : sorted.filter((job, index) => index < KEEP.jobs || isOpen(job));
+}
+
+/** So many of each device: the readings of all come in turn. */
+function keepSamples(samples: GpuSample[], devices: number): GpuSample[] {
+  return samples.slice(-KEEP.gpuSamples * Math.max(1, devices));
 }
 
 function newestFirst(a: Job, b: Job): number {

@@ -2,7 +2,7 @@
 import { create } from 'zustand';
 import { persist } from 'zustand/middleware';
 import type { JobState } from '../shared/model.ts';
-import { itemOf, placeOf, type QueueTab } from './place.ts';
+import { type GpuTab, itemOf, placeOf, type QueueTab } from './place.ts';
 
 export const views = ['dispatch', 'queue', 'routes', 'health', 'gpu', 'audit', 'settings'] as const;
 export type View = (typeof views)[number];
@@ -25,6 +25,12 @@ export interface Question {
   tone: 'danger' | 'primary';
   answer(yes: boolean): void;
 }
+
+/** What lies over the GPU view: the cost of a load or an eviction before it is done, or a new grant. */
+export type GpuDialog =
+  | { kind: 'load'; provider: string | null; tier: string | null }
+  | { kind: 'evict'; provider: string }
+  | { kind: 'grant' };
 
 export interface Ui {
   view: View;
@@ -51,6 +57,7 @@ export interface Ui {
   keys: boolean;
   toasts: Toast[];
   question: Question | null;
+  gpuDialog: GpuDialog | null;
 
   go(view: View, item?: string | null): void;
   set(change: Partial<Ui>): void;
@@ -76,6 +83,18 @@ export function openQueue(tab: QueueTab, open: string | null = null): void {
   useUi.getState().go('queue', itemOf(tab, open));
 }
 
+/** Opens something in GPU, or only the tab. */
+export function openGpu(tab: GpuTab, open: string | null = null): void {
+  useUi.getState().go('gpu', open === null ? (tab === 'overview' ? null : tab) : `${tab}/${open}`);
+}
+
+/** Shows what it costs, over the GPU view. */
+export function openGpuDialog(dialog: GpuDialog): void {
+  const { view, go, set } = useUi.getState();
+  if (view !== 'gpu') go('gpu');
+  set({ gpuDialog: dialog });
+}
+
 export const useUi = create<Ui>()(
   persist(
     (set, get) => ({
@@ -91,6 +110,7 @@ export const useUi = create<Ui>()(
       keys: false,
       toasts: [],
       question: null,
+      gpuDialog: null,
       go(view, item = null) {
         if (get().view === view && get().item === item) return;
         set({ view, item, ...rememberTab(view, item, get()) });

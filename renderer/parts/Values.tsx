@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { formatAge, formatBytes, formatCountdown, formatDuration, formatElapsed, formatExact } from '../format.ts';
+import { formatAge, formatBytes, formatCountdown, formatDuration, formatElapsed, formatEta, formatExact } from '../format.ts';
 
 const listeners = new Set<() => void>();
 let now = Date.now();
@@ -49,6 +49,16 @@ export function Countdown({ at }: { at: number }) {
   return (
     <time dateTime={new Date(at).toISOString()} title={formatExact(at)} className="whitespace-nowrap">
       {formatCountdown(at, current)}
+    </time>
+  );
+}
+
+/** When something should be there, counting down and promising nothing, with the exact time on hover. */
+export function Eta({ at }: { at: number }) {
+  const current = useNow();
+  return (
+    <time dateTime={new Date(at).toISOString()} title={formatExact(at)} className="whitespace-nowrap">
+      {formatEta(at, current)}
     </time>
   );
 }

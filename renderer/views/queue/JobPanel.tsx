@@ -1,5 +1,5 @@
 /** What is known of one job, and what can be done with it. */
-import { CircleHelp, Hourglass, RefreshCw, RotateCcw, SendHorizontal, Square } from 'lucide-react';
+import { CircleHelp, Cpu, Hourglass, RefreshCw, RotateCcw, SendHorizontal, Square } from 'lucide-react';
 import { useState } from 'react';
 import type { Ask } from '../../../shared/contract.ts';
 import type { Attempt, Job, JobDetail } from '../../../shared/model.ts';
@@ -16,7 +16,7 @@ import { Badge, doorWord, JobStateMark, jobWord } from '../../parts/Status.tsx';
 import { Duration, Elapsed, Time, Unknown } from '../../parts/Values.tsx';
 import { isOpen } from '../../pump.ts';
 import { textOf } from '../../shape.ts';
-import { ask, openQueue, toast, useUi } from '../../ui.ts';
+import { ask, openGpu, openQueue, toast, useUi } from '../../ui.ts';
 import { DeliveryLine } from './DeliveryLine.tsx';
 import { KeyInspector } from './KeyInspector.tsx';
 import { titleOf } from './line.ts';
@@ -70,8 +70,23 @@ export function JobPanel({ id, onClose }: { id: string; onClose(): void }) {
             )}
             {job.waits && (
               <p className="flex gap-2 rounded-md bg-accent-soft px-3 py-2">
-                <Hourglass aria-hidden className="mt-0.5 size-3.5 shrink-0 text-accent-ink" />
-                <WaitWords job={job} />
+                {job.waits.kind === 'gpu' ? (
+                  <Cpu aria-hidden className="mt-0.5 size-3.5 shrink-0 text-accent-ink" />
+                ) : (
+                  <Hourglass aria-hidden className="mt-0.5 size-3.5 shrink-0 text-accent-ink" />
+                )}
+                <span className="min-w-0">
+                  <WaitWords job={job} />
+                  {job.waits.kind === 'gpu' && (
+                    <button
+                      type="button"
+                      className="ml-1.5 whitespace-nowrap text-accent-ink text-xs hover:underline"
+                      onClick={() => openGpu('overview')}
+                    >
+                      Show the line
+                    </button>
+                  )}
+                </span>
               </p>
             )}
             <Again job={job} detail={detail} />

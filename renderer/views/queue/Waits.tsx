@@ -1,12 +1,12 @@
 import type { Job } from '../../../shared/model.ts';
 import { useLive } from '../../core.ts';
 import { formatPlace } from '../../format.ts';
-import { Countdown } from '../../parts/Values.tsx';
+import { Countdown, Eta } from '../../parts/Values.tsx';
 import { waitsNow } from './line.ts';
 
 /** Why a job does not run now: first the number that moves, then the reason. `brief` has the number alone where there is one. */
 export function WaitWords({ job, brief = false }: { job: Job; brief?: boolean }) {
-  const waits = waitsNow(job, useLive('lanes') ?? []);
+  const waits = waitsNow(job, useLive('lanes') ?? [], useLive('cortex')?.queue);
   if (waits === null) return null;
   const { reason, until, position, kind } = waits;
   const moving = until !== null || position !== null;
@@ -15,7 +15,8 @@ export function WaitWords({ job, brief = false }: { job: Job; brief?: boolean })
       {until !== null && (
         <span className="text-ink">
           {kind === 'callback' && <span className="text-ink-3">given up </span>}
-          <Countdown at={until} />
+          {kind === 'gpu' && <span className="text-ink-3">models </span>}
+          {kind === 'gpu' ? <Eta at={until} /> : <Countdown at={until} />}
         </span>
       )}
       {position !== null && (

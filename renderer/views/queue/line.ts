@@ -1,12 +1,21 @@
 /** Where a job stands now. Pure. */
+import type { GpuWaiter } from '../../../shared/cortex.ts';
 import type { Job, Lane, Waits } from '../../../shared/model.ts';
 
 /**
- * Why a job waits, brought up to date by the lanes: a line moves without a word about each job in it. The place is null past the part
- * of the line that is told.
+ * Why a job waits, brought up to date by the lanes and the line for models: a line moves without a word about each job in it. The place is
+ * null past the part of the line that is told.
  */
-export function waitsNow(job: Pick<Job, 'id' | 'state' | 'waits'>, lanes: readonly Lane[]): Waits | null {
+export function waitsNow(
+  job: Pick<Job, 'id' | 'state' | 'waits'>,
+  lanes: readonly Lane[],
+  models: readonly GpuWaiter[] = [],
+): Waits | null {
   const { waits } = job;
+  if (waits?.kind === 'gpu') {
+    const waiter = models.find(({ holder }) => holder.kind === 'job' && holder.id === job.id);
+    return waiter ? { ...waits, position: waiter.position, until: waiter.eta, reason: waiter.reason } : waits;
+  }
   if (waits === null || job.state !== 'queued') return waits;
   const lane = lanes.find((one) => one.queued.includes(job.id));
   if (!lane) return { ...waits, position: null };

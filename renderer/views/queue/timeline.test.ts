@@ -117,3 +117,16 @@ test('a wait that the end cut short is as long as it was', () => {
   });
   assert.deepEqual(told(job), ['1000 Accepted', '2000-6000 Waited', '6000 Cancel was asked for', '9000 Cancelled']);
 });
+
+test('what waits for models says that it stands in line for the GPU, while it does', () => {
+  const waits = { kind: 'gpu', reason: 'vision is in use by job_2', until: 9000, position: 1 } as const;
+  const job = detail({ state: 'waiting', finishedAt: null, waits, events: [event(1001, 'waiting', 'writer is in use')] });
+  const over = detail({ events: [event(1001, 'waiting', 'writer is in use'), event(3000, 'started')] });
+  assert.deepEqual(
+    [momentsOf(job, job)[1], momentsOf(over, over)[1]].map((moment) => [moment?.title, moment?.detail]),
+    [
+      ['Stands in line for the GPU', 'vision is in use by job_2'],
+      ['Waited', 'writer is in use'],
+    ],
+  );
+});

@@ -83,7 +83,10 @@ function eventMoments(job: Job, events: readonly JobEvent[]): Moment[] {
         const until = next?.at ?? job.finishedAt;
         const live = until === null && job.waits !== null;
         moments.push({
-          ...moment(event.at, live ? 'accent' : 'quiet', standing(event.kind, live), { kind: 'event', event: event.kind }),
+          ...moment(event.at, live ? 'accent' : 'quiet', standing(event.kind, live ? job.waits : null), {
+            kind: 'event',
+            event: event.kind,
+          }),
           detail: live ? job.waits!.reason : event.detail,
           until,
           live,
@@ -128,7 +131,10 @@ const eventWords: Record<Exclude<JobEvent['kind'], Standing | 'started' | 'progr
 /** Events that last until the next one. */
 type Standing = 'queued' | 'waiting' | 'retried';
 
-function standing(kind: Standing, live: boolean): string {
+/** `waits`: it does so now. */
+function standing(kind: Standing, waits: Job['waits']): string {
+  const live = waits !== null;
+  if (waits?.kind === 'gpu') return 'Stands in line for the GPU';
   switch (kind) {
     case 'queued':
       return live ? 'Stands in line' : 'Stood in line';

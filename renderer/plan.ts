@@ -1,0 +1,107 @@
+/** What a plan of the cortex means, in words. Pure. */
+import type { Eviction, Figure, Lease, Resolved } from '../shared/cortex.ts';
+import { assertNever } from '../shared/errors.ts';
+import { formatBytes, formatRough } from './format.ts';
+
+export type PlanTone = 'ready' | 'work' | 'wait' | 'refused';
+
+export interface PlanWords {
+  tone: PlanTone;
+  /** One sentence without a full stop: what would happen. */
+  lead: string;
+  /** Parts after it, each with what it is about. */
+  more: { kind: 'eta' | 'downgrade' | 'leaves' | 'evicts'; text: string }[];
+}
+
+/** `named` puts a name to a lease: who has it. */
+export function planWords(plan: Resolved, named: (lease: string) => string | null = () => null): PlanWords {
+  switch (plan.outcome) {
+    case 'grant':
+      return plan.loads.length === 0 && plan.evictions.length === 0
+        ? {
+            tone: plan.assignments.some(({ phase }) => phase !== 'warm') ? 'work' : 'ready',
+            lead: `${warmed(plan)}`,
+            more: [...eta(plan), ...others(plan)],
+          }
+        : { tone: 'work', lead: loads(plan) || warmed(plan), more: [...evicts(plan), ...eta(plan), ...others(plan)] };
+    case 'wait': {
+      const holders = [...new Set(plan.waitsFor.map((lease) => named(lease) ?? lease))];
+      const then = loads(plan);
+      return {
+        tone: 'wait',
+        lead: `Waits for ${holders.length === 0 ? 'its turn' : listed(holders)}${then ? `, then ${then[0]!.toLowerCase()}${then.slice(1)}` : ''}`,
+        more: [...evicts(plan), ...eta(plan), ...others(plan)],
+      };
+    }
+    case 'refusal':
+      return { tone: 'refused', lead: plan.error?.message ?? plan.reasons[0] ?? 'It cannot be had as things are', more: [] };
+    default:
+      return assertNever(plan.outcome);
+  }
+}
+
+/** What an eviction costs: ending it, loading it again, reading again what its cache held. */
+export function costMs({ stopMs, reloadMs, contextMs }: Pick<Eviction, 'stopMs' | 'reloadMs' | 'contextMs'>): number {
+  return stopMs + reloadMs + contextMs;
+}
+
+/** Who has a lease, in a few words. */
+export function holderWords({ holder, caller }: Pick<Lease, 'holder' | 'caller'>): string {
+  switch (holder.kind) {
+    case 'job':
+      return holder.id;
+    case 'grant':
+      return `the grant of ${caller}`;
+    case 'load':
+      return `a load by ${caller}`;
+    default:
+      return assertNever(holder.kind);
+  }
+}
+
+export function figureWords(figure: Figure | null): string {
+  if (figure === null) return 'size not known';
+  return `${figure.source === 'estimated' ? '≈ ' : ''}${formatBytes(figure.bytes)} ${figure.source}`;
+}
+
+export function listed(names: readonly string[], most = 3): string {
+  const shown = names.slice(0, most);
+  const left = names.length - shown.length;
+  if (left > 0) return `${shown.join(', ')} and ${left} more`;
+  return shown.length < 2 ? (shown[0] ?? '') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
+}
+
+function warmed(plan: Resolved): string {
+  const phases = new Map(plan.assignments.map(({ provider, tier, phase }) => [`${provider} ${tier}`, phase]));
+  const warm = [...phases].filter(([, phase]) => phase === 'warm').map(([name]) => name);
+  const warming = [...phases].filter(([, phase]) => phase !== 'warm').map(([name]) => name);
+  return [
+    warm.length > 0 && `${listed(warm)} ${warm.length === 1 ? 'is' : 'are'} warm`,
+    warming.length > 0 && `${listed(warming)} is being loaded`,
+  ]
+    .filter(Boolean)
+    .join(', ');
+}
+
+function loads(plan: Resolved): string {
+  if (plan.loads.length === 0) return '';
+  return `Loads ${listed(plan.loads.map(({ provider, tier, vram }) => `${provider} ${tier}${vram ? ` (${formatBytes(vram.bytes)})` : ''}`))}`;
+}
+
+function evicts(plan: Resolved): PlanWords['more'] {
+  if (plan.evictions.length === 0) return [];
+  return [{ kind: 'evicts', text: `evicts ${listed(plan.evictions.map(({ provider, tier }) => `${provider} ${tier}`))}` }];
+}
+
+function eta({ etaMs, outcome }: Resolved): PlanWords['more'] {
+  if (etaMs === null) return [{ kind: 'eta', text: outcome === 'wait' ? 'nobody knows how long' : 'the load takes nobody knows how long' }];
+  return etaMs === 0 ? [] : [{ kind: 'eta', text: `ready in ${formatRough(etaMs)}` }];
+}
+
+function others({ downgrade, assignments }: Resolved): PlanWords['more'] {
+  const away = [...new Set(assignments.filter(({ egress }) => egress !== 'local').map(({ provider }) => provider))];
+  return [
+    ...(downgrade ? [{ kind: 'downgrade' as const, text: `${downgrade.to} instead of ${downgrade.from}: ${downgrade.cause}` }] : []),
+    ...(away.length > 0 ? [{ kind: 'leaves' as const, text: `the words leave this machine for ${listed(away)}` }] : []),
+  ];
+}

@@ -1,0 +1,106 @@
+/** Models by their providers, what they can do, and what bringing one up means for the others. Pure. */
+import type { ModelPhase, ModelState } from '../../../shared/cortex.ts';
+
+/** A provider with its tiers, best first. */
+export interface ProviderGroup {
+  name: string;
+  tiers: ModelState[];
+  /** The tier that speaks for it: the one in memory, the one in trouble, else the best. */
+  shown: ModelState;
+  waiting: number;
+  demo: boolean;
+}
+
+export type ModelFilter = 'memory' | 'cold' | 'trouble' | null;
+
+export type ModelRow = { kind: 'provider'; group: ProviderGroup; open: boolean } | { kind: 'tier'; group: ProviderGroup; tier: ModelState };
+
+/** Which phase speaks for a provider first. */
+const weight: Record<ModelPhase, number> = { warm: 0, warming: 1, draining: 2, halted: 3, error: 4, unknown: 5, cold: 6 };
+
+export function isInMemory(phase: ModelPhase): boolean {
+  return phase === 'warm' || phase === 'warming' || phase === 'draining';
+}
+
+export function isTrouble(phase: ModelPhase): boolean {
+  return phase === 'error' || phase === 'halted' || phase === 'unknown';
+}
+
+/** By name: a list that changes all the time must not move. */
+export function groupModels(models: readonly ModelState[]): ProviderGroup[] {
+  return [...Map.groupBy(models, (model) => model.provider)]
+    .map(([name, tiers]) => ({
+      name,
+      tiers,
+      shown: tiers.reduce((best, one) => (weight[one.phase] < weight[best.phase] ? one : best)),
+      waiting: tiers.reduce((most, one) => Math.max(most, one.waiting), 0),
+      demo: tiers.some((one) => one.demo),
+    }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The lines of the table: a provider, and its tiers below it where it is open. One with a single tier has nothing to open. */
+export function rowsOf(
+  groups: readonly ProviderGroup[],
+  { q, filter, open }: { q: string; filter: ModelFilter; open: ReadonlySet<string> },
+): ModelRow[] {
+  const words = q.toLowerCase().split(/\s+/).filter(Boolean);
+  return groups
+    .filter(({ name, tiers, shown }) => {
+      if (filter !== null && placeOfPhase(shown.phase) !== filter) return false;
+      const text = [name, ...tiers.flatMap(({ tier, model }) => [tier, model]), ...shown.capabilities].join(' ').toLowerCase();
+      return words.every((word) => text.includes(word));
+    })
+    .flatMap((group) => {
+      const opened = open.has(group.name) && group.tiers.length > 1;
+      return [
+        { kind: 'provider' as const, group, open: opened },
+        ...(opened ? group.tiers.map((tier) => ({ kind: 'tier' as const, group, tier })) : []),
+      ];
+    });
+}
+
+export function placeOfPhase(phase: ModelPhase): NonNullable<ModelFilter> {
+  return isInMemory(phase) ? 'memory' : isTrouble(phase) ? 'trouble' : 'cold';
+}
+
+/**
+ * Who would have to go for a provider because of operational groups: those in memory that are in groups, none of them one of its own.
+ * Memory is another matter, and `OS.resolve.need` knows it.
+ */
+export function banishedBy(groups: readonly ProviderGroup[], name: string): string[] {
+  const mine = groups.find((one) => one.name === name);
+  if (!mine || mine.shown.groups.length === 0 || mine.shown.egress !== 'local') return [];
+  return groups
+    .filter(
+      (other) =>
+        other.name !== name &&
+        other.shown.egress === 'local' &&
+        isInMemory(other.shown.phase) &&
+        other.shown.groups.length > 0 &&
+        !other.shown.groups.some((group) => mine.shown.groups.includes(group)),
+    )
+    .map((other) => other.name);
+}
+
+export interface CapabilityEntry {
+  name: string;
+  providers: ProviderGroup[];
+  inMemory: number;
+}
+
+/** Capability to providers: those in memory first, then by name. */
+export function capabilitiesOf(groups: readonly ProviderGroup[]): CapabilityEntry[] {
+  const index = new Map<string, ProviderGroup[]>();
+  for (const group of groups)
+    for (const capability of group.shown.capabilities) index.set(capability, [...(index.get(capability) ?? []), group]);
+  return [...index]
+    .map(([name, providers]) => ({
+      name,
+      providers: providers.sort(
+        (a, b) => Number(isInMemory(b.shown.phase)) - Number(isInMemory(a.shown.phase)) || (a.name < b.name ? -1 : 1),
+      ),
+      inMemory: providers.filter(({ shown }) => isInMemory(shown.phase)).length,
+    }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}

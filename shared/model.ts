@@ -1,5 +1,5 @@
 /** What the system talks about. Times are milliseconds since the epoch unless a name says otherwise; unknown is null. */
-import type { CortexState, Need, Provider, Resolved } from './cortex.ts';
+import type { CortexState, FigureSource, Need, Provider, Resolved } from './cortex.ts';
 import type { ErrorCode, WireError } from './errors.ts';
 
 export type Egress = 'local' | 'lan' | 'remote';
@@ -547,11 +547,15 @@ export interface GpuDevice {
   source: string;
   memoryTotalBytes: number | null;
   memoryUsedBytes: number | null;
+  /** How the two are known: what a program may have of unified memory is estimated. */
+  memorySource: { total: FigureSource; used: FigureSource };
   /** 0..1. */
   utilization: number | null;
   temperatureC: number | null;
   powerW: number | null;
   processes: { pid: number; name: string; memoryUsedBytes: number | null }[];
+  /** A pretended card of the demo. */
+  demo: boolean;
 }
 
 export interface GpuState {

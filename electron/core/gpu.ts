@@ -1,15 +1,20 @@
 /**
- * GPU devices as the machine's own tools report them: nvidia-smi (CSV) and the amdgpu driver's sysfs files. What a tool does not say
- * is null, never 0. Where nothing is found, `probes` says what was looked for and why it gave nothing.
+ * GPU devices as the machine's own tools report them: nvidia-smi (CSV), the amdgpu driver's sysfs files, rocm-smi (JSON) where those have
+ * nothing, and system_profiler, sysctl and ioreg on a Mac. What a tool does not say is null, never 0. Where nothing is found, `probes` says
+ * what was looked for and why it gave nothing. A device whose tool fails or hangs stays, with its readings unknown: it still has its memory.
  */
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { GpuSample } from '../../shared/cortex.ts';
 import type { GpuDevice, GpuState } from '../../shared/model.ts';
+import { probeAmd, probeRocm } from './gpu-amd.ts';
+import { createAppleProbe } from './gpu-apple.ts';
+import { type Exec, execTimeoutMs, type Found, firstLine, numberIn, unanswered } from './gpu-probe.ts';
 
 export interface Gpu {
   /** Probes now, or joins a probe under way. Never rejects. */
   probe(): Promise<GpuState>;
+  /** A probe that begins after this call, for what a load took. Never rejects. */
+  probeAnew(): Promise<GpuState>;
   state(): GpuState;
   start(): void;
   [Symbol.dispose](): void;
@@ -19,34 +24,59 @@ export interface GpuOptions {
   /** Between probes while there is a device; without one it looks only every minute. */
   intervalMs?: number;
   /** Runs a program without a shell and gives its standard output. Rejects with code ENOENT, or `killed` when it took too long. */
-  exec?(file: string, args: string[], timeoutMs: number): Promise<string>;
+  exec?: Exec;
   /** Where sysfs is mounted. */
   root?: string;
+  platform?: NodeJS.Platform;
+  /** Of the demo: these devices stand in for those of the machine, which are not looked for. They are marked. */
+  pretended?(): GpuDevice[] | Promise<GpuDevice[]>;
   /** Milliseconds since the epoch. */
   clock?(): number;
   /** Called when something besides the time of the probe changed. */
   onChange(state: GpuState): void;
+  /** The readings of every probe, changed or not. */
+  onSamples?(samples: GpuSample[]): void;
 }
 
-type Probe = { name: string; found: boolean; detail: string };
-type Found = { devices: GpuDevice[]; probe: Probe };
-
-const execTimeoutMs = 3000;
 const searchIntervalMs = 60_000;
 
 export function createGpu(options: GpuOptions): Gpu {
-  const { intervalMs = 5000, exec = run, root = '/sys', clock = Date.now, onChange } = options;
+  const {
+    intervalMs = 5000,
+    exec = run,
+    root = '/sys',
+    platform = process.platform,
+    clock = Date.now,
+    pretended,
+    onChange,
+    onSamples,
+  } = options;
   let state: GpuState = { probedAt: null, devices: [], probes: [] };
   let underWay: Promise<GpuState> | null = null;
+  let anew: Promise<GpuState> | null = null;
   let timer: NodeJS.Timeout | null = null;
   let disposed = false;
 
+  const nvidia = lasting(() => probeNvidia(exec));
+  const amd = lasting(() => probeAmd(root));
+  const rocm = lasting(sparing(() => probeRocm(exec), clock));
+  const apple = lasting(sparing(createAppleProbe(exec), clock));
+
+  async function look(): Promise<Found[]> {
+    if (pretended) return [await probePretended(pretended)];
+    const found = await Promise.all([nvidia(), amd(), ...(platform === 'darwin' ? [apple()] : [])]);
+    // The same cards, asked in a slower way.
+    return found[1]!.devices.length > 0 || platform === 'darwin' ? found : [...found, await rocm()];
+  }
+
   async function probeAll(): Promise<GpuState> {
-    const found = await Promise.all([probeNvidia(exec), probeAmd(root)]);
+    const found = await look();
     const next: GpuState = { probedAt: clock(), devices: found.flatMap(({ devices }) => devices), probes: found.map(({ probe }) => probe) };
     const changed = JSON.stringify([next.devices, next.probes]) !== JSON.stringify([state.devices, state.probes]);
     state = next;
-    if (changed && !disposed) onChange(state);
+    if (disposed) return state;
+    if (changed) onChange(state);
+    if (state.devices.length > 0) onSamples?.(samplesOf(state));
     return state;
   }
 
@@ -66,6 +96,14 @@ export function createGpu(options: GpuOptions): Gpu {
 
   return {
     probe,
+    probeAnew() {
+      if (underWay === null) return probe();
+      anew ??= underWay.then(() => {
+        anew = null;
+        return probe();
+      });
+      return anew;
+    },
     state: () => state,
     start() {
       if (timer === null && !disposed) timer = setTimeout(tick, 0).unref();
@@ -75,6 +113,58 @@ export function createGpu(options: GpuOptions): Gpu {
       if (timer !== null) clearTimeout(timer);
     },
   };
+}
+
+/** What a probe read, device by device; nothing before the first. */
+export function samplesOf({ probedAt, devices }: GpuState): GpuSample[] {
+  if (probedAt === null) return [];
+  return devices.map(({ id, memoryUsedBytes, utilization, temperatureC, powerW }) => {
+    return { at: probedAt, device: id, usedBytes: memoryUsedBytes, utilization, temperatureC, powerW };
+  });
+}
+
+/** A tool that answered before and now fails says nothing about whether its devices are still there. */
+function lasting(probe: () => Promise<Found>): () => Promise<Found> {
+  let last: GpuDevice[] = [];
+  return async () => {
+    const found = await probe();
+    if (!found.unanswered) last = found.devices;
+    else if (last.length > 0)
+      return {
+        ...found,
+        devices: last.map((device) => ({
+          ...device,
+          ...{ memoryUsedBytes: null, utilization: null, temperatureC: null, powerW: null, processes: [] },
+        })),
+      };
+    return found;
+  };
+}
+
+/** A tool that is not there is looked for once a minute, however often the others are asked. */
+function sparing(probe: () => Promise<Found>, clock: () => number): () => Promise<Found> {
+  let missing: { found: Found; at: number } | null = null;
+  return async () => {
+    if (missing !== null && clock() - missing.at < searchIntervalMs) return missing.found;
+    const found = await probe();
+    missing = found.probe.found || found.unanswered ? null : { found, at: clock() };
+    return found;
+  };
+}
+
+async function probePretended(pretended: NonNullable<GpuOptions['pretended']>): Promise<Found> {
+  const name = 'demo';
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(Object.assign(new Error(), { killed: true })), execTimeoutMs);
+  try {
+    const devices = (await Promise.race([pretended(), late])).map((device) => ({ ...device, demo: true }));
+    const detail = `${devices.length} pretended device${devices.length === 1 ? '' : 's'}`;
+    return { devices, probe: { name, found: devices.length > 0, detail }, unanswered: false };
+  } catch (caught) {
+    return unanswered(name, caught);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function run(file: string, args: string[], timeoutMs: number): Promise<string> {
@@ -90,7 +180,7 @@ function run(file: string, args: string[], timeoutMs: number): Promise<string> {
 const gpuFields = ['uuid', 'memory.total', 'memory.used', 'utilization.gpu', 'temperature.gpu', 'power.draw', 'name'];
 const processFields = ['gpu_uuid', 'pid', 'used_gpu_memory', 'process_name'];
 
-async function probeNvidia(exec: NonNullable<GpuOptions['exec']>): Promise<Found> {
+async function probeNvidia(exec: Exec): Promise<Found> {
   const name = 'nvidia-smi';
   try {
     const format = '--format=csv,noheader,nounits';
@@ -104,13 +194,16 @@ async function probeNvidia(exec: NonNullable<GpuOptions['exec']>): Promise<Found
         source: name,
         memoryTotalBytes: mebibytes(total),
         memoryUsedBytes: mebibytes(used),
+        memorySource: { total: 'measured', used: 'measured' },
         utilization: utilization === null ? null : utilization / 100,
         temperatureC: numberIn(temperature),
         powerW: numberIn(power),
         processes: [],
+        demo: false,
       };
     });
-    if (devices.length === 0) return { devices, probe: { name, found: false, detail: `no device in its answer: ${firstLine(listed)}` } };
+    if (devices.length === 0)
+      return { devices, probe: { name, found: false, detail: `no device in its answer: ${firstLine(listed)}` }, unanswered: false };
     // The list of processes is a second question; without an answer the devices still stand.
     const apps = await exec(name, [`--query-compute-apps=${processFields.join(',')}`, format], execTimeoutMs).catch(() => null);
     for (const [uuid, pid, used, program] of rows(apps ?? '', processFields.length)) {
@@ -119,9 +212,9 @@ async function probeNvidia(exec: NonNullable<GpuOptions['exec']>): Promise<Found
         devices.find(({ id }) => id === uuid)?.processes.push({ pid: number, name: program!, memoryUsedBytes: mebibytes(used) });
     }
     const detail = `${devices.length} device${devices.length === 1 ? '' : 's'}${apps === null ? '; its process list is not to be had' : ''}`;
-    return { devices, probe: { name, found: true, detail } };
+    return { devices, probe: { name, found: true, detail }, unanswered: false };
   } catch (caught) {
-    return { devices: [], probe: { name, found: false, detail: whyNot(caught) } };
+    return unanswered(name, caught);
   }
 }
 
@@ -134,87 +227,7 @@ function rows(csv: string, width: number): string[][] {
     .map((fields) => [...fields.slice(0, width - 1), fields.slice(width - 1).join(',')].map((field) => field.trim()));
 }
 
-/** null for `[N/A]`, `[Not Supported]` and whatever else is no number. */
-function numberIn(field: string | undefined): number | null {
-  return field !== undefined && /^-?\d+(\.\d+)?$/.test(field.trim()) ? Number(field) : null;
-}
-
 function mebibytes(field: string | undefined): number | null {
   const value = numberIn(field);
   return value === null ? null : value * 1024 * 1024;
-}
-
-function whyNot(caught: unknown): string {
-  const { code, killed, stdout, message } = caught as Partial<NodeJS.ErrnoException & { killed: boolean; stdout: string }>;
-  if (code === 'ENOENT') return 'not installed';
-  if (killed === true) return `did not answer within ${execTimeoutMs / 1000} s`;
-  if (code === 'EACCES') return 'not allowed to run it';
-  return `failed: ${firstLine(stdout || message || String(code))}`;
-}
-
-function firstLine(text: string): string {
-  return text.trim().split('\n').at(0)!.slice(0, 200) || 'nothing';
-}
-
-// --- amdgpu ---------------------------------------------------------------------------------------------------------
-
-async function probeAmd(root: string): Promise<Found> {
-  const name = 'amdgpu (sysfs)';
-  const folder = join(root, 'class', 'drm');
-  let cards: string[];
-  try {
-    cards = (await readdir(folder)).filter((entry) => /^card\d+$/.test(entry)).sort();
-  } catch {
-    return { devices: [], probe: { name, found: false, detail: `no ${folder} on this machine` } };
-  }
-  const devices: GpuDevice[] = [];
-  const others: string[] = [];
-  for (const card of cards) {
-    const device = join(folder, card, 'device');
-    const vendor = await read(device, 'vendor');
-    if (vendor !== '0x1002') {
-      others.push(`${card} is ${vendor === '0x10de' ? 'NVIDIA' : vendor === '0x8086' ? 'Intel' : `vendor ${vendor ?? 'unknown'}`}`);
-      continue;
-    }
-    const hwmon = await monitor(device);
-    const busy = numberIn((await read(device, 'gpu_busy_percent')) ?? undefined);
-    const temperature = await number(hwmon, 'temp1_input');
-    const power = (await number(hwmon, 'power1_average')) ?? (await number(hwmon, 'power1_input'));
-    devices.push({
-      id: card,
-      name: (await read(device, 'product_name')) || `AMD GPU ${(await read(device, 'device')) ?? card}`,
-      vendor: 'amd',
-      source: name,
-      memoryTotalBytes: await number(device, 'mem_info_vram_total'),
-      memoryUsedBytes: await number(device, 'mem_info_vram_used'),
-      utilization: busy === null ? null : busy / 100,
-      temperatureC: temperature === null ? null : temperature / 1000,
-      powerW: power === null ? null : power / 1_000_000,
-      processes: [],
-    });
-  }
-  if (devices.length > 0)
-    return { devices, probe: { name, found: true, detail: `${devices.length} device${devices.length === 1 ? '' : 's'}` } };
-  return { devices, probe: { name, found: false, detail: others.length > 0 ? `no AMD card: ${others.join(', ')}` : 'no graphics card' } };
-}
-
-async function monitor(device: string): Promise<string | null> {
-  try {
-    const [first] = (await readdir(join(device, 'hwmon'))).sort();
-    return first === undefined ? null : join(device, 'hwmon', first);
-  } catch {
-    return null;
-  }
-}
-
-async function read(folder: string, file: string): Promise<string | null> {
-  try {
-    return (await readFile(join(folder, file), 'utf8')).trim();
-  } catch {
-    return null;
-  }
-}
-
-async function number(folder: string | null, file: string): Promise<number | null> {
-  return folder === null ? null : numberIn((await read(folder, file)) ?? undefined);
 }

@@ -1,0 +1,134 @@
+/** AMD cards: the amdgpu driver's sysfs files, and rocm-smi where there are none (Windows, containers without /sys). */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GpuDevice } from '../../shared/model.ts';
+import { type Exec, execTimeoutMs, type Found, firstLine, numberIn, unanswered } from './gpu-probe.ts';
+
+export async function probeAmd(root: string): Promise<Found> {
+  const name = 'amdgpu (sysfs)';
+  const folder = join(root, 'class', 'drm');
+  let cards: string[];
+  try {
+    cards = (await readdir(folder)).filter((entry) => /^card\d+$/.test(entry)).sort();
+  } catch {
+    return { devices: [], probe: { name, found: false, detail: `no ${folder} on this machine` }, unanswered: false };
+  }
+  const devices: GpuDevice[] = [];
+  const others: string[] = [];
+  for (const card of cards) {
+    const device = join(folder, card, 'device');
+    const vendor = await read(device, 'vendor');
+    if (vendor !== '0x1002') {
+      others.push(`${card} is ${vendor === '0x10de' ? 'NVIDIA' : vendor === '0x8086' ? 'Intel' : `vendor ${vendor ?? 'unknown'}`}`);
+      continue;
+    }
+    const hwmon = await monitor(device);
+    const busy = numberIn((await read(device, 'gpu_busy_percent')) ?? undefined);
+    const temperature = await number(hwmon, 'temp1_input');
+    const power = (await number(hwmon, 'power1_average')) ?? (await number(hwmon, 'power1_input'));
+    devices.push({
+      id: card,
+      name: (await read(device, 'product_name')) || `AMD GPU ${(await read(device, 'device')) ?? card}`,
+      vendor: 'amd',
+      source: name,
+      memoryTotalBytes: await number(device, 'mem_info_vram_total'),
+      memoryUsedBytes: await number(device, 'mem_info_vram_used'),
+      memorySource: { total: 'measured', used: 'measured' },
+      utilization: busy === null ? null : busy / 100,
+      temperatureC: temperature === null ? null : temperature / 1000,
+      powerW: power === null ? null : power / 1_000_000,
+      processes: [],
+      demo: false,
+    });
+  }
+  if (devices.length > 0)
+    return {
+      devices,
+      probe: { name, found: true, detail: `${devices.length} device${devices.length === 1 ? '' : 's'}` },
+      unanswered: false,
+    };
+  const detail = others.length > 0 ? `no AMD card: ${others.join(', ')}` : 'no graphics card';
+  return { devices, probe: { name, found: false, detail }, unanswered: false };
+}
+
+async function monitor(device: string): Promise<string | null> {
+  try {
+    const [first] = (await readdir(join(device, 'hwmon'))).sort();
+    return first === undefined ? null : join(device, 'hwmon', first);
+  } catch {
+    return null;
+  }
+}
+
+async function read(folder: string, file: string): Promise<string | null> {
+  try {
+    return (await readFile(join(folder, file), 'utf8')).trim();
+  } catch {
+    return null;
+  }
+}
+
+async function number(folder: string | null, file: string): Promise<number | null> {
+  return folder === null ? null : numberIn((await read(folder, file)) ?? undefined);
+}
+
+// --- rocm-smi -------------------------------------------------------------------------------------------------------
+
+const rocmArguments = ['--showproductname', '--showuse', '--showmeminfo', 'vram', '--showtemp', '--showpower', '--json'];
+
+/** Its labels changed over the versions; the first that has a number counts. Source: rocm_smi.py of ROCm 4 to 6. */
+const labels = {
+  name: ['Card Series', 'Card series', 'Card Model', 'Card model'],
+  total: ['VRAM Total Memory (B)'],
+  used: ['VRAM Total Used Memory (B)'],
+  busy: ['GPU use (%)'],
+  temperature: ['Temperature (Sensor edge) (C)', 'Temperature (Sensor junction) (C)'],
+  power: ['Average Graphics Package Power (W)', 'Current Socket Graphics Package Power (W)'],
+};
+
+export async function probeRocm(exec: Exec): Promise<Found> {
+  const name = 'rocm-smi';
+  try {
+    const printed = await exec(name, rocmArguments, execTimeoutMs);
+    const devices = cardsIn(printed).map(([id, card]): GpuDevice => {
+      const figure = (what: keyof typeof labels) =>
+        labels[what].map((label) => numberIn(card[label])).find((value) => value !== null) ?? null;
+      const busy = figure('busy');
+      return {
+        id,
+        name:
+          labels.name.map((label) => card[label]).find((text) => text !== undefined && !/^(N\/A|0x[0-9a-f]+)?$/i.test(text)) ??
+          `AMD GPU ${id}`,
+        vendor: 'amd',
+        source: name,
+        memoryTotalBytes: figure('total'),
+        memoryUsedBytes: figure('used'),
+        memorySource: { total: 'measured', used: 'measured' },
+        utilization: busy === null ? null : busy / 100,
+        temperatureC: figure('temperature'),
+        powerW: figure('power'),
+        processes: [],
+        demo: false,
+      };
+    });
+    const found = devices.length > 0;
+    const detail = found ? `${devices.length} device${devices.length === 1 ? '' : 's'}` : `no device in its answer: ${firstLine(printed)}`;
+    return { devices, probe: { name, found, detail }, unanswered: false };
+  } catch (caught) {
+    return unanswered(name, caught);
+  }
+}
+
+/** `{"card0": {...}, "system": {...}}`, after whatever it warns of. */
+function cardsIn(printed: string): [id: string, card: Record<string, string>][] {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(printed.slice(printed.indexOf('{')));
+  } catch {
+    return [];
+  }
+  if (typeof answer !== 'object' || answer === null) return [];
+  return Object.entries(answer)
+    .filter(([id, card]) => /^card\d+$/.test(id) && typeof card === 'object' && card !== null)
+    .map(([id, card]) => [id, Object.fromEntries(Object.entries(card as object).map(([label, value]) => [label, String(value)]))]);
+}

@@ -148,6 +148,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         again: (delivery, at) => callbacks.again(delivery, at),
       },
       onLanes: (lanes) => journal.publish({ type: 'lanes', lanes: lanes.map(view.lane) }),
+      models: { animate: () => {}, evict: () => {}, used: () => {} },
+      onLeases: () => {},
     }),
   );
   const stats = createStats(store.read.routeStats());

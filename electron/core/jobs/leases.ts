@@ -34,4 +34,6 @@ export type LeaseEffect =
   | { type: 'leased'; lease: string; plan: Resolved }
   /** It gets none, or what it held was taken back. */
   | { type: 'unleased'; lease: string; error: WireError }
-  | { type: 'evict'; provider: string; tier: string };
+  | { type: 'evict'; provider: string; tier: string }
+  /** Somebody let go of it who had `priority`: its idle time starts again. */
+  | { type: 'used'; provider: string; priority: number };

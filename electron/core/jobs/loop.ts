@@ -1,7 +1,9 @@
 /** Performs what the schedule decides: holds its state, one timer, and the jobs it speaks of. */
-import { assertNever } from '../../../shared/errors.ts';
+import type { GpuWaiter, Lease, Need, Resolved, World } from '../../../shared/cortex.ts';
+import { assertNever, refuse, type WireError } from '../../../shared/errors.ts';
 import type { CallLimits, Lane, Waits } from '../../../shared/model.ts';
 import { Register } from '../underway.ts';
+import type { LeaseAsk } from './leases.ts';
 import type { Live } from './live.ts';
 import {
   admission,
@@ -16,6 +18,8 @@ import {
   waitsOf,
 } from './schedule.ts';
 
+const noModels = refuse('no_capability', 'No provider is declared.', { hint: 'Name one under providers: in the registry.' });
+
 /** Timers of the platform end at 2^31 - 1 ms; a tick that comes too early does no harm. */
 const SLEEP_MOST_MS = 3_600_000;
 
@@ -24,6 +28,28 @@ export interface LoopParts {
   deliveries: { send(delivery: string): void; dead(delivery: string): void; again(delivery: string, at: number): void };
   /** Lanes whose places or line changed, gathered over a turn. */
   onLanes(lanes: Lane[]): void;
+  models: Models;
+  /** Leases or their line changed, gathered over a turn. */
+  onLeases(): void;
+}
+
+/** Who performs what is decided about models. */
+export interface Models {
+  /** Each is answered once, by `animated` or `notAnimated`, also when its lease is not wanted any more: others may wait for the same load. */
+  animate(lease: string, plan: Resolved): void;
+  /** It is idle, and its time is up. */
+  evict(provider: string, tier: string): void;
+  used(provider: string, about: { priority: number }): void;
+}
+
+/** Who asked for a lease. It may be told before `lease` returns. */
+export interface LeaseHolder {
+  /** It stands in line, or what it needs is loading. Told when that changes, near the head of the line. */
+  held(waits: Waits, plan: Resolved): void;
+  /** Its models are warm and it may use them until it is released. */
+  leased(plan: Resolved): void;
+  /** It gets none, or what it had was taken back. It hears nothing more. */
+  unleased(error: WireError): void;
 }
 
 export interface Refused {
@@ -60,6 +86,18 @@ export interface Loop extends Disposable {
   lanes(): Lane[];
   /** As it is now: positions move without anybody being told. */
   waits(job: string): Waits | null;
+  lease(ask: LeaseAsk, holder: LeaseHolder): void;
+  /** It is not wanted any more; its holder hears nothing more. */
+  release(lease: string): void;
+  world(world: World): void;
+  animated(lease: string): void;
+  /** `provider`: whose fault it was; null: what was planned does not fit the world any more. Of a lease that was given, too: a pulse failed. */
+  notAnimated(lease: string, about: { provider: string | null; error: WireError | null }): void;
+  /** Nothing happens while somebody uses it. */
+  unload(provider: string): void;
+  leases(): { leases: Lease[]; queue: GpuWaiter[] };
+  /** What a lease for this would get now. Nothing is decided. */
+  peek(need: Need): Resolved;
 }
 
 export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
@@ -189,6 +227,17 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     },
     lanes: () => lanesOf(state),
     waits: (job) => waitsOf(state, job),
+    lease: (_ask, holder) => holder.unleased(noModels),
+    release: () => {},
+    world: () => {},
+    animated: () => {},
+    notAnimated: () => {},
+    unload: () => {},
+    leases: () => ({ leases: [], queue: [] }),
+    peek: (need) => ({
+      ...{ outcome: 'refusal', need, assignments: [], loads: [], evictions: [], etaMs: null, waitsFor: [], downgrade: null },
+      ...{ error: noModels, reasons: [noModels.message], rejected: [], version: 0 },
+    }),
     [Symbol.dispose]() {
       if (timer !== null) clearTimeout(timer);
     },

@@ -1,5 +1,5 @@
 /** Small changes to the text of the registry: what is new is written in, every other byte stays, comments included. */
-import { isMap, isScalar, isSeq, type Pair, parseDocument, stringify, type YAMLMap } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, type Pair, parseDocument, stringify, type YAMLMap } from 'yaml';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Egress } from '../../../shared/model.ts';
 import { invalid, parseRegistry } from './parse.ts';
@@ -53,25 +53,68 @@ export function addMcpServer(
     throw new Refusal(
       refuse('conflict', `The registry has a server ${name} already.`, { hint: 'Choose another name, or edit it in the registry.' }),
     );
-  const before: unknown = document.toJS();
   const value = { ...(command ? { command } : { url }), egress };
   const reached = command ? `command: ${list(command)}` : `url: ${JSON.stringify(url)}`;
-  const flow = `{ ${reached}, egress: ${egress} }`;
-  const lines = [`${name}:`, `  ${reached}`, `  egress: ${egress}`];
+  return addEntry(text, document, {
+    section: 'mcp',
+    name,
+    value,
+    lines: [`${name}:`, `  ${reached}`, `  egress: ${egress}`],
+    flow: `{ ${reached}, egress: ${egress} }`,
+  });
+}
 
+/**
+ * The text with one more provider. `proposal` is YAML as it stands below `providers:`, of one provider, which discovery writes; `name`
+ * takes the place of the name in it.
+ * Throws `Refusal`: registry_invalid (the text is not YAML), conflict (there is one of that name), input_invalid (the proposal is not one).
+ */
+export function addProvider(text: string, { proposal, name }: { proposal: string; name?: string }): { text: string; provider: string } {
+  const document = open(text);
+  const proposed = parseDocument(proposal);
+  const entry = isMap(proposed.contents) && proposed.contents.items.length === 1 ? proposed.contents.items[0] : undefined;
+  if (proposed.errors.length > 0 || !entry || !isScalar(entry.key) || typeof entry.key.value !== 'string' || !isMap(entry.value))
+    throw new Refusal(
+      refuse('input_invalid', 'This is not one provider as it stands below providers:.', { hint: 'Write a name, and its keys below it.' }),
+    );
+  const provider = name ?? entry.key.value;
+  if (document.hasIn(['providers', provider]))
+    throw new Refusal(
+      refuse('conflict', `The registry has a provider ${provider} already.`, { hint: 'Choose another name, or edit it in the registry.' }),
+    );
+  const value: unknown = proposed.toJS()[entry.key.value];
+  // Its lines as they were proposed, comments included; a proposal inside braces, or indented, is written anew.
+  const body = proposal.slice(proposal.indexOf('\n', entry.key.range?.[1] ?? 0) + 1);
+  const key = JSON.stringify(provider) === `"${provider}"` && /^[A-Za-z][\w.-]*$/.test(provider) ? provider : JSON.stringify(provider);
+  const block = !entry.value.flow && (entry.key.range?.[0] ?? 0) === 0 ? body : stringify(value, { lineWidth: 0 }).replace(/^/gm, '  ');
+  const lines = [`${key}:`, ...block.replace(/\s+$/, '').split(/\r?\n/)];
+  return { text: addEntry(text, document, { section: 'providers', name: provider, value, lines, flow: JSON.stringify(value) }), provider };
+}
+
+/** One more entry of a section of names, which may not be there yet. `lines` start with its key. */
+function addEntry(
+  text: string,
+  document: Document,
+  { section: called, name, value, lines, flow }: { section: string; name: string; value: unknown; lines: string[]; flow: string },
+): string {
+  const before: unknown = document.toJS();
   const root = document.contents;
-  const section: unknown = document.get('mcp', true);
+  const section: unknown = document.get(called, true);
+  const inBraces = `${lines[0]} ${flow}`;
   const edited =
     isMap(section) && section.items.length > 0
-      ? insertEntry(text, section, { lines, flow: `${name}: ${flow}` })
+      ? insertEntry(text, section, { lines, flow: inBraces })
       : isMap(section) || (isScalar(section) && section.value !== null) || !isMap(root)
         ? null
         : section === undefined
-          ? insertEntry(text, root, { lines: ['', 'mcp:', ...lines.map((line) => `  ${line}`)], flow: `mcp: { ${name}: ${flow} }` })
-          : insertBelow(text, root, { key: 'mcp', lines });
-  if (edited !== null && sameButFor(before, edited, { path: ['mcp', name], value })) return edited;
+          ? insertEntry(text, root, {
+              lines: ['', `${called}:`, ...lines.map((line) => `  ${line}`)],
+              flow: `${called}: { ${inBraces} }`,
+            })
+          : insertBelow(text, root, { key: called, lines });
+  if (edited !== null && sameButFor(before, edited, { path: [called, name], value })) return edited;
   if (isMap(section)) section.set(name, document.createNode(value));
-  else document.set('mcp', document.createNode({ [name]: value }));
+  else document.set(called, document.createNode({ [name]: value }));
   return document.toString({ lineWidth: 0 });
 }
 

@@ -1,10 +1,12 @@
 /** The text of a registry file, checked and compiled into the `Registry` the core works with. */
 import { operations } from '../../../shared/contract.ts';
+import type { Need } from '../../../shared/cortex.ts';
 import { type Issue, Refusal, refuse } from '../../../shared/errors.ts';
-import type { CallLimits, CortexSettings, Egress, Org, Registry, RegistryProblem, Route, Rule } from '../../../shared/model.ts';
+import type { CallLimits, Egress, Org, Registry, RegistryProblem, Route, Rule } from '../../../shared/model.ts';
 import { checkPattern } from '../operator/rules.ts';
 import { checkEndpoint } from './endpoint.ts';
 import { compileGrids, type Draft } from './grids.ts';
+import { compileNeed, compileProviders, cortexSettings } from './providers.ts';
 import { type Hint, nearest, type Report } from './readers.ts';
 import { callbackSettings, mcpServers, orchestratorSettings, toolSettings } from './sections.ts';
 import { fileShape, mostServices, type ServiceShape } from './shape.ts';
@@ -62,8 +64,9 @@ interface Declared {
 /**
  * Compiles the text of a registry file.
  * @param options.tools names of the built-in tools that `kind: tool` may name; any when absent
+ * @param options.file where the text is from: relative paths in it start at its folder
  */
-export function parseRegistry(text: string, options: { tools?: readonly string[] } = {}): Parsed {
+export function parseRegistry(text: string, options: { tools?: readonly string[]; file?: string } = {}): Parsed {
   const source = text.startsWith('\ufeff') ? text.slice(1) : text;
   const lines = createLines(source);
   const found: RegistryProblem[] = [];
@@ -131,14 +134,30 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
   /** Checks and compiles one service or flow; `path` is where it stands. `own`: the names of its org. */
   const addRoute = ({ code, service, at, value, kind, own }: Declared) => {
     const name = `${code}.${service}`;
-    const { endpoint, health, answer, policy, steps } = value;
+    const { endpoint, health, answer, policy, steps, need } = value;
     const qualify = (called: string) => (called.includes('.') && !own.has(called) ? called : `${code}.${called}`);
     if (kind === 'tool' || kind === 'grid') {
       const what = kind === 'tool' ? 'A built-in tool' : 'A grid';
       if (endpoint) report.error(endpoint.at, `${what} has no endpoint.`, 'Remove it, or write kind: http.');
       if (health) report.error(health.at, `${what} has no health address.`, 'Remove it.');
+    } else if (need && kind === 'model') {
+      for (const [key, given] of Object.entries({ endpoint, health }))
+        if (given) report.error(given.at, `${name} has a need, so it has no ${key} of its own.`, `Remove need, or ${key}.`);
+      const own = { egress: value.egress, model: value.model, auth: value.auth };
+      for (const [key, given] of Object.entries(own))
+        if (given)
+          report.error(
+            at,
+            `${key} of ${name} would say nothing, because it has a need.`,
+            `Write ${key === 'auth' ? 'auth in its provider' : `${key} inside need`}.`,
+          );
     } else {
-      if (!endpoint) report.error(at, `${name} has no endpoint.`, 'Add endpoint: http://host:port/path.');
+      if (!endpoint)
+        report.error(
+          at,
+          `${name} has no endpoint.`,
+          kind === 'model' ? 'Add endpoint: http://host:port/path, or need: [text-generation].' : 'Add endpoint: http://host:port/path.',
+        );
       else {
         if (!value.egress) {
           report.warning(at, `${name} does not say where its endpoint is, so it counts as remote.`, 'Add egress: local, lan or remote.');
@@ -150,6 +169,7 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
     if (answer && kind !== 'flow') report.error(answer.at, 'answer belongs to kind flow.', 'Remove it, or write kind: flow.');
     for (const given of [policy, steps])
       if (given && kind !== 'grid') report.error(given.at, 'policy and steps belong to kind grid.', 'Remove them, or write kind: grid.');
+    if (need && kind !== 'model') report.error(need.at, 'need belongs to kind model.', 'Remove it, or write kind: model.');
     if (kind === 'grid' && !steps) report.error(at, `${name} has no steps.`, 'Add steps: {first: {route: ORG.service}}.');
     if (value.auth?.kind === 'header' && !value.auth.header) {
       report.error(at, 'auth of kind header does not name the header.', 'Add header: X-Api-Key.');
@@ -165,7 +185,13 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
         'Write the header the service reads the secret from.',
       );
     }
-    const within = kind === 'tool' || kind === 'grid';
+    // What it needs says how far it may go; the route itself goes nowhere.
+    const within = kind === 'tool' || kind === 'grid' || need !== undefined;
+    let needed: Need | null = null;
+    if (need)
+      under(['need'], () => {
+        needed = compileNeed(need.value, need.at, report);
+      });
     const route: Route = {
       name,
       org: code,
@@ -197,7 +223,7 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
       fallback: value.fallback ? qualify(value.fallback.value) : null,
       provider: value.provider ?? null,
       model: value.model ?? null,
-      need: null,
+      need: needed,
       nodes: value.nodes ?? [],
       examples: value.examples ?? [],
       demo: value.demo ?? false,
@@ -295,9 +321,11 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
   }
 
   const servers = new Set(mcp.map(({ name }) => name));
+  // Which tools a server has is known once it runs; until then its name has to do.
+  const isRoute = (name: string) =>
+    byName.has(name) || (name.startsWith('MCP.') && servers.has(name.split('.')[1] ?? '') && name.split('.').length > 2);
   compileGrids(grids, {
-    // Which tools a server has is known once it runs; until then its name has to do.
-    isRoute: (name) => byName.has(name) || (name.startsWith('MCP.') && servers.has(name.split('.')[1] ?? '') && name.split('.').length > 2),
+    isRoute,
     route: (name) => byName.get(name),
     routes: () => [...byName.keys()].slice(0, 2000),
     report,
@@ -356,6 +384,12 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
     });
   }
 
+  const sections = { lineOf: (at: number) => lines(at).line, report, under, file: options.file ?? null };
+  const providers = compileProviders(file.providers, sections, {
+    isRoute: (name) => isRoute(name) || Object.hasOwn(operations, name),
+    routes: () => [...byName.keys()].slice(0, 2000),
+  });
+
   const calls = file.limits === 'off' ? 'off' : file.limits?.calls;
   return finish({
     orgs,
@@ -373,22 +407,10 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
     mcp,
     orchestrator: orchestratorSettings(file.orchestrator, routes, report, under),
     callbacks: callbackSettings(file.callbacks),
-    providers: [],
-    cortex: defaultCortex,
+    providers,
+    cortex: cortexSettings(file.cortex, sections, { providers, whole: providers.length === (file.providers?.length ?? 0) }),
   });
 }
-
-const defaultCortex: CortexSettings = {
-  scan: [],
-  containerSocket: null,
-  inertiaMs: 30_000,
-  starveMs: 60_000,
-  grantMs: 3_600_000,
-  pulseFreshMs: 10_000,
-  sidecar: null,
-  pools: [],
-  alerts: { temperature: { warning: 70, critical: 80, hysteresis: 2 }, memory: { warning: 0.8, critical: 0.95, hysteresis: 0.05 } },
-};
 
 const flowOrg: Org = {
   code: 'FLOW',

@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { Refusal, type WireError } from '../../../shared/errors.ts';
-import { addExample, addMcpServer, openRegistry, type RegistryFile, revisionOf } from './registry.ts';
+import { addExample, addMcpServer, addProvider, openRegistry, type RegistryFile, revisionOf } from './registry.ts';
 
 const template = 'orgs:\n  A:\n    services:\n      one: {endpoint: "http://a:81/", egress: lan}\n';
 const two = `${template}      two: {endpoint: "http://a:82/", egress: lan}\n`;
@@ -351,6 +351,45 @@ describe('adding an MCP server', () => {
   test('a name that is taken, both ways at once and a text that is not YAML are refused', () => {
     assert.equal(refusalOf(() => add(add(template))).code, 'conflict');
     assert.equal(refusalOf(() => addMcpServer(template, { name: 'x', egress: 'local' })).code, 'input_invalid');
+    assert.equal(refusalOf(() => add('a: [')).code, 'registry_invalid');
+  });
+});
+
+describe('adding a provider', () => {
+  const proposal = 'fast:\n  # found by discovery\n  controller: ollama\n  endpoint: http://127.0.0.1:11435\n  egress: local\n';
+  const value = { controller: 'ollama', endpoint: 'http://127.0.0.1:11435', egress: 'local' };
+  const lines = proposal.replace(/^(?=.)/gm, '  ');
+  const add = (text: string, name?: string) => addProvider(text, { proposal, ...(name && { name }) }).text;
+
+  test('its lines are new, as they were proposed; every other byte stays', () => {
+    const before = `${template}# the end\n`;
+    assert.equal(add(before), `${template}\nproviders:\n${lines}# the end\n`);
+    const grown = `${template}providers:\n  big:   # first\n    endpoint: http://127.0.0.1:11434   # there\n\n# rules\nrules: []\n`;
+    assert.equal(add(grown), grown.replace('# there\n', `# there\n${lines}`));
+    assert.equal(add(grown, 'quick'), grown.replace('# there\n', `# there\n${lines.replace('fast', 'quick')}`));
+    assert.equal(add(before.replaceAll('\n', '\r\n')).replaceAll('\r\n', '\n'), add(before));
+  });
+
+  test('whatever the layout, of the registry or the proposal, the provider is there and the rest means the same', () => {
+    for (const text of [
+      template,
+      `${template}providers: {}\n`,
+      `${template}providers: { }`,
+      '{ orgs: {} }',
+      `${template}providers: ~ # none\n`,
+    ])
+      for (const proposed of [proposal, `fast: ${JSON.stringify(value)}`, proposal.replace(/^/gm, '    '), proposal.trimEnd()]) {
+        const added = addProvider(text, { proposal: proposed, name: 'a: b' });
+        const { providers, ...rest } = parse(added.text);
+        const { providers: _, ...before } = parse(text);
+        assert.deepEqual([providers, rest, added.provider], [{ 'a: b': value }, before, 'a: b'], `${text}\n${proposed}`);
+      }
+  });
+
+  test('a name that is taken, and what is not one provider, are refused', () => {
+    assert.equal(refusalOf(() => add(add(template))).code, 'conflict');
+    for (const wrong of ['', 'fast', '- fast', 'a: {}\nb: {}', 'a: [', 'a: 1', '1: {}'])
+      assert.equal(refusalOf(() => addProvider(template, { proposal: wrong })).code, 'input_invalid', wrong);
     assert.equal(refusalOf(() => add('a: [')).code, 'registry_invalid');
   });
 });

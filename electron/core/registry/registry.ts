@@ -28,7 +28,7 @@ import { invalid, maxBytes, type Parsed, parseRegistry } from './parse.ts';
 import { registrySchema } from './shape.ts';
 import { createLines } from './yaml.ts';
 
-export { addExample, addMcpServer } from './edit.ts';
+export { addExample, addMcpServer, addProvider } from './edit.ts';
 export { parseRegistry } from './parse.ts';
 
 export interface RegistryFile extends Disposable {
@@ -68,7 +68,7 @@ const POLL_MS = 2000;
 export function openRegistry(options: RegistryOptions): RegistryFile {
   const { template, tools, onChange, clock = Date.now } = options;
   const file = resolve(options.file);
-  const parseOptions = tools ? { tools } : {};
+  const parseOptions = { file, ...(tools && { tools }) };
 
   let lastChecked: { text: string; parsed: Parsed } | null = null;
   const check = (text: string): Parsed => {

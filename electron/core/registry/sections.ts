@@ -2,7 +2,7 @@
 import { basename, isAbsolute } from 'node:path';
 import type { CallbackSettings, McpSpec, OrchestratorSettings, Route, ToolSettings } from '../../../shared/model.ts';
 import { checkEndpoint } from './endpoint.ts';
-import { type Hint, nearest, type Report } from './readers.ts';
+import { type Hint, type Located, nearest, type Report } from './readers.ts';
 import type { FileShape, ServerShape } from './shape.ts';
 
 /** Runs `act` with these keys added to the path of the report. */
@@ -135,17 +135,8 @@ function transportOf(name: string, at: number, value: ServerShape, report: Repor
   if (cwd && !isAbsolute(cwd.value))
     tell('cwd', cwd.at, `${cwd.value.slice(0, 80)} is not an absolute path.`, 'Write the whole path, from the top.');
   const called = basename(program.value);
-  if (elevating.has(called)) {
-    tell('command', program.at, `${called} would start it as somebody else.`, 'Let it run as you, or run it yourself and give its url.');
-  } else if (/[/\\]/.test(program.value) && !isAbsolute(program.value)) {
-    const hint = 'Write the whole path, or the name alone of a program that is found on PATH.';
-    tell('command', program.at, `Where ${program.value.slice(0, 80)} is depends on where Dispatcher was started.`, hint);
-  } else if (/[\s;&|<>`$]/.test(program.value) && !isAbsolute(program.value)) {
-    const hint = 'Write the program alone; each argument is an entry of its own.';
-    tell('command', program.at, `"${program.value.slice(0, 80)}" is not the name of a program.`, hint);
-  }
-  const nul = command.value.find((argument) => argument.value.includes('\0'));
-  if (nul) tell('command', nul.at, 'There is a NUL character in this argument.', 'Remove it.');
+  const fault = checkProgram(command.value);
+  if (fault) tell('command', fault.at, fault.message, fault.hint);
   const odd = command.value.slice(1).find((argument) => shellWord.test(argument.value));
   if (shells.has(called)) {
     report.warning(program.at, `${called} is a shell, so whatever stands in its arguments is run.`, 'Start the server itself.');
@@ -162,6 +153,26 @@ function transportOf(name: string, at: number, value: ServerShape, report: Repor
     cwd: cwd?.value ?? null,
     env: (env?.value ?? []).map((variable) => ({ name: variable.name, from: variable.value })),
   };
+}
+
+/** What is wrong with a command that is run without a shell: its program is none, or one that is not to be had, or an argument cannot be passed. */
+export function checkProgram(command: readonly Located<string>[]): { at: number; message: string; hint: string } | null {
+  const program = command[0]!;
+  const called = basename(program.value);
+  if (elevating.has(called)) {
+    const hint = 'Let it run as you, or run it yourself and give its url.';
+    return { at: program.at, message: `${called} would start it as somebody else.`, hint };
+  }
+  if (/[/\\]/.test(program.value) && !isAbsolute(program.value)) {
+    const hint = 'Write the whole path, or the name alone of a program that is found on PATH.';
+    return { at: program.at, message: `Where ${program.value.slice(0, 80)} is depends on where Dispatcher was started.`, hint };
+  }
+  if (/[\s;&|<>`$]/.test(program.value) && !isAbsolute(program.value)) {
+    const hint = 'Write the program alone; each argument is an entry of its own.';
+    return { at: program.at, message: `"${program.value.slice(0, 80)}" is not the name of a program.`, hint };
+  }
+  const nul = command.find((argument) => argument.value.includes('\0'));
+  return nul ? { at: nul.at, message: 'There is a NUL character in this argument.', hint: 'Remove it.' } : null;
 }
 
 export function orchestratorSettings(

@@ -2,6 +2,8 @@
  * What may stand in the registry file: every key, its meaning, its bounds. One definition reads the nodes of the file and writes
  * the JSON Schema for editors (`node electron/core/registry/shape.ts > resources/registry.schema.json`).
  */
+import { argv, auth, egress, endpoint, environment, name, names, reference, timeout, wait } from './fields.ts';
+import { cortexShape, needShape, providersShape } from './provider-shape.ts';
 import {
   amount,
   choice,
@@ -26,48 +28,6 @@ export const mostSteps = 50;
 
 const orgCode = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/;
 const serviceName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/;
-const name = (description: string) => text(description, { max: 200 });
-const reference = (description: string) => located(text(description, { max: 100 }));
-const names = (description: string) => listOf(description, text('A name.', { max: 200 }), 1000);
-
-const environment = (description: string) =>
-  text(description, {
-    max: 200,
-    pattern: /^[A-Za-z_][A-Za-z0-9_]{0,199}$/,
-    say: 'Write the name of an environment variable, such as SALESFORCE_TOKEN; the secret itself never stands here.',
-  });
-
-const auth = record(
-  'How the service knows us. The secret is in an environment variable, never in this file.',
-  {
-    kind: choice('bearer sends "Authorization: Bearer <secret>"; header sends the secret in a header of its own.', ['bearer', 'header']),
-    env: environment('Name of the environment variable that holds the secret.'),
-    header: located(
-      text('Name of the header, for kind header.', {
-        max: 100,
-        pattern: /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/,
-        say: 'Write a header name, such as X-Api-Key.',
-      }),
-    ),
-  },
-  { required: ['env'] },
-);
-
-const endpoint = located(text('Address that is called: http:// or https://.', { max: 2048 }));
-const egress = choice('Where the endpoint is: local (this machine), lan (your network), remote (the internet). Missing means remote.', [
-  'local',
-  'lan',
-  'remote',
-]);
-const timeout = (unlessGiven: string) =>
-  duration(`Longest time for one call: seconds, or with a unit (500ms, 30s, 2m). ${unlessGiven} unless given.`, {
-    min: 1,
-    max: 3_600_000,
-    say: 'Write seconds, or a time such as 500ms, 30s or 2m, up to 1h.',
-  });
-const wait = (description: string) =>
-  duration(description, { min: 1, max: 3_600_000, say: 'Write seconds, or a time such as 500ms, 30s or 2m, up to 1h.' });
-
 /** What a service and a flow have in common. */
 const common = {
   description: text('What it does, in one line.'),
@@ -132,6 +92,7 @@ const serviceShape = record('One thing that answers requests. Its route is ORG.n
   }),
   provider: name('Who makes or runs it.'),
   model: name('Model name sent to an endpoint of kind model.'),
+  need: located(needShape),
   fallback: reference('Service used when this one cannot be reached: a name of the same org, or ORG.name.'),
   nodes: names('Machines it runs on.'),
   policy: located(
@@ -160,30 +121,6 @@ const flowShape = shorthand(
   'endpoint',
   record('One flow: the address of its webhook, alone or with more about it. Its route is FLOW.name.', common),
 );
-
-const argvList = listOf(
-  'Program and arguments, each an entry of its own. No shell reads them.',
-  located(text('One argument.', { max: 4096, empty: true })),
-  100,
-);
-/** A lone text, which a shell would have to take apart, is refused. Empty only after an error. */
-const argv: typeof argvList = {
-  schema: argvList.schema,
-  read(node, report) {
-    if (node.kind === 'scalar' && node.value !== null) {
-      const words = String(node.value).trim().split(/\s+/).slice(0, 12);
-      report.error(
-        node.at,
-        'A command is a list with an entry for each argument; no shell takes a text apart.',
-        `Write [${words.map((word) => JSON.stringify(word)).join(', ')}], without what only a shell understands.`,
-      );
-      return [];
-    }
-    if (node.kind === 'list' && node.items.length === 0)
-      report.error(node.at, 'There is no program in this command.', 'Write [program, argument, ...].');
-    return argvList.read(node, report);
-  },
-};
 
 const orgShape = record('An organisation: a group of services under one short code.', {
   name: name('Its full name.'),
@@ -391,8 +328,10 @@ export const fileShape = record(
     ),
     orchestrator: orchestratorShape,
     callbacks: callbacksShape,
+    providers: providersShape,
+    cortex: cortexShape,
   },
-  { required: ['orgs'], later: ['providers', 'models'] },
+  { required: ['orgs'], later: ['models'] },
 );
 
 export type FileShape = Exclude<ReturnType<typeof fileShape.read>, undefined>;

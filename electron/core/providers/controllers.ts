@@ -1,6 +1,7 @@
 /** The controller of a provider, by its kind. */
 import { assertNever } from '../../../shared/errors.ts';
 import type { Controller, CreateController } from './controller.ts';
+import { createLlamaSwap } from './llama-swap.ts';
 import { createOllama } from './ollama.ts';
 import { createOpenai } from './openai.ts';
 
@@ -9,8 +10,9 @@ export const createController: CreateController = (provider, parts): Controller 
   switch (controller.kind) {
     case 'ollama':
       return createOllama(provider, parts);
-    case 'openai':
     case 'llama-swap':
+      return createLlamaSwap(provider, parts);
+    case 'openai':
     case 'container':
     case 'command':
       return createOpenai(provider, parts);

@@ -4,6 +4,7 @@ import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Controller, ControllerParts, ListedModel, Listing } from './controller.ts';
 import { pulseServer, wordsFor } from './openai.ts';
 import { countOf, createServer, fails, isObject, modelName, objectsOf } from './server.ts';
+import { until } from './until.ts';
 
 type Shown = Pick<ListedModel, 'capabilities' | 'context' | 'remote'>;
 
@@ -110,8 +111,13 @@ export function createOllama(provider: Provider, parts: ControllerParts): Contro
       signal,
     };
     const reply = await server.ask(asked);
-    if (reply.status < 300 && isObject(reply.json) && !fails(reply.json)) return;
-    throw refusalOf(asked, reply);
+    if (reply.status >= 300 || !isObject(reply.json) || fails(reply.json)) throw refusalOf(asked, reply);
+    // It answers at once and ends the program after, when nobody waits for it any more.
+    const isGone = async () => {
+      const running = await server.object({ path: '/api/ps', method: 'GET', signal });
+      return !objectsOf(running, 'models').some((one) => sameModel(modelName(one.model) ?? modelName(one.name) ?? '', model));
+    };
+    await until({ check: isGone, withinMs: provider.drainMs, failure: `${provider.name} did not unload ${model}`, signal });
   }
 
   return {

@@ -74,7 +74,8 @@ export function createServer(provider: Provider, { egress, secret }: ControllerP
     const words = inert(wordsOf(json) || (json === undefined ? text : ''), MOST_WORDS);
     const said = words === '' ? '.' : `: ${words}`;
     const asked = `${method} ${path}`;
-    if (status < 300 && !fails(json)) return new Refusal(refuse('upstream_failed', `${name} answered ${asked} with what is no JSON object.`));
+    if (status < 300 && !fails(json))
+      return new Refusal(refuse('upstream_failed', `${name} answered ${asked} with what is no JSON object.`));
     if (outOfMemory(json === undefined ? text : JSON.stringify(json))) return new Refusal(exhausted(name, words));
     if (status < 300) return new Refusal(refuse('upstream_failed', `${name} answered ${asked} with an error${said}`, { status }));
     const hint = status === 401 || status === 403 ? `Look at the auth of the provider ${name} in the registry.` : null;

@@ -11,10 +11,8 @@ import { createAppleProbe } from './gpu-apple.ts';
 import { type Exec, execTimeoutMs, type Found, firstLine, numberIn, unanswered } from './gpu-probe.ts';
 
 export interface Gpu {
-  /** Probes now, or joins a probe under way. Never rejects. */
+  /** A probe that begins after this call, so that it sees what a load took. Those who ask meanwhile share it. Never rejects. */
   probe(): Promise<GpuState>;
-  /** A probe that begins after this call, for what a load took. Never rejects. */
-  probeAnew(): Promise<GpuState>;
   state(): GpuState;
   start(): void;
   [Symbol.dispose](): void;
@@ -53,7 +51,7 @@ export function createGpu(options: GpuOptions): Gpu {
   } = options;
   let state: GpuState = { probedAt: null, devices: [], probes: [] };
   let underWay: Promise<GpuState> | null = null;
-  let anew: Promise<GpuState> | null = null;
+  let next: Promise<GpuState> | null = null;
   let timer: NodeJS.Timeout | null = null;
   let disposed = false;
 
@@ -71,20 +69,30 @@ export function createGpu(options: GpuOptions): Gpu {
 
   async function probeAll(): Promise<GpuState> {
     const found = await look();
-    const next: GpuState = { probedAt: clock(), devices: found.flatMap(({ devices }) => devices), probes: found.map(({ probe }) => probe) };
-    const changed = JSON.stringify([next.devices, next.probes]) !== JSON.stringify([state.devices, state.probes]);
-    state = next;
+    const fresh: GpuState = {
+      probedAt: clock(),
+      devices: found.flatMap(({ devices }) => devices),
+      probes: found.map(({ probe }) => probe),
+    };
+    const changed = JSON.stringify([fresh.devices, fresh.probes]) !== JSON.stringify([state.devices, state.probes]);
+    state = fresh;
     if (disposed) return state;
     if (changed) onChange(state);
     if (state.devices.length > 0) onSamples?.(samplesOf(state));
     return state;
   }
 
-  function probe(): Promise<GpuState> {
-    underWay ??= probeAll().finally(() => {
+  function begin(): Promise<GpuState> {
+    next = null;
+    underWay = probeAll().finally(() => {
       underWay = null;
     });
     return underWay;
+  }
+
+  function probe(): Promise<GpuState> {
+    next ??= (underWay ?? Promise.resolve(state)).then(begin, begin);
+    return next;
   }
 
   function tick(): void {
@@ -96,14 +104,6 @@ export function createGpu(options: GpuOptions): Gpu {
 
   return {
     probe,
-    probeAnew() {
-      if (underWay === null) return probe();
-      anew ??= underWay.then(() => {
-        anew = null;
-        return probe();
-      });
-      return anew;
-    },
     state: () => state,
     start() {
       if (timer === null && !disposed) timer = setTimeout(tick, 0).unref();

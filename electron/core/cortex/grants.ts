@@ -1,0 +1,438 @@
+/**
+ * Grants: permission to use some models for one task. A grant holds a lease for as long as it lasts, and its key is kept as a digest only. It
+ * ends with its task, its time, its models, the sovereign switch or the core, or when somebody says so; then its key is worthless at once and
+ * every call under it is cut off.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Grant, Provider, Resolved, World } from '../../../shared/cortex.ts';
+import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
+import { hasEnded } from '../../../shared/job.ts';
+import type { CortexSettings, JobState, Principal } from '../../../shared/model.ts';
+import type { Loop } from '../jobs/loop.ts';
+import type { ParsedOf } from '../operations.ts';
+import { hashToken } from '../principals.ts';
+import type { Store } from '../store/store.ts';
+import type { Bound } from './bound.ts';
+
+export interface GrantParts {
+  store: Pick<Store, 'saveGrant'> & { read: Pick<Store['read'], 'grants'> };
+  loop: Pick<Loop, 'now' | 'lease' | 'release'>;
+  world(): World;
+  settings(): Pick<CortexSettings, 'grantMs'>;
+  need(ask: ParsedOf<'OS.grants.create'>['need']): Resolved['need'];
+  bound(plan: Resolved): Bound[];
+  /** A route of this name can be called. */
+  hasRoute(name: string): boolean;
+  /** null: there is no such job. */
+  job(id: string): { state: JobState } | null;
+  /** Of the HTTP door; null when it is shut. */
+  url(): string | null;
+  clock(): number;
+  /** A step as a signal and as a row of the audit; resolves when the row is durable. */
+  tell(step: string, detail: Record<string, string | number | null>): Promise<void>;
+}
+
+export interface Grants extends AsyncDisposable {
+  /** Throws Refusal: conflict, core_unreachable, what the schedule refuses with, wait_expired, cancelled, store_unavailable. */
+  create(asked: ParsedOf<'OS.grants.create'>, by: Principal, signal: AbortSignal): Promise<Grant>;
+  /** False: there is none of this id that still holds. */
+  revoke(id: string, why: string): boolean;
+  /** Without keys: those that hold, then those that ended, newest first. */
+  list(): Grant[];
+  get(id: string): Grant | null;
+  /** Whose key this is, while it holds. The digest is looked up, so that nothing of a key can be learnt from how long that takes. */
+  authenticate(secret: string): { grant: Grant; principal: Principal } | null;
+  /** The grant whose key this was; null: nobody's, or it still holds. */
+  ended(secret: string): Grant | null;
+  granted(id: string, model: string | null): Bound | WireError;
+  under(id: string, cut: (reason: WireError) => void): () => void;
+  /** A job ended. */
+  taskEnded(job: string): void;
+  /** The world or the registry changed: what lost its models, or may not leave the machine any more, ends. */
+  review(): void;
+  /** What the core before this one granted ends. */
+  start(): void;
+}
+
+/** Ended ones that can be looked at. */
+const SHOWN = 50;
+/** Of one caller at one time. */
+const MOST_EACH = 100;
+const SLEEP_MOST_MS = 3_600_000;
+
+interface Held {
+  grant: Grant;
+  hash: string;
+  lease: string;
+  principal: Principal;
+  plan: Resolved;
+  cuts: Set<(reason: WireError) => void>;
+}
+
+interface Asked {
+  task: string;
+  caller: string;
+  giveUp(error: WireError): void;
+}
+
+export function createGrants(parts: GrantParts): Grants {
+  const { store, loop, clock, tell } = parts;
+  const held = new Map<string, Held>();
+  const byHash = new Map<string, Held>();
+  const asked = new Set<Asked>();
+  const over: { grant: Grant; hash: string }[] = [];
+  const endedByHash = new Map<string, Grant>();
+  const saving = new Set<Promise<unknown>>();
+  let timer: NodeJS.Timeout | null = null;
+
+  const rowOf = ({ grant, hash }: { grant: Grant; hash: string }) => ({
+    id: grant.id,
+    json: JSON.stringify({ ...grant, api_key: null }),
+    keyHash: hash,
+    expiresAt: grant.expires_at,
+    revokedAt: grant.revoked?.at ?? null,
+  });
+
+  function inBackground(work: Promise<unknown>): void {
+    const done = work
+      .catch((caught: unknown) => {
+        if (!(caught instanceof Refusal)) throw caught;
+      })
+      .finally(() => saving.delete(done));
+    saving.add(done);
+  }
+
+  // --- making one ------------------------------------------------------------------------------------------------------
+
+  async function create(
+    { need, task, wait_ms: waitMs, ttl_ms }: ParsedOf<'OS.grants.create'>,
+    by: Principal,
+    signal: AbortSignal,
+  ): Promise<Grant> {
+    const url = parts.url();
+    if (url === null)
+      throw new Refusal(
+        refuse('core_unreachable', 'No HTTP door is open here, so nobody could use the grant.', {
+          hint: 'Start it with `dispatcher serve`.',
+        }),
+      );
+    refuseEnded(task);
+    const own =
+      [...held.values()].filter(({ grant }) => grant.caller === by.id).length + [...asked].filter(({ caller }) => caller === by.id).length;
+    if (own >= MOST_EACH)
+      throw new Refusal(
+        refuse('limited', `${by.name} has ${own} grants or waits for them, which is as many as one may.`, { hint: 'Revoke some.' }),
+      );
+
+    const id = `grant_${randomBytes(8).toString('hex')}`;
+    const lease = `lease_${randomBytes(8).toString('hex')}`;
+    const ttlMs = ttl_ms ?? parts.settings().grantMs;
+    const plan = await leased({ id, lease, by, task, need: parts.need(need), waitMs, ttlMs, signal });
+    const key = `dgk_${randomBytes(32).toString('base64url')}`;
+    const made = newGrant(plan, { id, task, caller: by.id, base_url: `${url}/v1`, expires_at: clock() + ttlMs });
+    const entry: Held = {
+      grant: made,
+      hash: hashToken(key),
+      lease,
+      principal: { id, name: task, capabilities: ['dispatch'] },
+      plan,
+      cuts: new Set(),
+    };
+    held.set(id, entry);
+    try {
+      await store.saveGrant(rowOf(entry), clock());
+    } catch (caught) {
+      held.delete(id);
+      loop.release(lease);
+      throw caught;
+    }
+    // What ended while it was written never had a key that worked.
+    if (held.get(id) === entry && signal.aborted) revoke(id, 'whoever asked for it went away');
+    if (held.get(id) !== entry) throw new Refusal(endedError(made));
+    byHash.set(entry.hash, entry);
+    arm();
+    await tell('grant_made', { grant: id, task, caller: by.id, models: models(made), until: made.expires_at });
+    if (held.get(id) !== entry) throw new Refusal(endedError(made));
+    return { ...shown(entry), api_key: key };
+  }
+
+  function refuseEnded(task: string): void {
+    const job = parts.job(task);
+    if (job !== null && hasEnded(job.state))
+      throw new Refusal(refuse('conflict', `The job ${task} has ended, so nothing is granted for it.`, { hint: 'Name a job that runs.' }));
+  }
+
+  /** Resolves with its plan once the lease is held. */
+  function leased(about: {
+    id: string;
+    lease: string;
+    by: Principal;
+    task: string;
+    need: Resolved['need'];
+    waitMs: number;
+    ttlMs: number;
+    signal: AbortSignal;
+  }): Promise<Resolved> {
+    const { id, lease, by, task, need, waitMs, ttlMs, signal } = about;
+    const { promise, resolve, reject } = Promise.withResolvers<Resolved>();
+    let reason: string | null = null;
+    let isHeld = false;
+    const leave = () => {
+      asked.delete(entry);
+      signal.removeEventListener('abort', onGone);
+    };
+    const entry: Asked = {
+      task,
+      caller: by.id,
+      giveUp(error) {
+        leave();
+        reject(new Refusal(error));
+        loop.release(lease);
+      },
+    };
+    const onGone = () => entry.giveUp(wireOf(signal.reason));
+    asked.add(entry);
+    if (signal.aborted) onGone();
+    else {
+      signal.addEventListener('abort', onGone, { once: true });
+      loop.lease(
+        {
+          id: lease,
+          holder: { kind: 'grant', id },
+          caller: by.id,
+          need,
+          expiresAt: loop.now() + waitMs,
+          until: loop.now() + waitMs + ttlMs,
+        },
+        {
+          held: (waits) => {
+            reason = waits.reason;
+          },
+          leased(plan) {
+            isHeld = true;
+            leave();
+            resolve(plan);
+          },
+          unleased(error) {
+            if (isHeld) return void revoke(id, error.message, error);
+            leave();
+            const said = error.code === 'wait_expired' && reason !== null && !error.message.includes(reason);
+            reject(new Refusal(said ? { ...error, message: `${error.message} ${reason}` } : error));
+          },
+        },
+      );
+    }
+    return promise;
+  }
+
+  function newGrant(plan: Resolved, about: Pick<Grant, 'id' | 'task' | 'caller' | 'base_url' | 'expires_at'>): Grant {
+    const bound = parts.bound(plan);
+    return {
+      ...about,
+      api_key: null,
+      models: bound.map(({ provider, tier, capabilities, device }) => ({
+        model: tier.model,
+        provider: provider.name,
+        tier: tier.name,
+        capabilities,
+        device,
+        egress: provider.egress,
+      })),
+      tools: [],
+      // Where several models are bound, what all of them bear.
+      settings: {
+        temperature: bound[0]?.provider.settings.temperature ?? 0.7,
+        top_p: bound[0]?.provider.settings.top_p ?? 0.9,
+        max_tokens: Math.min(...bound.map(({ provider }) => provider.settings.max_tokens)),
+      },
+      created_at: clock(),
+      revoked: null,
+      requests: 0,
+      reasons: plan.reasons,
+    };
+  }
+
+  // --- as it stands ----------------------------------------------------------------------------------------------------
+
+  const shown = ({ grant }: Held): Grant => ({ ...grant, tools: toolsOf(grant) });
+
+  /** No tool without the model that has it: those of the providers of this grant that are warm now. */
+  function toolsOf({ models }: Grant): string[] {
+    const { providers, residents, unavailable } = parts.world();
+    const isWarm = ({ name, controller }: Provider) =>
+      !unavailable.some(({ provider }) => provider === name) &&
+      (controller.kind === 'openai' || residents.some(({ provider, phase }) => provider === name && phase === 'warm'));
+    const tools = providers.filter((provider) => models.some((model) => model.provider === provider.name) && isWarm(provider));
+    return [...new Set(tools.flatMap((provider) => provider.tools))].filter(parts.hasRoute).sort();
+  }
+
+  const current = (id: string): Held | null => {
+    const entry = held.get(id);
+    if (entry === undefined || !byHash.has(entry.hash)) return null;
+    if (entry.grant.expires_at > clock()) return entry;
+    // The timer is on its way.
+    revoke(id, 'its time was over');
+    return null;
+  };
+
+  // --- ending one ------------------------------------------------------------------------------------------------------
+
+  function revoke(id: string, why: string, error: WireError | null = null): boolean {
+    const entry = held.get(id);
+    if (entry === undefined) return false;
+    held.delete(id);
+    byHash.delete(entry.hash);
+    entry.grant = { ...entry.grant, tools: [], revoked: { at: clock(), why } };
+    keepEnded(entry);
+    const reason = error?.code === 'sovereign_refused' ? error : endedError(entry.grant);
+    for (const cut of [...entry.cuts]) cut(reason);
+    entry.cuts.clear();
+    loop.release(entry.lease);
+    inBackground(store.saveGrant(rowOf(entry), clock()));
+    inBackground(
+      tell('grant_ended', { grant: id, task: entry.grant.task, caller: entry.grant.caller, why, requests: entry.grant.requests }),
+    );
+    arm();
+    return true;
+  }
+
+  function keepEnded({ grant, hash }: { grant: Grant; hash: string }): void {
+    over.unshift({ grant, hash });
+    endedByHash.set(hash, grant);
+    // Enough that whoever comes late hears why; after that it hears what strangers hear.
+    for (const { hash: old } of over.splice(10_000)) endedByHash.delete(old);
+  }
+
+  function arm(): void {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    if (byHash.size === 0) return;
+    const next = Math.min(...Array.from(byHash.values(), ({ grant }) => grant.expires_at));
+    timer = setTimeout(expire, Math.min(SLEEP_MOST_MS, Math.max(0, next - clock()))).unref();
+  }
+
+  function expire(): void {
+    timer = null;
+    const now = clock();
+    for (const { grant } of [...byHash.values()]) if (grant.expires_at <= now) revoke(grant.id, 'its time was over');
+    arm();
+  }
+
+  function review(): void {
+    const { sovereign, providers } = parts.world();
+    for (const { grant } of [...held.values()]) {
+      const remote = grant.models.find(({ egress }) => egress === 'remote');
+      const lost = grant.models.find(
+        ({ provider, tier }) => !providers.some(({ name, tiers }) => name === provider && tiers.some((one) => one.name === tier)),
+      );
+      if (sovereign && remote !== undefined) {
+        const why = `sovereign was switched on, and ${remote.provider} is remote`;
+        revoke(
+          grant.id,
+          why,
+          refuse('sovereign_refused', `The grant ${grant.id} ended: ${why}.`, { hint: 'Nothing leaves the machine until it is off.' }),
+        );
+      } else if (lost !== undefined) revoke(grant.id, `${lost.provider} is not there any more`);
+    }
+  }
+
+  return {
+    create,
+    revoke: (id, why) => revoke(id, why),
+    list: () => [
+      ...[...held.values()]
+        .filter(({ hash }) => byHash.has(hash))
+        .map(shown)
+        .reverse(),
+      ...over.slice(0, SHOWN).map(({ grant }) => grant),
+    ],
+    get(id) {
+      const entry = current(id);
+      return entry === null ? (over.find(({ grant }) => grant.id === id)?.grant ?? null) : shown(entry);
+    },
+    authenticate(secret) {
+      const entry = byHash.get(hashToken(secret));
+      const now = entry === undefined ? null : current(entry.grant.id);
+      return now && { grant: shown(now), principal: now.principal };
+    },
+    ended: (secret) => endedByHash.get(hashToken(secret)) ?? null,
+    granted(id, model) {
+      const entry = current(id);
+      if (entry === null) return endedError(over.find(({ grant }) => grant.id === id)?.grant ?? null);
+      const bound = parts.bound(entry.plan);
+      const found = model === null ? bound[0] : bound.find((one) => isCalled(one, model));
+      if (found === undefined)
+        return refuse('forbidden', `The grant ${id} is not for the model ${JSON.stringify((model ?? '').slice(0, 100))}.`, {
+          hint: `It is for ${models(entry.grant)}.`,
+        });
+      entry.grant = { ...entry.grant, requests: entry.grant.requests + 1 };
+      return found;
+    },
+    under(id, cut) {
+      const entry = current(id);
+      if (entry === null) {
+        cut(endedError(over.find(({ grant }) => grant.id === id)?.grant ?? null));
+        return () => undefined;
+      }
+      // Of its own, so that the same function may stand there twice.
+      const mine = (reason: WireError) => cut(reason);
+      entry.cuts.add(mine);
+      return () => void entry.cuts.delete(mine);
+    },
+    taskEnded(job) {
+      for (const { grant } of [...held.values()]) if (grant.task === job) revoke(grant.id, `its task ${job} ended`);
+      for (const one of [...asked])
+        if (one.task === job) one.giveUp(refuse('conflict', `The job ${job} ended before its grant was there.`));
+    },
+    review,
+    start() {
+      const at = clock();
+      for (const { id, json, keyHash, revokedAt } of store.read.grants().toReversed()) {
+        const before = JSON.parse(json) as Grant;
+        const grant = revokedAt === null ? { ...before, tools: [], revoked: { at, why: 'Dispatcher was started again' } } : before;
+        keepEnded({ grant, hash: keyHash });
+        if (revokedAt !== null) continue;
+        inBackground(store.saveGrant(rowOf({ grant, hash: keyHash }), at));
+        inBackground(
+          tell('grant_ended', {
+            grant: id,
+            task: grant.task,
+            caller: grant.caller,
+            why: 'Dispatcher was started again',
+            requests: grant.requests,
+          }),
+        );
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      for (const one of [...asked]) one.giveUp(refuse('shutting_down', 'Dispatcher shuts down.'));
+      for (const id of [...held.keys()]) revoke(id, 'Dispatcher shut down');
+      if (timer !== null) clearTimeout(timer);
+      await Promise.all(saving);
+    },
+  };
+}
+
+/** By its own name, its provider's or its tier's, or as what it can do: `cap:text-generation+vision-analysis`. */
+function isCalled({ provider, tier, capabilities }: Bound, model: string): boolean {
+  if (model.startsWith('cap:'))
+    return model
+      .slice(4)
+      .split('+')
+      .every((capability) => capabilities.includes(capability));
+  return model === tier.model || model === provider.name || model === tier.name;
+}
+
+const models = ({ models: granted }: Grant) => granted.map(({ model }) => model).join(', ');
+
+const endedError = (grant: Grant | null) =>
+  refuse('unauthenticated', grant?.revoked ? `The grant ${grant.id} ended: ${grant.revoked.why}.` : 'There is no such grant.', {
+    hint: 'Ask for another with POST /grants.',
+  });
+
+const wireOf = (reason: unknown): WireError =>
+  reason instanceof Refusal
+    ? reason.wire
+    : typeof reason === 'object' && reason !== null && 'code' in reason && 'message' in reason
+      ? (reason as WireError)
+      : refuse('cancelled', 'Whoever asked for the grant went away.');

@@ -1,0 +1,361 @@
+/** One provider at a time: making it warm, healing it, letting it go. What is asked of one provider is done one after the other. */
+import type { Provider, Resident, Tier } from '../../../shared/cortex.ts';
+import { refuse, type WireError } from '../../../shared/errors.ts';
+import type { CortexSettings } from '../../../shared/model.ts';
+import type { Gpu } from '../gpu.ts';
+import type { Controller } from '../providers/controller.ts';
+import { sameModel } from '../providers/ollama.ts';
+import type { Budget } from './budget.ts';
+import type { Callers } from './callers.ts';
+import { refusalOf, type Spans } from './spans.ts';
+import type { WorldSource } from './world.ts';
+
+/** stale: the world is not as the plan had it. memory: the device ran out of it. failed: it cannot be had now. */
+export type Manifested = { ok: true } | { ok: false; why: 'stale' | 'memory' | 'failed'; error: WireError };
+
+export interface Wanted {
+  provider: string;
+  tier: string;
+  device: string | null;
+}
+
+/** How patient it is; the defaults are right for everything but tests. */
+export interface Patience {
+  /** How long a pulse may take. */
+  pulseMs: number;
+  /** Pulses after the first that failed, and the pause before the first of them; it doubles. */
+  retries: number;
+  pauseMs: number;
+  /** How long a provider whose load failed is left alone. */
+  restMs: number;
+  /** How long a server may take to show that it let go, its own time for it aside. */
+  goneMs: number;
+}
+
+export const patience: Patience = { pulseMs: 15_000, retries: 2, pauseMs: 500, restMs: 5000, goneMs: 10_000 };
+
+/** Loads in a row that may fail. */
+const FAILURES_MOST = 3;
+
+export interface ManifestParts {
+  world: WorldSource;
+  budget: Pick<Budget, 'footprint' | 'loadMs' | 'learn' | 'tooBig'>;
+  gpu: Pick<Gpu, 'probe'>;
+  callers: Callers;
+  spans: Spans;
+  settings(): Pick<CortexSettings, 'pulseFreshMs'>;
+  /** Of the schedule. */
+  now(): number;
+  /** A step as a signal and as a row of the audit; resolves when the row is durable. */
+  tell(step: string, detail: Record<string, string | number | null>): Promise<void>;
+  patience: Patience;
+}
+
+export interface Manifests {
+  /** Loads it if need be and pulses it, healing what does not answer. Those who want the same at one time share what is done. Never rejects. */
+  manifest(wanted: Wanted): Promise<Manifested>;
+  /** Drains and unloads; null when it is gone. What is in flight is never cut off. Never rejects. */
+  banish(provider: string, tier: string, cause: string): Promise<WireError | null>;
+  /** The unloads under way. */
+  banishing(): ReadonlyMap<string, Promise<WireError | null>>;
+  /** Failures that were counted are forgotten. */
+  reset(provider: string): Promise<void>;
+}
+
+interface Place {
+  provider: Provider;
+  tier: Tier;
+  controller: Controller;
+}
+
+export function createManifests(parts: ManifestParts): Manifests {
+  const { world, budget, gpu, callers, spans, settings, now, tell } = parts;
+  const lines = new Map<string, { what: string; over: Promise<unknown> }>();
+  const unloads = new Map<string, Promise<WireError | null>>();
+  const failures = new Map<string, number>();
+  const pulses = new Map<string, { tier: string; at: number }>();
+
+  /** Behind what is done with this provider now, or together with it where that is the same. */
+  function inLine<T>(provider: string, what: string, work: () => Promise<T>): Promise<T> {
+    const last = lines.get(provider);
+    if (last?.what === what) return last.over as Promise<T>;
+    const over = last === undefined ? work() : last.over.then(work, work);
+    lines.set(provider, { what, over });
+    const leave = () => {
+      if (lines.get(provider)?.over === over) lines.delete(provider);
+    };
+    over.then(leave, leave);
+    return over;
+  }
+
+  const residentOf = (provider: string): Resident | null => world.world().residents.find((one) => one.provider === provider) ?? null;
+
+  function place(name: string, tierName: string): Place | null {
+    const provider = world.provider(name);
+    const controller = world.controller(name);
+    const tier = provider?.tiers.find((one) => one.name === tierName);
+    return provider && controller && tier ? { provider, tier, controller } : null;
+  }
+
+  // --- making it warm --------------------------------------------------------------------------------------------------
+
+  async function warm({ provider: name, tier: tierName, device }: Wanted): Promise<Manifested> {
+    const at = place(name, tierName);
+    if (at === null) return stale(`${name} has no tier ${tierName} any more.`);
+    const { phase, detail } = world.phase(name);
+    if (phase === 'halted') return { ok: false, why: 'failed', error: haltedError(name, detail) };
+    let outcome = await once(at, device);
+    if (!outcome.ok && outcome.why === 'failed' && mayHeal(outcome.error) && (await restart(at, outcome.error)))
+      outcome = await once(at, device);
+    if (outcome.ok) failures.delete(name);
+    else if (outcome.why !== 'stale') await failed(at, outcome);
+    return outcome;
+  }
+
+  async function once(at: Place, device: string | null): Promise<Manifested> {
+    const { provider, tier } = at;
+    if (provider.controller.kind !== 'openai') {
+      const there = residentOf(provider.name);
+      if (there !== null && there.tier !== tier.name) return stale(`${provider.name} holds its tier ${there.tier}.`);
+      if (there?.phase !== 'warm') {
+        const error = await load(at, device);
+        if (error !== null) return { ok: false, why: error.code === 'vram_exhausted' ? 'memory' : 'failed', error };
+      }
+    }
+    const error = await pulse(at);
+    return error === null ? { ok: true } : { ok: false, why: 'failed', error };
+  }
+
+  async function load({ provider, tier, controller }: Place, device: string | null): Promise<WireError | null> {
+    const { name, warmMs } = provider;
+    const about = { provider: name, tier: tier.name, model: tier.model, device };
+    const resident = newResident(provider, tier, device);
+    pulses.delete(name);
+    world.note(name, { phase: 'warming', resident });
+    const unwritten = await refusalOf(tell('model_loading', { ...about, eta_ms: resident.reloadMs }));
+    const before = await gpu.probe();
+    const startedAt = now();
+    const late = refuse('upstream_timeout', `${name} did not have ${tier.model} loaded within ${warmMs} ms.`, {
+      hint: 'Give it more time as warm_ms in the registry, or look at its log.',
+    });
+    const error = unwritten ?? (await refusalOf(spans.within(warmMs, late, (signal) => controller.load(tier, signal))));
+    const learnt = { ...about, context: tier.context };
+    if (error !== null) {
+      world.note(name, { phase: 'gone' });
+      if (error.code !== 'vram_exhausted') return error;
+      const found = before.devices.find(({ id }) => id === device);
+      const free =
+        found?.memoryTotalBytes == null || found.memoryUsedBytes === null ? null : found.memoryTotalBytes - found.memoryUsedBytes;
+      budget.tooBig({ ...learnt, freeBytes: error.vram?.free ?? free });
+      await refusalOf(tell('model_too_big', { ...about, free_bytes: error.vram?.free ?? free }));
+      return error;
+    }
+    const loadMs = now() - startedAt;
+    const listed = await list({ provider, tier, controller }).catch(() => null);
+    const reported = listed?.resident.find(({ model }) => sameModel(model, tier.model))?.vram ?? null;
+    const took = reported;
+    budget.learn({ ...learnt, took, loadMs });
+    world.note(name, { phase: 'warm', resident: { ...resident, phase: 'warm', vram: took ?? resident.vram, idleAt: idleAt(provider) } });
+    await refusalOf(tell('model_warm', { ...about, took_ms: loadMs, bytes: took?.bytes ?? null, source: took?.source ?? null }));
+    return null;
+  }
+
+  const idleAt = ({ idleMs }: Provider): number | null => (idleMs === null ? null : now() + idleMs);
+
+  const newResident = (provider: Provider, tier: Tier, device: string | null): Resident => ({
+    provider: provider.name,
+    tier: tier.name,
+    model: tier.model,
+    device,
+    vram: budget.footprint(provider, tier),
+    phase: 'warming',
+    leases: [],
+    priority: provider.priority,
+    pinned: provider.pinned,
+    stopMs: provider.stopMs,
+    reloadMs: budget.loadMs(provider, tier),
+    contextMs: 0,
+    idleAt: null,
+  });
+
+  // --- pulse and healing -----------------------------------------------------------------------------------------------
+
+  /** null: it answered, now or a short time ago. */
+  async function pulse({ provider: { name }, tier, controller }: Place): Promise<WireError | null> {
+    const { pulseMs, retries, pauseMs } = parts.patience;
+    const last = pulses.get(name);
+    const isFresh = last?.tier === tier.name && now() - last.at < settings().pulseFreshMs && callersTrust(name);
+    if (isFresh) return null;
+    pulses.delete(name);
+    const late = refuse('upstream_timeout', `${name} did not answer a pulse within ${pulseMs} ms.`, { hint: 'Look at its log.' });
+    for (let tried = 0; ; tried++) {
+      const error = await refusalOf(spans.within(pulseMs, late, (signal) => controller.pulse(tier, signal)));
+      if (error === null) {
+        pulses.set(name, { tier: tier.name, at: now() });
+        return null;
+      }
+      await refusalOf(
+        tell('model_pulse_failed', { provider: name, tier: tier.name, try: tried + 1, error: error.code, said: error.message }),
+      );
+      if (tried === retries || spans.ending.aborted || !mayHeal(error)) return error;
+      await spans.pause(pauseMs * 2 ** tried);
+    }
+  }
+
+  /** A pulse of a moment ago says nothing of a server that is known to be down now. */
+  const callersTrust = (provider: string) => {
+    const { phase } = world.phase(provider);
+    return phase === 'warm' || phase === 'warming';
+  };
+
+  /** True when it was ended and started. Never while a call is in flight there. */
+  async function restart({ provider, controller }: Place, why: WireError): Promise<boolean> {
+    const { name, warmMs, stopMs } = provider;
+    if (!(await calm(provider))) return false;
+    await refusalOf(tell('model_restarting', { provider: name, error: why.code, said: why.message }));
+    const late = refuse('upstream_timeout', `${name} did not restart in time.`);
+    let restarted = false;
+    const error = await refusalOf(
+      spans.within(warmMs + stopMs, late, async (signal) => {
+        restarted = await controller.restart(signal);
+      }),
+    );
+    if (error !== null || !restarted) {
+      await refusalOf(
+        tell('model_not_restarted', { provider: name, error: error?.code ?? null, said: error?.message ?? 'its controller cannot' }),
+      );
+      return false;
+    }
+    pulses.delete(name);
+    world.note(name, { phase: 'gone' });
+    await world.refresh(name);
+    await refusalOf(tell('model_restarted', { provider: name }));
+    return true;
+  }
+
+  async function failed({ provider, tier }: Place, { why, error }: { why: string; error: WireError }): Promise<void> {
+    const { name } = provider;
+    if (spans.ending.aborted) return;
+    const count = (failures.get(name) ?? 0) + 1;
+    failures.set(name, count);
+    const about = { provider: name, tier: tier.name, error: error.code, said: error.message, failures: count };
+    await refusalOf(tell('model_failed', about));
+    if (count >= FAILURES_MOST && provider.controller.kind !== 'openai') {
+      world.note(name, { phase: 'halted', detail: `${count} loads in a row failed: ${error.message}`, until: null });
+      await refusalOf(tell('model_halted', about));
+    } else if (why === 'failed') {
+      world.note(name, { phase: 'error', detail: error.message, until: now() + parts.patience.restMs });
+      await world.refresh(name);
+    }
+  }
+
+  // --- letting it go ---------------------------------------------------------------------------------------------------
+
+  async function letGo(name: string, { tier: tierName, cause }: { tier: string; cause: string }): Promise<WireError | null> {
+    const there = residentOf(name);
+    if (there === null || there.tier !== tierName) return null;
+    const at = place(name, tierName);
+    if (at === null)
+      return refuse('not_found', `${name} is not declared any more, so it is not known how to unload it.`, {
+        hint: 'Unload it at its server.',
+      });
+    const { provider, controller, tier } = at;
+    const about = { provider: name, tier: tierName, model: tier.model, device: there.device, cause };
+    const keep = () => world.note(name, { phase: 'warm', resident: { ...there, phase: 'warm', idleAt: idleAt(provider) } });
+    world.note(name, { phase: 'draining' });
+    void tell('model_draining', { ...about, in_flight: callers.count(name) }).catch(() => undefined);
+    if (!(await calm(provider))) {
+      keep();
+      const error = refuse(
+        'conflict',
+        `${name} still answers ${callers.count(name)} calls after ${provider.drainMs} ms, and none is cut off.`,
+        {
+          hint: 'Wait for them, or cancel them.',
+        },
+      );
+      await refusalOf(tell('model_kept', { ...about, in_flight: callers.count(name) }));
+      return error;
+    }
+    pulses.delete(name);
+    const unwritten = await refusalOf(tell('model_unloading', about));
+    if (unwritten !== null) {
+      keep();
+      return unwritten;
+    }
+    const within = provider.stopMs + parts.patience.goneMs;
+    const late = refuse('upstream_timeout', `${name} did not unload ${tier.model} within ${within} ms.`);
+    const error = await refusalOf(spans.within(within, late, (signal) => controller.unload(tier, signal)));
+    if (await seenGone(at, within)) {
+      world.note(name, { phase: 'gone' });
+      await gpu.probe();
+      await refusalOf(tell('model_gone', { ...about, error: error?.code ?? null, bytes: there.vram?.bytes ?? null }));
+      return null;
+    }
+    keep();
+    await world.refresh(name);
+    const still = error ?? refuse('upstream_failed', `${name} still holds ${tier.model} although it was told to let go.`);
+    await refusalOf(tell('model_kept', { ...about, error: still.code, said: still.message }));
+    return still;
+  }
+
+  /** No call is in flight there; false when there still is one after the time it has to drain. */
+  async function calm({ name, drainMs }: Provider): Promise<boolean> {
+    if (callers.count(name) === 0) return true;
+    const late = refuse('upstream_timeout', `${name} is still in use.`);
+    await refusalOf(spans.within(drainMs, late, (signal) => callers.calm(name, signal)));
+    return callers.count(name) === 0;
+  }
+
+  async function seenGone(at: Place, withinMs: number): Promise<boolean> {
+    const until = now() + withinMs;
+    for (let pauseMs = 20; !spans.ending.aborted; pauseMs = Math.min(1000, pauseMs * 2)) {
+      try {
+        const { resident } = await list(at);
+        if (!resident.some(({ model }) => sameModel(model, at.tier.model))) return true;
+      } catch (caught) {
+        // Nothing listens there: its memory went with it.
+        if ((caught as { wire?: WireError }).wire?.code === 'upstream_refused') return true;
+      }
+      if (now() >= until) return false;
+      await refusalOf(spans.pause(pauseMs));
+    }
+    return false;
+  }
+
+  const list = ({ provider: { name }, controller }: Place) =>
+    spans.within(parts.patience.pulseMs, refuse('upstream_timeout', `${name} does not say what it holds.`), (signal) =>
+      controller.list(signal),
+    );
+
+  return {
+    manifest: (wanted) => inLine(wanted.provider, `warm ${wanted.tier}`, () => warm(wanted)),
+    banish(provider, tier, cause) {
+      const over = inLine(provider, `gone ${tier}`, () => letGo(provider, { tier, cause }));
+      if (unloads.get(provider) !== over) {
+        unloads.set(provider, over);
+        const leave = () => {
+          if (unloads.get(provider) === over) unloads.delete(provider);
+        };
+        over.then(leave, leave);
+      }
+      return over;
+    },
+    banishing: () => unloads,
+    async reset(provider) {
+      failures.delete(provider);
+      pulses.delete(provider);
+      world.note(provider, { phase: 'gone' });
+      await world.refresh(provider);
+    },
+  };
+}
+
+const stale = (message: string): Manifested => ({ ok: false, why: 'stale', error: refuse('conflict', message) });
+
+const haltedError = (provider: string, detail: string | null) =>
+  refuse('no_capability', `${provider} is halted: ${detail ?? 'its loads failed'}.`, {
+    hint: 'Look at its log, then reset it with OS.models.reset.',
+  });
+
+/** Another try, or a new start of its server, could change it. */
+const mayHeal = ({ code, status = 500 }: WireError) => code.startsWith('upstream_') && status >= 500;

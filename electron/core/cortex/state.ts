@@ -1,0 +1,128 @@
+/** What fronts draw of the cortex, made from what everybody else knows. */
+import type {
+  CortexState,
+  DeviceBudget,
+  GpuAlert,
+  GpuWaiter,
+  Grant,
+  InvalidUnit,
+  Lease,
+  ModelPhase,
+  ModelState,
+  Need,
+  Provider,
+  Resident,
+  World,
+} from '../../../shared/cortex.ts';
+import type { CortexSettings, GpuState } from '../../../shared/model.ts';
+
+export interface Seen {
+  world: World;
+  phase(provider: string): { phase: ModelPhase; detail: string | null };
+  footprint(provider: Provider, tier: Provider['tiers'][number]): ModelState['vram'];
+  loadMs(provider: Provider, tier: Provider['tiers'][number]): number;
+  lastUsedAt(provider: string): number | null;
+  gpu: GpuState;
+  leases: Lease[];
+  queue: GpuWaiter[];
+  grants: Grant[];
+  alerts: GpuAlert[];
+  invalid: InvalidUnit[];
+  settings: Pick<CortexSettings, 'pools' | 'sidecar'>;
+}
+
+/** Without its version. */
+export function stateOf(seen: Seen): Omit<CortexState, 'version'> {
+  const { world, leases, queue, grants, alerts, invalid, settings } = seen;
+  const { sidecar } = settings;
+  const models = world.providers.flatMap((provider) => modelsOf(provider, seen));
+  return {
+    devices: world.devices.map((device) => deviceOf(device.id, seen)),
+    models,
+    leases,
+    queue,
+    grants,
+    pools: settings.pools.map(({ name, endpoint }) => {
+      const members = world.providers
+        .filter((provider) => address(provider.endpoint) === address(endpoint))
+        .map((provider) => provider.name);
+      const isOfPool = ({ provider }: ModelState) => members.includes(provider);
+      return {
+        name,
+        endpoint,
+        providers: members,
+        warm: models.filter((model) => isOfPool(model) && model.phase === 'warm').map(({ model }) => model),
+        waiting: queue.filter(({ need }) => world.providers.some((provider) => members.includes(provider.name) && serves(provider, need)))
+          .length,
+      };
+    }),
+    alerts,
+    invalid,
+    sidecar: sidecar && { provider: sidecar.provider, state: seen.phase(sidecar.provider).phase },
+  };
+}
+
+function modelsOf(provider: Provider, seen: Seen): ModelState[] {
+  const { world, leases, queue } = seen;
+  const { name, capabilities, egress, groups, origin, demo, pinned } = provider;
+  const resident = world.residents.find((one) => one.provider === name) ?? null;
+  const { phase, detail } = seen.phase(name);
+  const waiting = queue.filter(({ need }) => serves(provider, need)).length;
+  const shown = resident?.tier ?? provider.tiers[0]?.name;
+  return provider.tiers.map((tier) => {
+    const here = resident?.tier === tier.name ? resident : null;
+    return {
+      provider: name,
+      tier: tier.name,
+      model: tier.model,
+      ...{ capabilities, egress, groups, origin, demo, pinned },
+      phase: phaseOf(provider, { here, phase }),
+      // Where no tier is in memory it is said once, with the best.
+      detail: tier.name === shown ? detail : null,
+      device: here?.device ?? null,
+      vram: here?.vram ?? seen.footprint(provider, tier),
+      loadMs: seen.loadMs(provider, tier),
+      leases: leases.filter(({ models }) => models.some((one) => one.provider === name && one.tier === tier.name)).map(({ id }) => id),
+      waiting: tier.name === shown ? waiting : 0,
+      idleAt: here?.idleAt ?? null,
+      lastUsedAt: here === null && provider.controller.kind !== 'openai' ? null : seen.lastUsedAt(name),
+    };
+  });
+}
+
+function phaseOf({ controller }: Provider, { here, phase }: { here: Resident | null; phase: ModelPhase }): ModelPhase {
+  if (phase === 'error' || phase === 'halted' || phase === 'unknown' || controller.kind === 'openai') return phase;
+  return here?.phase ?? 'cold';
+}
+
+/** It is one of those that could be given for this. */
+function serves({ name, capabilities, tiers }: Provider, { capabilities: wanted, model }: Need): boolean {
+  if (model !== null) return name === model || tiers.some((tier) => tier.model === model);
+  return wanted.some((capability) => capabilities.includes(capability));
+}
+
+function deviceOf(id: string, { world, gpu }: Seen): DeviceBudget {
+  const { name, total, others, reservedBytes } = world.devices.find((device) => device.id === id)!;
+  const read = gpu.devices.find((device) => device.id === id) ?? null;
+  const models = world.residents
+    .filter(({ device }) => device === id)
+    .map(({ provider, tier, vram }) => ({ provider, tier, vram }))
+    .sort((a, b) => (b.vram?.bytes ?? 0) - (a.vram?.bytes ?? 0));
+  const held = models.reduce((bytes, { vram }) => bytes + (vram?.bytes ?? 0), 0);
+  return {
+    id,
+    name,
+    total,
+    used: read?.memoryUsedBytes == null ? null : { bytes: read.memoryUsedBytes, source: read.memorySource?.used ?? 'measured' },
+    models,
+    others,
+    reservedBytes,
+    freeBytes: total === null ? null : Math.max(0, total.bytes - others.bytes - held - reservedBytes),
+    utilization: read?.utilization ?? null,
+    temperatureC: read?.temperatureC ?? null,
+    powerW: read?.powerW ?? null,
+    demo: read?.demo ?? false,
+  };
+}
+
+const address = (endpoint: string) => endpoint.replace(/\/+$/, '').replace(/\/v1$/, '');

@@ -529,6 +529,74 @@ test('S06: a remote connection still being made is cut too', async (t) => {
   await ends.promise;
 });
 
+test('answers go to onBytes as they came, status and headers first, whatever they are', async (t) => {
+  const packed = gzipSync('{"a":1}');
+  const { get } = setup(t);
+  const url = await serve(t, (request, response) => {
+    if (request.url === '/gzip') response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed);
+    else response.writeHead(503, { 'content-type': 'application/json', 'retry-after': '2' }).end('{"error":1}');
+  });
+  const told: unknown[] = [];
+  const onHead = (status: number, headers: Record<string, string>) =>
+    told.push([status, headers['content-encoding'] ?? headers['retry-after']]);
+  const onBytes = (bytes: Buffer) => {
+    told.push(bytes.toString('latin1'));
+    return null;
+  };
+  const kept = [await get(`${url}/gzip`, { onHead, onBytes }), await get(url, { onHead, onBytes })].map(({ body }) => body.length);
+  assert.deepEqual(
+    [told, kept],
+    [
+      [[200, 'gzip'], packed.toString('latin1'), [503, '2'], '{"error":1}'],
+      [0, 0],
+    ],
+  );
+  assert.equal(await codeOf(get(url, { onBytes, maxBytes: 5 })), 'upstream_too_large');
+  for (const broken of [() => Promise.reject(new TypeError('bug')), () => assert.fail()])
+    await assert.rejects(get(url, { onBytes: broken }), (caught) => !(caught instanceof EgressRefusal));
+});
+
+test('a reader that is not ready holds the service back, and one that gives up ends it at once', async (t) => {
+  const { get } = setup(t);
+  const whole = 64 * 1_048_576;
+  let written = 0;
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+  const { promise: stuck, resolve: stick } = Promise.withResolvers<void>();
+  const url = await serve(t, (_request, response) => {
+    const piece = Buffer.alloc(65_536);
+    const more = () => {
+      while (written < whole) {
+        written += piece.length;
+        if (!response.write(piece)) return stick();
+      }
+      response.end();
+    };
+    response.on('drain', more).on('close', close);
+    more();
+  });
+  let taken = 0;
+  const ready = Promise.withResolvers<void>();
+  const { promise: first, resolve: came } = Promise.withResolvers<void>();
+  const abort = new AbortController();
+  const onBytes = (bytes: Buffer) => {
+    taken += bytes.length;
+    came();
+    return ready.promise;
+  };
+  const answer = get(url, { onBytes, maxBytes: whole, signal: abort.signal, timeoutMs: 20_000 });
+  answer.catch(() => {});
+  await Promise.all([first, stuck]);
+  // What the sockets between hold is a few megabytes; nothing of the rest is read.
+  for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+  assert.ok(taken < 1_048_576 && written < whole / 2, `${taken} taken of ${written}`);
+  const before = taken;
+  ready.resolve();
+  while (taken === before) await new Promise(setImmediate);
+  abort.abort();
+  assert.equal(await codeOf(answer), 'cancelled');
+  await closed;
+});
+
 test('streams go to onChunk as text, whole characters only, and are not kept', async (t) => {
   const { get } = setup(t);
   const bytes = Buffer.from('data: é\n\n');

@@ -43,14 +43,19 @@ export interface EgressRequest {
   maxBytes: number;
   /** Gets the decoded text of streamed answers (event-stream, NDJSON, JSON lines; status 200..299), which are then not kept in `body`. */
   onChunk?(text: string, contentType: string): void;
-  /** Of an answer that goes to `onChunk`: what is known before its first piece. */
+  /**
+   * Instead of `onChunk`: gets every answer, whatever its status and type, as the bytes that came, encoded as they came; nothing of it is kept.
+   * A promise holds the service back until it resolves; what comes meanwhile anyway still comes here.
+   */
+  onBytes?(bytes: Buffer): Promise<void> | null;
+  /** Of an answer that goes to `onChunk` or `onBytes`: what is known before its first piece. */
   onHead?(status: number, headers: Record<string, string>): void;
 }
 
 export interface EgressAnswer {
   status: number;
   headers: Record<string, string>;
-  /** Decoded. Empty when the answer went to `onChunk`. */
+  /** Decoded. Empty when the answer went to `onChunk` or `onBytes`. */
   body: Buffer;
 }
 
@@ -69,7 +74,7 @@ export interface Egress {
   check(url: URL | string, egress: Reach): WireError | null;
   /**
    * Rejects with EgressRefusal: egress_refused, sovereign_refused, upstream_refused, upstream_name_unknown, upstream_unreachable,
-   * upstream_timeout, upstream_failed, upstream_too_large, input_invalid, cancelled, shutting_down. What `onChunk` throws comes as it is.
+   * upstream_timeout, upstream_failed, upstream_too_large, input_invalid, cancelled, shutting_down. What a listener throws comes as it is.
    */
   request(request: EgressRequest): Promise<EgressAnswer>;
   /** Ends every remote request and socket now; each open request rejects with `reason`. Answers how many requests there were. */
@@ -478,6 +483,14 @@ class Exchange implements Dispatcher.DispatchHandler, Placed, Due {
     this.#headers = headers as Record<string, string>;
     const length = this.#headers['content-length'];
     if (length !== undefined && Number(length) > this.#request.maxBytes && this.#request.method !== 'HEAD') return this.#tooLarge();
+    if (this.#request.onBytes !== undefined) {
+      try {
+        this.#request.onHead?.(status, this.#headers);
+      } catch (caught) {
+        this.#bug(caught);
+      }
+      return;
+    }
     const encoding = this.#headers['content-encoding'];
     if (encoding !== undefined && !this.#decodeAs(encoding.trim().toLowerCase())) return;
     const type = this.#headers['content-type'];
@@ -489,6 +502,7 @@ class Exchange implements Dispatcher.DispatchHandler, Placed, Due {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer) {
     if (this.settled) return;
+    if (this.#request.onBytes !== undefined) return this.#pass(controller, chunk);
     if (this.#decoder === null) return this.#take(chunk);
     this.#raw += chunk.length;
     if (!this.#decoder.write(chunk)) {
@@ -530,6 +544,26 @@ class Exchange implements Dispatcher.DispatchHandler, Placed, Due {
     return true;
   }
 
+  #pass(controller: Dispatcher.DispatchController, chunk: Buffer) {
+    // undici flushes its parser with nothing whenever it goes on: a reader that is held by that goes round for ever.
+    if (chunk.length === 0) return;
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#request.maxBytes) return this.#tooLarge();
+    try {
+      const later = this.#request.onBytes!(chunk);
+      if (later === null) return;
+      controller.pause();
+      later.then(
+        () => {
+          if (!this.settled) controller.resume();
+        },
+        (caught: unknown) => this.#bug(caught),
+      );
+    } catch (caught) {
+      this.#bug(caught);
+    }
+  }
+
   #take(chunk: Buffer) {
     if (this.settled) return;
     this.#bytes += chunk.length;
@@ -545,12 +579,17 @@ class Exchange implements Dispatcher.DispatchHandler, Placed, Due {
     try {
       this.#request.onChunk!(text, this.#headers['content-type']!);
     } catch (caught) {
-      // A bug of the listener's: out of a decoder's event it would end the process.
-      this.#settle();
-      this.#around.failed(caught as Error);
-      this.#decoder?.destroy();
-      this.#controller?.abort(new Refusal(toWire(caught)));
+      this.#bug(caught);
     }
+  }
+
+  /** Of the listener's: out of an event it would end the process. */
+  #bug(caught: unknown) {
+    if (this.settled) return;
+    this.#settle();
+    this.#around.failed(caught as Error);
+    this.#decoder?.destroy();
+    this.#controller?.abort(new Refusal(toWire(caught)));
   }
 
   #finish() {

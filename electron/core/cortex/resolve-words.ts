@@ -1,0 +1,193 @@
+/** What a resolution says of itself: sentences with numbers. */
+import type { Eviction, Need, Rejected } from '../../../shared/cortex.ts';
+import type { Candidates, Form } from './resolve-candidates.ts';
+import { contextWeights, leastSwapPriority, members, type Occupant, type Room, type View } from './resolve-room.ts';
+import type { Plan } from './resolve-search.ts';
+
+export const gigabytes = (bytes: number) => `${(bytes / 1024 ** 3).toFixed(1)} GB`;
+
+const seconds = (ms: number) => `${Number((ms / 1000).toFixed(1))}`;
+
+const several = (names: readonly string[]) => (names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`);
+
+const providers = (count: number) => (count === 1 ? '1 provider' : `${count} providers`);
+
+/** `250 s is more than 35 s (...)`, or `is not more than`. */
+function swapWords(need: Need, costs: readonly { stopMs: number; reloadMs: number; contextMs: number }[], room: Room): string {
+  const whim = need.priority * contextWeights[need.context];
+  const sum = (of: 'stopMs' | 'reloadMs' | 'contextMs') => costs.reduce((total, cost) => total + cost[of], 0);
+  const [stop, reload, context] = [sum('stopMs'), sum('reloadMs'), sum('contextMs')];
+  const inertia = whim * 1000 - room.allowedMs;
+  const total = stop + reload + context + inertia;
+  return (
+    `priority ${need.priority} x ${need.context} ${contextWeights[need.context]} = ${whim} s is ${whim * 1000 > total ? '' : 'not '}more than ${seconds(total)} s ` +
+    `(stop ${seconds(stop)} + reload ${seconds(reload)} + context ${seconds(context)} + inertia ${seconds(inertia)})`
+  );
+}
+
+/** Why somebody who stands in the way does not go now. null: it does. */
+export function stayWords(occupant: Occupant, need: Need, room: Room): string | null {
+  const { resident, provider } = occupant;
+  const name = `${resident.provider} ${resident.tier}`;
+  if (resident.pinned || provider?.pinned === true) return `${name} is pinned`;
+  if (resident.leases.length > 0) {
+    return `${name} is in use by ${several(resident.leases.map(({ id }) => id))}`;
+  }
+  if (provider === null || provider.controller.kind === 'openai') return `${name} cannot be unloaded from here`;
+  if (need.priority < leastSwapPriority) return `priority ${need.priority} is below ${leastSwapPriority}: ${name} is not evicted for it`;
+  if (resident.priority > need.priority) return `${name} has priority ${resident.priority}, the need ${need.priority}`;
+  if (occupant.costMs < room.allowedMs) return null;
+  return `no swap for ${name}: ${swapWords(need, [resident], room)}`;
+}
+
+export interface Told {
+  need: Need;
+  plan: Plan;
+  view: View;
+  candidates: Candidates;
+  evictions: readonly Eviction[];
+  /** The best form of the chosen provider that comes before the chosen one. */
+  better: Form | null;
+}
+
+/** The device on which a form would have most room, and what is free there. */
+export function widestShelf(form: Form, room: Room): { device: number; id: string; free: number } {
+  let found = { device: -1, id: '', free: Number.NEGATIVE_INFINITY };
+  for (const device of form.devices) {
+    const shelf = room.devices[device];
+    const free = shelf === undefined ? 0 : shelf.free - (form.pinned ? 0 : shelf.reserved);
+    if (shelf !== undefined && free > found.free) found = { device, id: shelf.id, free };
+  }
+  return found;
+}
+
+/** Why a form of a known size is not had now: what it needs, what there is, and who holds the rest. */
+export function shortWords(form: Form, { need, room }: { need: Need; room: Room }): string {
+  const stays = (occupant: Occupant) => stayWords(occupant, need, room);
+  for (const occupant of form.forced) {
+    const why = stays(occupant);
+    if (why !== null) return `${occupant.resident.provider} ${occupant.resident.tier} would have to go, but ${why}`;
+  }
+  if (form.bytes === 0) return 'what would have to go for it costs too much';
+  const { device, id, free } = widestShelf(form, room);
+  const numbers = `${form.tier.name} needs ${gigabytes(form.bytes)}, ${gigabytes(Math.max(0, free))} are free on ${id}`;
+  const holder = room.occupants.filter((occupant) => occupant.device === device).sort((a, b) => b.bytes - a.bytes)[0];
+  const why = holder === undefined || free >= form.bytes ? null : stays(holder);
+  return why === null ? numbers : `${numbers}; ${why}`;
+}
+
+/** `8B because vision is resident`, and the cause alone. */
+export function downgradeOf(form: Form, better: Form, { plan, view }: Told): { cause: string; reason: string } {
+  const { room } = view;
+  const gone = new Set(members(plan.evictions));
+  const own = better.forced.find((occupant) => occupant.resident.provider === form.provider.name && !gone.has(occupant));
+  const { device, id, free } = widestShelf(better, room);
+  const beside = room.occupants.filter((occupant) => occupant.device === device && occupant.bytes > 0 && !gone.has(occupant));
+  const names = [...new Set(beside.sort((a, b) => b.bytes - a.bytes || a.index - b.index).map(({ resident }) => resident.provider))];
+  const others = names.filter((name) => name !== form.provider.name);
+  const barred = better.forced.filter((occupant) => occupant !== own).map(({ resident }) => resident.provider);
+  const first = (those: readonly string[]) => `${several(those.slice(0, 3))} ${those.length === 1 ? 'is' : 'are'} resident`;
+  const full = better.bytes > 0 && free < better.bytes;
+  const fits = own === undefined ? free : free + (own.device === device ? own.bytes : 0);
+  let cause = `${better.tier.name} is not to be had beside the rest of the plan`;
+  if (full && fits < better.bytes) cause = others.length > 0 ? first(others) : `${better.tier.name} does not fit`;
+  else if (own !== undefined) cause = `${form.tier.name} is resident already, and a change would cost a swap`;
+  else if (barred.length > 0) cause = `${first(barred)} and shares no group with it`;
+  const numbers =
+    better.bytes > 0 ? `: ${better.tier.name} needs ${gigabytes(better.bytes)}, ${gigabytes(Math.max(0, free))} are free on ${id}` : '';
+  return { cause, reason: `${form.tier.name} because ${cause}${numbers}.` };
+}
+
+export function reasonsOf(told: Told): string[] {
+  const { need, plan, view, evictions } = told;
+  const { room } = view;
+  const reasons: string[] = [];
+  const names = plan.choices.map(({ form }) => form.provider.name);
+  const count = need.capabilities.length;
+  if (count > 1 && names.length === 1) {
+    reasons.push(`${names[0]} covers ${count === 2 ? 'both' : `all ${count}`} capabilities alone: 1 provider instead of ${count}.`);
+  } else if (names.length > 1)
+    reasons.push(`${several(names)} cover ${count} capabilities together: ${providers(names.length)}, fewer would not do.`);
+  const far = plan.choices.filter(({ form }) => form.remote === 1).map(({ form }) => form.provider.name);
+  if (far.length > 0) reasons.push(`${several(far)} ${far.length === 1 ? 'is' : 'are'} remote: nothing nearer would do now.`);
+  const paid = evictions.length > 0;
+  if (paid) {
+    for (const { provider, tier, frees, device, cause } of evictions) {
+      const freed = frees === null ? '' : `: frees ${gigabytes(frees.bytes)}${device === null ? '' : ` on ${device}`}`;
+      reasons.push(`evicts ${provider} ${tier} (${cause})${freed}.`);
+    }
+    reasons.push(`swap: ${swapWords(need, evictions, room)}.`);
+  }
+  for (const { form, device } of plan.choices) {
+    const name = `${form.provider.name} ${form.tier.name}`;
+    if (form.phase === 'warm') reasons.push(`${name} is warm${form.inPlace === null ? '' : ' already'}.`);
+    else if (form.phase === 'warming') reasons.push(`${name} is loading already: at most ${seconds(form.readyMs)} s.`);
+    else {
+      const shelf = room.devices[device];
+      const where = shelf === undefined ? '' : `: needs ${gigabytes(form.bytes)}, ${freeWords(shelf.free, shelf.id)}`;
+      reasons.push(`${name} loads in ${seconds(form.readyMs)} s${where}.`);
+    }
+    if (need.contextTokens !== null && form.tier.context === null) {
+      reasons.push(`${name}: its longest context is not known, ${need.contextTokens} tokens may not fit.`);
+    }
+  }
+  if (room.devices.length === 0 && plan.choices.some(({ form }) => form.phase === 'cold' && form.tier.vram?.bytes !== 0)) {
+    reasons.push('No device is known, so memory is not budgeted.');
+  }
+  return reasons;
+}
+
+const freeWords = (free: number, id: string) =>
+  free === Number.POSITIVE_INFINITY
+    ? `the memory of ${id} is not known, so it is not budgeted`
+    : `${gigabytes(Math.max(0, free))} are free on ${id}`;
+
+/** Why whoever could be had, in itself, is not in the plan. */
+export function outranked({ need, plan, view, candidates }: Told): Rejected[] {
+  const { room } = view;
+  const chosen = new Set(plan.choices.map(({ form }) => form.provider));
+  const remote = plan.choices.some(({ form }) => form.remote === 1);
+  const together = plan.choices.reduce((mask, { form }) => mask | form.mask, 0);
+  const alone = plan.choices.length === 1;
+  const names = several(plan.choices.map(({ form }) => form.provider.name));
+  const rejected: Rejected[] = [];
+  let last: { provider: unknown; fitting: boolean; forms: Form[] } | null = null;
+  const close = () => {
+    if (last === null || last.forms.length === 0) return;
+    const form = last.forms[0]!;
+    const { name } = form.provider;
+    let reason = `fits, but ${names} ${alone ? 'comes' : 'come'} first`;
+    if (form.remote === 1 && !remote) reason = 'remote, and nearer ones will do';
+    else if (!last.fitting) reason = shortWords(last.forms.at(-1)!, { need, room });
+    else if (alone && form.mask !== together) reason = `covers less than ${names}`;
+    else if (plan.evictions.paid === 0 && form.phase === 'cold' && form.bytes > 0 && widestShelf(form, room).free < form.bytes) {
+      reason = `${form.tier.name} would need evictions, ${names} ${alone ? 'needs' : 'need'} none`;
+    }
+    rejected.push({ provider: name, tier: null, reason });
+  };
+  for (const form of candidates.forms) {
+    if (chosen.has(form.provider)) continue;
+    if (last === null || last.provider !== form.provider) {
+      close();
+      last = { provider: form.provider, fitting: false, forms: [] };
+    }
+    last.forms.push(form);
+    if (!last.fitting) last.fitting = form.devices.some((device) => roughlyFits(form, device, view));
+  }
+  close();
+  return rejected;
+}
+
+/** By what could be freed at most on the device: cheap, and never false where it fits. */
+function roughlyFits(form: Form, device: number, { room, going }: View): boolean {
+  if (form.forced.some((occupant) => going(occupant) === null)) return false;
+  const shelf = room.devices[device];
+  if (shelf === undefined) return true;
+  let free = shelf.free - (form.pinned ? 0 : shelf.reserved);
+  if (free >= form.bytes) return true;
+  for (const occupant of room.occupants) {
+    if (occupant.device === device && going(occupant) !== null) free += occupant.bytes;
+    if (free >= form.bytes) return true;
+  }
+  return false;
+}

@@ -186,7 +186,9 @@ export interface Call extends Ask {
 
 /** A request whose answer goes straight to whoever made it, and only through here to the record as figures. */
 export interface Exchange {
-  /** Below `/v1`: `/chat/completions`. */
+  /** Whose words they are: OpenAI's, or those of Ollama's own API. */
+  dialect: 'openai' | 'ollama';
+  /** Below `/v1`, or `/api` in Ollama's words: `/chat/completions`. */
   path: string;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
@@ -198,6 +200,8 @@ export interface Exchange {
   head(status: number, headers: Record<string, string>): void;
   /** A promise when the reader is slower than the model: nothing more before it resolves. */
   write(bytes: Uint8Array): Promise<void> | null;
+  /** The answer stops short, and nothing in it says so: nobody may take it for whole. */
+  broken(): void;
 }
 
 // --- built-in routes ------------------------------------------------------------------------------------------------

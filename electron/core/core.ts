@@ -6,6 +6,7 @@ import { Refusal, refuse, toWire } from '../../shared/errors.ts';
 import type { BootReport, CallLimits, Crossing, Delivery, JobDetail, Route, Snapshot, Sovereign } from '../../shared/model.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
+import type { Cortex } from './cortex/cortex.ts';
 import { cortexOperations } from './cortex/operations.ts';
 import { createIds, createSigner } from './crossing.ts';
 import { createSeam } from './dispatch.ts';
@@ -77,6 +78,8 @@ export interface Core extends AsyncDisposable {
   readonly owner: Principals['owner'];
   /** A callback that came in, with the bytes it was signed over. */
   ingest: Ingest;
+  /** What the model door asks: whose key a grant's is, and which models there are. */
+  readonly cortex: Pick<Cortex, 'authenticate' | 'endedGrant' | 'state'>;
   /** Records a request that was refused before it was a call: wrong host, no token, not JSON. */
   reject: Reject;
   readonly home: string;
@@ -552,6 +555,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       };
     },
     authenticate: principals.authenticate,
+    cortex: { authenticate: () => null, endedGrant: () => null, state: () => emptyCortex },
     reject: createRejections({ store, journal, clock }),
     setUrl(next) {
       url = next;

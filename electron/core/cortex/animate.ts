@@ -51,8 +51,8 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
     }
     if (ending.aborted) return;
     if (verdict.warm || verdict.provider !== null) tried.delete(lease);
-    // What it is resolved in next is the world that this was seen in.
-    if (!verdict.warm) loop.world(world.world());
+    // It is judged in the world that this was seen in.
+    loop.world(world.world());
     if (verdict.warm) loop.animated(lease);
     else loop.notAnimated(lease, { provider: verdict.provider, error: verdict.error });
   }

@@ -4,7 +4,7 @@
  * every call under it is cut off.
  */
 import { randomBytes } from 'node:crypto';
-import type { Grant, Provider, Resolved, World } from '../../../shared/cortex.ts';
+import type { Grant, Resolved, World } from '../../../shared/cortex.ts';
 import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import { hasEnded } from '../../../shared/job.ts';
 import type { CortexSettings, JobState, Principal } from '../../../shared/model.ts';
@@ -12,7 +12,9 @@ import type { Loop } from '../jobs/loop.ts';
 import type { ParsedOf } from '../operations.ts';
 import { hashToken } from '../principals.ts';
 import type { Store } from '../store/store.ts';
+import { createAsking } from './asking.ts';
 import type { Bound } from './bound.ts';
+import { isCalled, newGrant, toolsOf, wordsFor } from './grant.ts';
 
 export interface GrantParts {
   store: Pick<Store, 'saveGrant'> & { read: Pick<Store['read'], 'grants'> };
@@ -69,17 +71,11 @@ interface Held {
   cuts: Set<(reason: WireError) => void>;
 }
 
-interface Asked {
-  task: string;
-  caller: string;
-  giveUp(error: WireError): void;
-}
-
 export function createGrants(parts: GrantParts): Grants {
   const { store, loop, clock, tell } = parts;
   const held = new Map<string, Held>();
   const byHash = new Map<string, Held>();
-  const asked = new Set<Asked>();
+  const asking = createAsking(loop);
   const over: { grant: Grant; hash: string }[] = [];
   const endedByHash = new Map<string, Grant>();
   const saving = new Set<Promise<unknown>>();
@@ -117,8 +113,7 @@ export function createGrants(parts: GrantParts): Grants {
         }),
       );
     refuseEnded(task);
-    const own =
-      [...held.values()].filter(({ grant }) => grant.caller === by.id).length + [...asked].filter(({ caller }) => caller === by.id).length;
+    const own = [...held.values()].filter(({ grant }) => grant.caller === by.id).length + asking.count(by.id);
     if (own >= MOST_EACH)
       throw new Refusal(
         refuse('limited', `${by.name} has ${own} grants or waits for them, which is as many as one may.`, { hint: 'Revoke some.' }),
@@ -126,33 +121,44 @@ export function createGrants(parts: GrantParts): Grants {
 
     const id = `grant_${randomBytes(8).toString('hex')}`;
     const lease = `lease_${randomBytes(8).toString('hex')}`;
-    const ttlMs = ttl_ms ?? parts.settings().grantMs;
-    const plan = await leased({ id, lease, by, task, need: parts.need(need), waitMs, ttlMs, signal });
     const key = `dgk_${randomBytes(32).toString('base64url')}`;
-    const made = newGrant(plan, { id, task, caller: by.id, base_url: `${url}/v1`, expires_at: clock() + ttlMs });
-    const entry: Held = {
-      grant: made,
-      hash: hashToken(key),
-      lease,
-      principal: { id, name: task, capabilities: ['dispatch'] },
-      plan,
-      cuts: new Set(),
+    const ttlMs = ttl_ms ?? parts.settings().grantMs;
+    const principal: Principal = { id, name: task, capabilities: ['dispatch'] };
+    await asking.ask(
+      { id: lease, holder: { kind: 'grant', id }, caller: by.id, need: parts.need(need), waitMs, lastsMs: ttlMs, task, signal },
+      {
+        held(plan) {
+          const now = clock();
+          const about = { id, task, caller: by.id, base_url: `${url}/v1`, created_at: now, expires_at: now + ttlMs };
+          const grant = newGrant(about, plan, parts.bound(plan));
+          held.set(id, { grant, hash: hashToken(key), lease, principal, plan, cuts: new Set() });
+        },
+        lost: (error) => void revoke(id, error.message, error),
+      },
+    );
+    return await handOver(id, key, signal);
+  }
+
+  /** The key works from when it is on record; what ended before that never had one that did. */
+  async function handOver(id: string, key: string, signal: AbortSignal): Promise<Grant> {
+    const entry = held.get(id);
+    if (entry === undefined) throw new Refusal(endedError(find(id)));
+    const still = () => {
+      if (held.get(id) === entry && signal.aborted) revoke(id, 'whoever asked for it went away');
+      if (held.get(id) !== entry) throw new Refusal(endedError(entry.grant));
     };
-    held.set(id, entry);
     try {
       await store.saveGrant(rowOf(entry), clock());
+      still();
+      byHash.set(entry.hash, entry);
+      arm();
+      const { task, caller, expires_at } = entry.grant;
+      await tell('grant_made', { grant: id, task, caller, models: wordsFor(entry.grant), until: expires_at });
+      still();
     } catch (caught) {
-      held.delete(id);
-      loop.release(lease);
+      revoke(id, 'it could not be put on record');
       throw caught;
     }
-    // What ended while it was written never had a key that worked.
-    if (held.get(id) === entry && signal.aborted) revoke(id, 'whoever asked for it went away');
-    if (held.get(id) !== entry) throw new Refusal(endedError(made));
-    byHash.set(entry.hash, entry);
-    arm();
-    await tell('grant_made', { grant: id, task, caller: by.id, models: models(made), until: made.expires_at });
-    if (held.get(id) !== entry) throw new Refusal(endedError(made));
     return { ...shown(entry), api_key: key };
   }
 
@@ -162,109 +168,11 @@ export function createGrants(parts: GrantParts): Grants {
       throw new Refusal(refuse('conflict', `The job ${task} has ended, so nothing is granted for it.`, { hint: 'Name a job that runs.' }));
   }
 
-  /** Resolves with its plan once the lease is held. */
-  function leased(about: {
-    id: string;
-    lease: string;
-    by: Principal;
-    task: string;
-    need: Resolved['need'];
-    waitMs: number;
-    ttlMs: number;
-    signal: AbortSignal;
-  }): Promise<Resolved> {
-    const { id, lease, by, task, need, waitMs, ttlMs, signal } = about;
-    const { promise, resolve, reject } = Promise.withResolvers<Resolved>();
-    let reason: string | null = null;
-    let isHeld = false;
-    const leave = () => {
-      asked.delete(entry);
-      signal.removeEventListener('abort', onGone);
-    };
-    const entry: Asked = {
-      task,
-      caller: by.id,
-      giveUp(error) {
-        leave();
-        reject(new Refusal(error));
-        loop.release(lease);
-      },
-    };
-    const onGone = () => entry.giveUp(wireOf(signal.reason));
-    asked.add(entry);
-    if (signal.aborted) onGone();
-    else {
-      signal.addEventListener('abort', onGone, { once: true });
-      loop.lease(
-        {
-          id: lease,
-          holder: { kind: 'grant', id },
-          caller: by.id,
-          need,
-          expiresAt: loop.now() + waitMs,
-          until: loop.now() + waitMs + ttlMs,
-        },
-        {
-          held: (waits) => {
-            reason = waits.reason;
-          },
-          leased(plan) {
-            isHeld = true;
-            leave();
-            resolve(plan);
-          },
-          unleased(error) {
-            if (isHeld) return void revoke(id, error.message, error);
-            leave();
-            const said = error.code === 'wait_expired' && reason !== null && !error.message.includes(reason);
-            reject(new Refusal(said ? { ...error, message: `${error.message} ${reason}` } : error));
-          },
-        },
-      );
-    }
-    return promise;
-  }
-
-  function newGrant(plan: Resolved, about: Pick<Grant, 'id' | 'task' | 'caller' | 'base_url' | 'expires_at'>): Grant {
-    const bound = parts.bound(plan);
-    return {
-      ...about,
-      api_key: null,
-      models: bound.map(({ provider, tier, capabilities, device }) => ({
-        model: tier.model,
-        provider: provider.name,
-        tier: tier.name,
-        capabilities,
-        device,
-        egress: provider.egress,
-      })),
-      tools: [],
-      // Where several models are bound, what all of them bear.
-      settings: {
-        temperature: bound[0]?.provider.settings.temperature ?? 0.7,
-        top_p: bound[0]?.provider.settings.top_p ?? 0.9,
-        max_tokens: Math.min(...bound.map(({ provider }) => provider.settings.max_tokens)),
-      },
-      created_at: clock(),
-      revoked: null,
-      requests: 0,
-      reasons: plan.reasons,
-    };
-  }
-
   // --- as it stands ----------------------------------------------------------------------------------------------------
 
-  const shown = ({ grant }: Held): Grant => ({ ...grant, tools: toolsOf(grant) });
+  const shown = ({ grant }: Held): Grant => ({ ...grant, tools: toolsOf(grant, parts.world()).filter(parts.hasRoute) });
 
-  /** No tool without the model that has it: those of the providers of this grant that are warm now. */
-  function toolsOf({ models }: Grant): string[] {
-    const { providers, residents, unavailable } = parts.world();
-    const isWarm = ({ name, controller }: Provider) =>
-      !unavailable.some(({ provider }) => provider === name) &&
-      (controller.kind === 'openai' || residents.some(({ provider, phase }) => provider === name && phase === 'warm'));
-    const tools = providers.filter((provider) => models.some((model) => model.provider === provider.name) && isWarm(provider));
-    return [...new Set(tools.flatMap((provider) => provider.tools))].filter(parts.hasRoute).sort();
-  }
+  const find = (id: string): Grant | null => over.find(({ grant }) => grant.id === id)?.grant ?? null;
 
   const current = (id: string): Held | null => {
     const entry = held.get(id);
@@ -348,7 +256,7 @@ export function createGrants(parts: GrantParts): Grants {
     ],
     get(id) {
       const entry = current(id);
-      return entry === null ? (over.find(({ grant }) => grant.id === id)?.grant ?? null) : shown(entry);
+      return entry === null ? find(id) : shown(entry);
     },
     authenticate(secret) {
       const entry = byHash.get(hashToken(secret));
@@ -358,12 +266,12 @@ export function createGrants(parts: GrantParts): Grants {
     ended: (secret) => endedByHash.get(hashToken(secret)) ?? null,
     granted(id, model) {
       const entry = current(id);
-      if (entry === null) return endedError(over.find(({ grant }) => grant.id === id)?.grant ?? null);
+      if (entry === null) return endedError(find(id));
       const bound = parts.bound(entry.plan);
       const found = model === null ? bound[0] : bound.find((one) => isCalled(one, model));
       if (found === undefined)
         return refuse('forbidden', `The grant ${id} is not for the model ${JSON.stringify((model ?? '').slice(0, 100))}.`, {
-          hint: `It is for ${models(entry.grant)}.`,
+          hint: `It is for ${wordsFor(entry.grant)}.`,
         });
       entry.grant = { ...entry.grant, requests: entry.grant.requests + 1 };
       return found;
@@ -371,7 +279,7 @@ export function createGrants(parts: GrantParts): Grants {
     under(id, cut) {
       const entry = current(id);
       if (entry === null) {
-        cut(endedError(over.find(({ grant }) => grant.id === id)?.grant ?? null));
+        cut(endedError(find(id)));
         return () => undefined;
       }
       // Of its own, so that the same function may stand there twice.
@@ -381,8 +289,7 @@ export function createGrants(parts: GrantParts): Grants {
     },
     taskEnded(job) {
       for (const { grant } of [...held.values()]) if (grant.task === job) revoke(grant.id, `its task ${job} ended`);
-      for (const one of [...asked])
-        if (one.task === job) one.giveUp(refuse('conflict', `The job ${job} ended before its grant was there.`));
+      asking.giveUp((task) => task === job, refuse('conflict', `The job ${job} ended before its grant was there.`));
     },
     review,
     start() {
@@ -405,7 +312,7 @@ export function createGrants(parts: GrantParts): Grants {
       }
     },
     async [Symbol.asyncDispose]() {
-      for (const one of [...asked]) one.giveUp(refuse('shutting_down', 'Dispatcher shuts down.'));
+      asking.giveUp(() => true, refuse('shutting_down', 'Dispatcher shuts down.'));
       for (const id of [...held.keys()]) revoke(id, 'Dispatcher shut down');
       if (timer !== null) clearTimeout(timer);
       await Promise.all(saving);
@@ -413,26 +320,7 @@ export function createGrants(parts: GrantParts): Grants {
   };
 }
 
-/** By its own name, its provider's or its tier's, or as what it can do: `cap:text-generation+vision-analysis`. */
-function isCalled({ provider, tier, capabilities }: Bound, model: string): boolean {
-  if (model.startsWith('cap:'))
-    return model
-      .slice(4)
-      .split('+')
-      .every((capability) => capabilities.includes(capability));
-  return model === tier.model || model === provider.name || model === tier.name;
-}
-
-const models = ({ models: granted }: Grant) => granted.map(({ model }) => model).join(', ');
-
 const endedError = (grant: Grant | null) =>
   refuse('unauthenticated', grant?.revoked ? `The grant ${grant.id} ended: ${grant.revoked.why}.` : 'There is no such grant.', {
     hint: 'Ask for another with POST /grants.',
   });
-
-const wireOf = (reason: unknown): WireError =>
-  reason instanceof Refusal
-    ? reason.wire
-    : typeof reason === 'object' && reason !== null && 'code' in reason && 'message' in reason
-      ? (reason as WireError)
-      : refuse('cancelled', 'Whoever asked for the grant went away.');

@@ -5,7 +5,7 @@ import type { CortexSettings } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
 import type { Controller } from '../providers/controller.ts';
 import { sameModel } from '../providers/ollama.ts';
-import type { Budget } from './budget.ts';
+import { type Budget, measure } from './budget.ts';
 import type { Callers } from './callers.ts';
 import { refusalOf, type Spans } from './spans.ts';
 import type { WorldSource } from './world.ts';
@@ -74,6 +74,8 @@ export function createManifests(parts: ManifestParts): Manifests {
   const unloads = new Map<string, Promise<WireError | null>>();
   const failures = new Map<string, number>();
   const pulses = new Map<string, { tier: string; at: number }>();
+  /** Loads and unloads under way, and how many began: what is in use says what one took only where it was alone. */
+  const moves = { now: 0, begun: 0 };
 
   /** Behind what is done with this provider now, or together with it where that is the same. */
   function inLine<T>(provider: string, what: string, work: () => Promise<T>): Promise<T> {
@@ -133,6 +135,7 @@ export function createManifests(parts: ManifestParts): Manifests {
     pulses.delete(name);
     world.note(name, { phase: 'warming', resident });
     const unwritten = await refusalOf(tell('model_loading', { ...about, eta_ms: resident.reloadMs }));
+    const alone = begin();
     const before = await gpu.probe();
     const startedAt = now();
     const late = refuse('upstream_timeout', `${name} did not have ${tier.model} loaded within ${warmMs} ms.`, {
@@ -141,6 +144,7 @@ export function createManifests(parts: ManifestParts): Manifests {
     const error = unwritten ?? (await refusalOf(spans.within(warmMs, late, (signal) => controller.load(tier, signal))));
     const learnt = { ...about, context: tier.context };
     if (error !== null) {
+      alone();
       world.note(name, { phase: 'gone' });
       if (error.code !== 'vram_exhausted') return error;
       const found = before.devices.find(({ id }) => id === device);
@@ -153,11 +157,23 @@ export function createManifests(parts: ManifestParts): Manifests {
     const loadMs = now() - startedAt;
     const listed = await list({ provider, tier, controller }).catch(() => null);
     const reported = listed?.resident.find(({ model }) => sameModel(model, tier.model))?.vram ?? null;
-    const took = reported;
+    const after = await gpu.probe();
+    const took = measure({ before, after, device: alone() ? device : null, reported });
     budget.learn({ ...learnt, took, loadMs });
     world.note(name, { phase: 'warm', resident: { ...resident, phase: 'warm', vram: took ?? resident.vram, idleAt: idleAt(provider) } });
     await refusalOf(tell('model_warm', { ...about, took_ms: loadMs, bytes: took?.bytes ?? null, source: took?.source ?? null }));
     return null;
+  }
+
+  /** Something is loaded or unloaded. What it answers ends that, and says whether it was the only one all the time. */
+  function begin(): () => boolean {
+    moves.begun++;
+    const wasAlone = moves.now++ === 0;
+    const mine = moves.begun;
+    return () => {
+      moves.now--;
+      return wasAlone && moves.begun === mine;
+    };
   }
 
   const idleAt = ({ idleMs }: Provider): number | null => (idleMs === null ? null : now() + idleMs);
@@ -284,10 +300,13 @@ export function createManifests(parts: ManifestParts): Manifests {
     }
     const within = provider.stopMs + parts.patience.goneMs;
     const late = refuse('upstream_timeout', `${name} did not unload ${tier.model} within ${within} ms.`);
+    const ended = begin();
     const error = await refusalOf(spans.within(within, late, (signal) => controller.unload(tier, signal)));
-    if (await seenGone(at, within)) {
+    const isGone = await seenGone(at, within);
+    await gpu.probe();
+    ended();
+    if (isGone) {
       world.note(name, { phase: 'gone' });
-      await gpu.probe();
       await refusalOf(tell('model_gone', { ...about, error: error?.code ?? null, bytes: there.vram?.bytes ?? null }));
       return null;
     }
@@ -344,7 +363,8 @@ export function createManifests(parts: ManifestParts): Manifests {
     async reset(provider) {
       failures.delete(provider);
       pulses.delete(provider);
-      world.note(provider, { phase: 'gone' });
+      // What it says of itself counts again.
+      world.note(provider, { phase: 'error', detail: 'it was reset', until: now() });
       await world.refresh(provider);
     },
   };

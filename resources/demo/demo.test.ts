@@ -47,7 +47,12 @@ test('the registry it gives has no problem and names every service, marked as de
     routes.filter((route) => !route.demo || route.examples.length < 5).map((route) => route.name),
     [],
   );
-  const served = Object.values(demo.urls).filter((url) => routes.some((route) => route.endpoint?.startsWith(url)));
+  assert.deepEqual(
+    registry!.providers.filter((provider) => !provider.demo),
+    [],
+  );
+  const named = [...routes, ...registry!.providers];
+  const served = Object.values(demo.urls).filter((url) => named.some(({ endpoint }) => endpoint?.startsWith(url)));
   assert.equal(served.length, Object.keys(demo.urls).length);
   assert.ok(registry!.routes.some((route) => route.name === 'OS.calc' && route.kind === 'tool'));
 });

@@ -1,5 +1,6 @@
 /** What a person typed, as a call; and a call as a command line. Pure. */
 import type { Ask } from '../shared/contract.ts';
+import type { Grant } from '../shared/cortex.ts';
 
 /**
  * `@ORG.service` names the route, known or not; the rest goes along as text, or as params when it is a JSON object.
@@ -48,5 +49,20 @@ export function curlOf(ask: Ask, url: string): string {
     `-H "Authorization: Bearer $DISPATCHER_TOKEN"`,
     `-H 'Content-Type: application/json'`,
     `-d '${body.replaceAll("'", "'\\''")}'`,
+  ].join(' \\\n  ');
+}
+
+/** One request under a grant for a shell, with its key, which is shown this once. */
+export function curlOfGrant({ base_url: url, api_key: key, models }: Pick<Grant, 'base_url' | 'api_key' | 'models'>): string {
+  const [first] = models;
+  const can = first?.capabilities ?? [];
+  const embeds = can.includes('embedding') && !can.includes('text-generation');
+  const model = first?.model ?? '';
+  const body = embeds ? { model, input: 'hello' } : { model, messages: [{ role: 'user', content: 'hello' }] };
+  return [
+    `curl -sS '${url}/${embeds ? 'embeddings' : 'chat/completions'}'`,
+    `-H 'Authorization: Bearer ${key ?? ''}'`,
+    `-H 'Content-Type: application/json'`,
+    `-d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`,
   ].join(' \\\n  ');
 }

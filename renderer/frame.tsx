@@ -71,6 +71,7 @@ function Rail() {
     registry: useLive('registry'),
     health: useLive('health'),
     gpu: useLive('gpu'),
+    cortex: useLive('cortex'),
   };
   const known = Object.fromEntries(Object.entries(live).filter(([, value]) => value !== undefined));
   return (
@@ -265,6 +266,9 @@ const keyList: readonly { keys: string; what: string }[] = [
   { keys: 'j', what: 'The next in a list' },
   { keys: 'k', what: 'The one before' },
   { keys: 'x', what: 'Cancel the job that is open' },
+  { keys: 'l', what: 'Load the model that is open, its cost first' },
+  { keys: 'e', what: 'Evict the model that is open, its cost first' },
+  { keys: 'g', what: 'New grant, in Grants' },
   { keys: 'esc', what: 'Close what is open' },
   { keys: '?', what: 'This list' },
 ];

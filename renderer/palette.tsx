@@ -2,8 +2,12 @@
 import { Command } from 'cmdk';
 import type { LucideIcon } from 'lucide-react';
 import {
+  ArrowDownToLine,
+  Cpu,
   Keyboard,
+  KeyRound,
   ListTree,
+  Radar,
   RefreshCw,
   Route as RouteIcon,
   ScrollText,
@@ -15,13 +19,14 @@ import {
 import { Dialog as Radix } from 'radix-ui';
 import type { ReactNode } from 'react';
 import { useState } from 'react';
+import type { ModelState } from '../shared/cortex.ts';
 import { setSovereign, setTheme, toastError, toggleTheme, verifyAudit } from './actions.ts';
 import { useFront, useLive } from './core.ts';
 import { rank } from './fuzzy.ts';
 import { KeyHint } from './parts/KeyHint.tsx';
 import { JobStateMark } from './parts/Status.tsx';
-import { queueTabs, queueTabWords } from './place.ts';
-import { openQueue, toast, useUi } from './ui.ts';
+import { gpuTabs, gpuTabWords, queueTabs, queueTabWords } from './place.ts';
+import { openGpu, openGpuDialog, openQueue, toast, useUi } from './ui.ts';
 import { entries } from './views.tsx';
 
 interface Action {
@@ -59,6 +64,7 @@ function Inside() {
   const sovereign = useLive('sovereign');
   const routes = useLive('routes') ?? [];
   const jobs = useLive('jobs') ?? [];
+  const models = useLive('cortex')?.models ?? [];
   const [query, setQuery] = useState('');
 
   const close = () => set({ palette: false });
@@ -104,6 +110,28 @@ function Inside() {
       run: () => setTheme('system'),
     },
     { id: 'keys', label: 'Show keys', also: 'shortcuts help', icon: Keyboard, keys: '?', run: () => set({ keys: true }) },
+    {
+      id: 'load',
+      label: 'Load a model',
+      also: 'gpu warm start vram evict cost',
+      icon: ArrowDownToLine,
+      run: () => openGpuDialog({ kind: 'load', provider: null, tier: null }),
+    },
+    { id: 'grant', label: 'New grant', also: 'key openai api models', icon: KeyRound, run: () => openGpuDialog({ kind: 'grant' }) },
+    {
+      id: 'discover',
+      label: 'Look for model servers',
+      also: 'discover ollama vllm llama providers add',
+      icon: Radar,
+      run: () => openGpu('servers', 'look'),
+    },
+    ...gpuTabs.map((tab) => ({
+      id: `gpu ${tab}`,
+      label: `GPU: ${gpuTabWords[tab].label}`,
+      also: gpuTabWords[tab].also,
+      icon: Cpu,
+      run: () => openGpu(tab),
+    })),
     ...queueTabs.map((tab) => ({
       id: `queue ${tab}`,
       label: `Queue: ${queueTabWords[tab].label}`,
@@ -117,6 +145,7 @@ function Inside() {
   const views = rank(words, entries, (entry) => `${entry.label} ${entry.also}`, 7);
   const doable = rank(words, actions, (action) => `${action.label} ${action.also}`, 6);
   const matching = words ? rank(words, routes, (route) => `${route.name} ${route.description ?? ''}`, 8) : [];
+  const providers = words ? rank(words, [...new Map(models.map((one) => [one.provider, one])).values()], nameOfModel, 4) : [];
   const recent = words ? rank(words, jobs.slice(0, 100), (job) => `${job.text ?? ''} ${job.route ?? ''} ${job.id}`, 4) : [];
 
   return (
@@ -175,6 +204,20 @@ function Inside() {
             ))}
           </Group>
         )}
+        {providers.length > 0 && (
+          <Group heading="Models">
+            {providers.map((one) => (
+              <Item
+                key={one.provider}
+                value={`model ${one.provider}`}
+                icon={Cpu}
+                label={one.provider}
+                note={one.capabilities.join(', ')}
+                onSelect={then(() => openGpu('models', one.provider))}
+              />
+            ))}
+          </Group>
+        )}
         {recent.length > 0 && (
           <Group heading="Jobs">
             {recent.map((job) => (
@@ -205,6 +248,10 @@ function Inside() {
       </Command.List>
     </Command>
   );
+}
+
+function nameOfModel({ provider, capabilities }: ModelState): string {
+  return `${provider} ${capabilities.join(' ')}`;
 }
 
 function Group({ heading, children }: { heading: string; children: ReactNode }) {

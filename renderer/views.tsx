@@ -61,10 +61,15 @@ export const entries: readonly Entry[] = [
     id: 'gpu',
     label: 'GPU',
     icon: Cpu,
-    also: 'memory vram models devices',
+    also: 'memory vram models devices grants line',
     ...later(() => import('./views/Gpu.tsx'), 'Gpu'),
-    count: ({ gpu }) =>
-      gpu && gpu.devices.length > 0 ? { value: gpu.devices.length, tone: 'quiet', label: `${gpu.devices.length} devices` } : null,
+    count({ gpu, cortex }) {
+      const alerts = cortex?.alerts.length ?? 0;
+      if (alerts > 0) return { value: alerts, tone: 'bad', label: `${alerts} ${alerts === 1 ? 'alert' : 'alerts'}` };
+      const waiting = cortex?.queue.length ?? 0;
+      if (waiting > 0) return { value: waiting, tone: 'accent', label: `${waiting} waiting` };
+      return gpu && gpu.devices.length > 0 ? { value: gpu.devices.length, tone: 'quiet', label: `${gpu.devices.length} devices` } : null;
+    },
   },
   {
     id: 'audit',

@@ -1,7 +1,6 @@
 /** An imitation of the core for building views without one. Never part of a production build; see main.tsx. */
 
 import type { Ask, DownFrame, Event, EventBody, UpFrame } from '../../shared/contract.ts';
-import { emptyCortex } from '../../shared/cortex.ts';
 import { refuse, type WireError } from '../../shared/errors.ts';
 import type {
   Attempt,
@@ -17,12 +16,20 @@ import type {
   Snapshot,
 } from '../../shared/model.ts';
 import { createPortPair, type Port } from '../../shared/port.ts';
-import { imitateWork } from './work.ts';
+import { imitateCortex, type Scene } from './cortex.ts';
+import { imitateWork, type World } from './work.ts';
 
-/** `?standin` has a full house, `&empty` a fresh one, `&jobs=100000` as many jobs as said, `&slow` answers late. */
+/**
+ * `?standin` has a full house, `&empty` a fresh one, `&jobs=100000` as many jobs as said, `&slow` answers late; `&gpu=none`, `&gpu=halted`,
+ * `&gpu=many` have another cortex.
+ */
 export async function openStandin(options: URLSearchParams): Promise<Port<UpFrame, DownFrame>> {
   const [front, core] = createPortPair<UpFrame, DownFrame>();
-  imitate(core, { jobs: options.has('empty') ? 0 : Number(options.get('jobs') ?? 420), slow: options.has('slow') ? 2500 : 0 });
+  imitate(core, {
+    jobs: options.has('empty') ? 0 : Number(options.get('jobs') ?? 420),
+    slow: options.has('slow') ? 2500 : 0,
+    scene: options.has('empty') ? 'empty' : ((options.get('gpu') ?? 'full') as Scene),
+  });
   return front;
 }
 
@@ -76,7 +83,7 @@ function route(name: string, more: Partial<RouteSummary> = {}): RouteSummary {
   };
 }
 
-function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: number; slow: number }): void {
+function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow, scene }: { jobs: number; slow: number; scene: Scene }): void {
   const t0 = Date.now();
   const orgs: Org[] = [
     ['FND', 'BlackRoad Foundation', 'CRM, billing and back office'],
@@ -105,6 +112,12 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     route('AI.router', { kind: 'model', description: 'Picks a model and completes', model: 'demo-7b' }),
     route('AI.ollama', { kind: 'model', description: 'The local model', model: 'llama3.2' }),
     route('AI.agents', { description: 'Agents with tools', egress: 'lan' }),
+    route('AI.vision', { kind: 'model', description: 'Describes pictures', endpoint: null, health: null }),
+    route('AI.coder', { kind: 'model', description: 'Writes code, 32B', endpoint: null, health: null }),
+    route('AI.swap', { kind: 'model', description: 'Writes code, 14B', endpoint: null, health: null }),
+    route('AI.big', { kind: 'model', description: 'The largest there is', endpoint: null, health: null }),
+    route('AI.chat', { kind: 'model', description: 'Talks', endpoint: null, health: null }),
+    route('AI.cloud', { kind: 'model', description: 'Somebody else', endpoint: null, health: null, egress: 'remote' }),
     route('OPS.deploy', { description: 'Deploys a service, about 20 s', examples: ['deploy my cloudflare worker'] }),
     route('OPS.flaky', { description: 'Fails one time in three', lastError: 'upstream_failed' }),
     route('OPS.slow', { description: 'Answers after a while', concurrency: 2 }),
@@ -241,22 +254,21 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     jobs: jobs.length,
     audit,
   });
-  const work = imitateWork(
-    {
-      hex,
-      emit,
-      add(text, to, more) {
-        const job = { ...makeJob(text, to, Date.now()), ...more };
-        jobs.push(job);
-        jobs.sort((a, b) => b.createdAt - a.createdAt);
-        emit({ type: 'job', job });
-        return job;
-      },
-      change,
-      job: (id) => jobs.find((one) => one.id === id),
+  const world: World = {
+    hex,
+    emit,
+    add(text, to, more) {
+      const job = { ...makeJob(text, to, Date.now()), ...more };
+      jobs.push(job);
+      jobs.sort((a, b) => b.createdAt - a.createdAt);
+      emit({ type: 'job', job });
+      return job;
     },
-    [...jobs],
-  );
+    change,
+    job: (id) => jobs.find((one) => one.id === id),
+  };
+  const work = imitateWork(world, [...jobs]);
+  const cortex = imitateCortex(world, scene);
   setInterval(() => watching && emit({ type: 'self', self: self(), counts: counts() }), 2000);
 
   const guess = (text: string): { to: string | null; confidence: number; ranked: Resolution['ranked'] } => {
@@ -305,6 +317,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     const found = routes.find((one) => one.name === to);
     const egress: Egress = found?.egress ?? 'local';
     const barred = sovereign.on && egress === 'remote';
+    const plan = to === null ? null : cortex.plan(to);
     return {
       route: to,
       confidence,
@@ -325,7 +338,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
           }
         : null,
       health: health.find((one) => one.route === to)?.status ?? null,
-      plan: null,
+      plan,
       limits: { remaining: 198, perSecond: 100, burst: 200, retryAfterMs: 0 },
       egress: found?.endpoint
         ? {
@@ -337,7 +350,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
         : null,
       refusal: barred
         ? refuse('sovereign_refused', `${to} is remote and sovereign is on.`, { hint: 'Turn sovereign off, or choose a local route.' })
-        : null,
+        : (plan?.error ?? null),
       expectedMs: found?.p50Ms ?? null,
     };
   };
@@ -523,6 +536,7 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     'OS.resolve': (params) => resolve(params),
     'OS.teach': ({ route: to }) => ({ route: to, examples: 5 }),
     ...work.answers,
+    ...cortex.answers,
     'OS.jobs': ({ q, state, route: of, lane, cursor, limit = 100 }) => {
       const words = String(q ?? '').toLowerCase();
       const all = jobs.filter(
@@ -655,12 +669,12 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
           rules: [],
           health,
           breakers: [],
-          gpu: { probedAt: t0, devices: [], probes: [{ name: 'nvidia-smi', found: false, detail: 'not installed' }] },
+          gpu: cortex.gpu(),
           jobs: jobs.filter((job, index) => index < 200 || job.finishedAt === null),
           lanes: work.lanes(),
           mcp: work.mcp(),
           podium: work.podium(),
-          cortex: emptyCortex,
+          cortex: cortex.state(),
           boot: work.boot,
           counts: counts(),
           signals: signals.slice(-200),
@@ -670,10 +684,11 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow }: { jobs: 
     else if (frame.t === 'call') {
       const operation = frame.ask.route ? operations[frame.ask.route] : undefined;
       if (!operation) return void run(frame.id, frame.ask);
-      const answer = operation(frame.ask.params ?? {}) as { code?: string };
-      const error = answer && typeof answer === 'object' && 'message' in answer && 'code' in answer ? (answer as WireError) : null;
-      const crossing = { ok: !error, error, result: error ? null : answer } as unknown as Crossing;
-      setTimeout(() => port.send({ t: 'answer', id: frame.id, crossing }), slow);
+      void Promise.resolve(operation(frame.ask.params ?? {}) as { code?: string }).then((answer) => {
+        const error = answer && typeof answer === 'object' && 'message' in answer && 'code' in answer ? (answer as WireError) : null;
+        const crossing = { ok: !error, error, result: error ? null : answer } as unknown as Crossing;
+        setTimeout(() => port.send({ t: 'answer', id: frame.id, crossing }), slow);
+      });
     }
   });
 }

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react';
 import { Children, useEffect, useState } from 'react';
 import type { WireError } from '../../shared/errors.ts';
 import { catalogue } from '../../shared/errors.ts';
+import { formatBytes } from '../format.ts';
 import { Button } from './Button.tsx';
 import { ViewHead } from './Panel.tsx';
 
@@ -65,6 +66,7 @@ export function ErrorState({
             ))}
           </ul>
         )}
+        {error.vram && <Holders vram={error.vram} />}
         {error.needed && error.needed.length > 0 && <p className="text-ink-2 text-xs">Needed: {error.needed.join(', ')}</p>}
         {(Children.toArray(children).length > 0 || retry) && (
           <div className="flex flex-wrap gap-2 pt-1">
@@ -77,6 +79,29 @@ export function ErrorState({
           </div>
         )}
       </div>
+    </div>
+  );
+}
+
+/** Who has the memory that is missing. */
+export function Holders({ vram }: { vram: NonNullable<WireError['vram']> }) {
+  return (
+    <div className="space-y-1 text-xs">
+      <p className="text-ink-2">
+        {vram.need === null ? 'How much it needs is not known' : `It needs ${formatBytes(vram.need)}`},{' '}
+        {vram.free === null ? 'how much is free is not known.' : `${formatBytes(vram.free)} are free.`}
+      </p>
+      {vram.holders.length > 0 && (
+        <ul aria-label="Who holds the memory" className="max-w-md divide-y rounded-md bg-surface/60 hairline">
+          {vram.holders.map((holder) => (
+            <li key={holder.name} className="flex items-baseline gap-2 px-2 py-1">
+              <bdi className="min-w-0 flex-1 truncate">{holder.name}</bdi>
+              <span className="whitespace-nowrap">{holder.bytes === null ? 'not known' : formatBytes(holder.bytes)}</span>
+              <span className="w-16 text-2xs text-ink-2">{holder.bytes === null ? '' : holder.source}</span>
+            </li>
+          ))}
+        </ul>
+      )}
     </div>
   );
 }

@@ -12,6 +12,7 @@ import { Button } from '../parts/Button.tsx';
 import { KeyHint } from '../parts/KeyHint.tsx';
 import { StatusDot } from '../parts/Status.tsx';
 import { useUi } from '../ui.ts';
+import { PlanDetails, PlanSentence } from './Plan.tsx';
 
 const DEBOUNCE_MS = 60;
 
@@ -203,7 +204,10 @@ function Where({ ask, typed, onPick }: { ask: Ask; typed: string; onPick(route: 
 }
 
 function Decision({ resolution, onPick }: { resolution: Resolution; onPick(route: string): void }) {
-  const { route, confidence, why, abstained, usedFallback, ranked, refusal } = resolution;
+  const { route, confidence, why, abstained, usedFallback, ranked, refusal, plan } = resolution;
+  const [details, setDetails] = useState(false);
+  // The sentence of the plan says it then, with more to it.
+  const refusedByPlan = plan?.outcome === 'refusal' && plan.error?.code === refusal?.code;
   if (abstained)
     return (
       <div className="flex min-w-0 flex-wrap items-center gap-2">
@@ -241,7 +245,7 @@ function Decision({ resolution, onPick }: { resolution: Resolution; onPick(route
         </span>
       </span>
       <span className="ml-auto flex min-w-0 flex-wrap items-center gap-x-3 gap-y-1 text-ink-2">
-        {refusal ? (
+        {refusal && !refusedByPlan ? (
           <span className="flex items-center gap-1.5 text-bad-ink" title={refusal.hint ?? undefined}>
             <ShieldX aria-hidden className="size-3.5" />
             {refusal.message}
@@ -250,6 +254,30 @@ function Decision({ resolution, onPick }: { resolution: Resolution; onPick(route
           <Conditions resolution={resolution} />
         )}
       </span>
+      {plan && (
+        <div className="w-full min-w-0">
+          <PlanSentence plan={plan}>
+            <button
+              type="button"
+              aria-expanded={details}
+              className="rounded-sm px-1 text-accent-ink hover:underline"
+              onClick={() => setDetails(!details)}
+            >
+              {details ? 'Hide the plan' : 'Show the plan'}
+            </button>
+          </PlanSentence>
+          {details && (
+            <section
+              aria-label="Plan"
+              // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+              tabIndex={0}
+              className="mt-2 max-h-72 overflow-auto rounded-md bg-canvas p-3 hairline"
+            >
+              <PlanDetails plan={plan} />
+            </section>
+          )}
+        </div>
+      )}
     </div>
   );
 }
@@ -272,20 +300,12 @@ export function Confidence({ value }: { value: number }) {
 const egressIcons = { local: House, lan: Network, remote: Globe };
 
 function Conditions({ resolution }: { resolution: Resolution }) {
-  const { egress, health, breaker, limits, expectedMs } = resolution;
+  const { egress, health, breaker, limits, expectedMs, plan } = resolution;
+  // What leaves then, and where to, is in the plan.
+  const away = plan?.assignments.some((one) => one.egress !== 'local') ?? false;
   return (
     <>
-      {egress ? (
-        <Condition icon={egressIcons[egress.egress]} title={egress.reason}>
-          {egress.egress === 'local'
-            ? 'stays here'
-            : `leaves for ${egress.host ?? (egress.egress === 'lan' ? 'the network' : 'the internet')}`}
-        </Condition>
-      ) : (
-        <Condition icon={House} title="It is built in.">
-          stays here
-        </Condition>
-      )}
+      {!away && <Reach egress={egress} />}
       {health && health !== 'healthy' && (
         <span className="flex items-center gap-1.5">
           <StatusDot tone={health === 'down' ? 'bad' : health === 'degraded' ? 'warn' : 'quiet'} />
@@ -313,6 +333,20 @@ function Conditions({ resolution }: { resolution: Resolution }) {
         </Condition>
       )}
     </>
+  );
+}
+
+function Reach({ egress }: Pick<Resolution, 'egress'>) {
+  if (!egress)
+    return (
+      <Condition icon={House} title="It is built in.">
+        stays here
+      </Condition>
+    );
+  return (
+    <Condition icon={egressIcons[egress.egress]} title={egress.reason}>
+      {egress.egress === 'local' ? 'stays here' : `leaves for ${egress.host ?? (egress.egress === 'lan' ? 'the network' : 'the internet')}`}
+    </Condition>
   );
 }
 

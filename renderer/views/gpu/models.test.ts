@@ -41,7 +41,7 @@ test('a provider is one line by name, spoken for by the tier in memory, and open
   assert.deepEqual(lines({ open: new Set(['writer', 'eyes']) }), ['cloud', 'eyes', 'writer', '  70B', '  8B']);
 });
 
-test('the list can be searched by provider, tier and capability, and narrowed to what is in memory, cold or in trouble', () => {
+test('the list can be searched by provider, tier and capability, and narrowed to what is in memory here, cold or in trouble', () => {
   assert.deepEqual(
     [
       lines({ q: 'vision' }),
@@ -50,7 +50,7 @@ test('the list can be searched by provider, tier and capability, and narrowed to
       lines({ filter: 'trouble' }),
       lines({ filter: 'cold' }),
     ],
-    [['eyes'], ['writer'], ['cloud', 'writer'], ['eyes'], []],
+    [['eyes'], ['writer'], ['writer'], ['eyes'], []],
   );
 });
 

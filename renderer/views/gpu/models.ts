@@ -11,7 +11,7 @@ export interface ProviderGroup {
   demo: boolean;
 }
 
-export type ModelFilter = 'memory' | 'cold' | 'trouble' | null;
+export type ModelFilter = 'memory' | 'cold' | 'trouble' | 'elsewhere' | null;
 
 export type ModelRow = { kind: 'provider'; group: ProviderGroup; open: boolean } | { kind: 'tier'; group: ProviderGroup; tier: ModelState };
 
@@ -47,7 +47,7 @@ export function rowsOf(
   const words = q.toLowerCase().split(/\s+/).filter(Boolean);
   return groups
     .filter(({ name, tiers, shown }) => {
-      if (filter !== null && placeOfPhase(shown.phase) !== filter) return false;
+      if (filter !== null && placeOfModel(shown) !== filter) return false;
       const text = [name, ...tiers.flatMap(({ tier, model }) => [tier, model]), ...shown.capabilities].join(' ').toLowerCase();
       return words.every((word) => text.includes(word));
     })
@@ -60,8 +60,10 @@ export function rowsOf(
     });
 }
 
-export function placeOfPhase(phase: ModelPhase): NonNullable<ModelFilter> {
-  return isInMemory(phase) ? 'memory' : isTrouble(phase) ? 'trouble' : 'cold';
+/** What runs elsewhere takes none of the memory here, whatever its state. */
+export function placeOfModel({ phase, egress }: Pick<ModelState, 'phase' | 'egress'>): NonNullable<ModelFilter> {
+  if (isTrouble(phase)) return 'trouble';
+  return egress !== 'local' ? 'elsewhere' : isInMemory(phase) ? 'memory' : 'cold';
 }
 
 /**

@@ -1,0 +1,214 @@
+/** What would be loaded, evicted or waited for, before it is done. */
+import { ArrowDownToLine, CircleCheck, Cpu, Hourglass, type LucideIcon, OctagonX } from 'lucide-react';
+import type { ReactNode } from 'react';
+import type { Assignment, Eviction, Resolved } from '../../shared/cortex.ts';
+import { useLive } from '../core.ts';
+import { formatDuration } from '../format.ts';
+import { DemoBadge, Memory, PhaseMark } from '../parts/Model.tsx';
+import { Holders } from '../parts/States.tsx';
+import { EgressBadge } from '../parts/Status.tsx';
+import { Unknown } from '../parts/Values.tsx';
+import { costMs, holderWords, type PlanTone, planWords } from '../plan.ts';
+
+const tones: Record<PlanTone, { icon: LucideIcon; className: string }> = {
+  ready: { icon: CircleCheck, className: 'text-ok-ink' },
+  work: { icon: ArrowDownToLine, className: 'text-accent-ink' },
+  wait: { icon: Hourglass, className: 'text-warn-ink' },
+  refused: { icon: OctagonX, className: 'text-bad-ink' },
+};
+
+/** The plan as one sentence. */
+export function PlanSentence({ plan, children }: { plan: Resolved; children?: ReactNode }) {
+  const leases = useLive('cortex')?.leases;
+  const { tone, lead, more } = planWords(plan, (id) => {
+    const lease = leases?.find((one) => one.id === id);
+    return lease ? holderWords(lease) : null;
+  });
+  const { icon: Icon, className } = tones[tone];
+  return (
+    <p data-testid="plan" data-outcome={plan.outcome} className="flex min-w-0 flex-wrap items-center gap-x-2 gap-y-0.5 text-xs">
+      <Icon aria-hidden className={`size-3.5 shrink-0 ${className}`} />
+      <span className="foreign min-w-0 font-medium">{lead}</span>
+      {more.map(({ kind, text }) => (
+        <span key={kind} className={`foreign min-w-0 ${kind === 'eta' ? 'text-ink' : kind === 'leaves' ? 'text-warn-ink' : 'text-ink-2'}`}>
+          <span aria-hidden className="mr-2 text-ink-3">
+            ·
+          </span>
+          {text}
+        </span>
+      ))}
+      {children}
+    </p>
+  );
+}
+
+/** Everything that is known of a plan: what it binds, what goes for it and at what cost, why, and what was not taken. */
+export function PlanDetails({ plan }: { plan: Resolved }) {
+  const models = useLive('cortex')?.models ?? [];
+  const demo = new Set(models.flatMap((model) => (model.demo ? [model.provider] : [])));
+  const vram = plan.error?.vram;
+  return (
+    <div className="space-y-3 text-xs">
+      {plan.assignments.length > 0 && (
+        <Block title="Does it">
+          <ul aria-label="Assignments" className="space-y-1">
+            {bound(plan.assignments).map(({ one, capabilities }) => (
+              <li key={`${one.provider} ${one.tier}`} className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
+                <Name provider={one.provider} tier={one.tier} demo={demo.has(one.provider)} />
+                <PhaseMark phase={one.phase} />
+                {one.egress !== 'local' && <EgressBadge egress={one.egress} />}
+                <span className="foreign min-w-0 text-ink-3">{capabilities.join(', ')}</span>
+              </li>
+            ))}
+          </ul>
+        </Block>
+      )}
+      {plan.loads.length > 0 && (
+        <Block title="Is loaded">
+          <ul aria-label="Loads" className="space-y-1">
+            {plan.loads.map((load) => (
+              <li key={`${load.provider} ${load.tier}`} className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
+                <Name provider={load.provider} tier={load.tier} demo={demo.has(load.provider)} />
+                <Memory figure={load.vram} what="size not known" />
+                <span className="ml-auto text-ink-2">load {formatDuration(load.loadMs)}</span>
+              </li>
+            ))}
+          </ul>
+        </Block>
+      )}
+      {plan.evictions.length > 0 && (
+        <Block title="Goes for it">
+          <Evictions evictions={plan.evictions} demo={demo} />
+        </Block>
+      )}
+      {vram && <Holders vram={vram} />}
+      {plan.error?.hint && <p className="foreign text-ink-2">{plan.error.hint}</p>}
+      {plan.reasons.length > 0 && (
+        <Block title="Why">
+          <ul className="list-disc space-y-0.5 pl-4 text-ink-2 marker:text-ink-3">
+            {plan.reasons.map((reason) => (
+              <li key={reason} className="foreign">
+                {reason}
+              </li>
+            ))}
+          </ul>
+        </Block>
+      )}
+      {plan.rejected.length > 0 && (
+        <Block title="Not taken">
+          <ul className="space-y-0.5 text-ink-2">
+            {plan.rejected.slice(0, 12).map(({ provider, tier, reason }) => (
+              <li key={`${provider} ${tier} ${reason}`} className="foreign">
+                <bdi className="font-medium">
+                  {provider} {tier}
+                </bdi>
+                : {reason}
+              </li>
+            ))}
+            {plan.rejected.length > 12 && <li className="text-ink-3">and {plan.rejected.length - 12} more</li>}
+          </ul>
+        </Block>
+      )}
+    </div>
+  );
+}
+
+const causes: Record<Eviction['cause'], string> = {
+  memory: 'its place is needed',
+  group: 'it may not stand beside it',
+  tier: 'another tier of it comes',
+};
+
+/** What each eviction costs whoever needs it next. */
+function Evictions({ evictions, demo }: { evictions: readonly Eviction[]; demo: ReadonlySet<string> }) {
+  const total = evictions.reduce((sum, one) => sum + costMs(one), 0);
+  return (
+    <table aria-label="Evictions" className="w-full text-left">
+      <thead className="text-2xs text-ink-3">
+        <tr>
+          <th className="py-1 pr-2 font-medium">Model</th>
+          <th className="pr-2 text-right font-medium">Frees</th>
+          <th className="pr-2 text-right font-medium">Stop</th>
+          <th className="pr-2 text-right font-medium">Reload</th>
+          <th className="pr-2 text-right font-medium">Context</th>
+          <th className="text-right font-medium">Cost</th>
+        </tr>
+      </thead>
+      <tbody className="divide-y border-y">
+        {evictions.map((one) => (
+          <tr key={`${one.provider} ${one.tier}`} className="align-top">
+            <td className="py-1.5 pr-2">
+              <Name provider={one.provider} tier={one.tier} demo={demo.has(one.provider)} />
+              <span className="block text-2xs text-ink-3">{causes[one.cause]}</span>
+            </td>
+            <td className="whitespace-nowrap py-1.5 pr-2 text-right">
+              <Memory figure={one.frees} />
+            </td>
+            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{seconds(one.stopMs)}</td>
+            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{seconds(one.reloadMs)}</td>
+            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{seconds(one.contextMs)}</td>
+            <td className="whitespace-nowrap py-1.5 text-right font-medium">{seconds(costMs(one))}</td>
+          </tr>
+        ))}
+      </tbody>
+      {evictions.length > 1 && (
+        <tfoot>
+          <tr>
+            <td colSpan={5} className="pt-1.5 text-ink-3">
+              In all, until they are as they were
+            </td>
+            <td className="pt-1.5 text-right font-medium">{seconds(total)}</td>
+          </tr>
+        </tfoot>
+      )}
+    </table>
+  );
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function Block({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <div className="space-y-1">
+      <h3 className="font-medium text-2xs text-ink-3">{title}</h3>
+      {children}
+    </div>
+  );
+}
+
+/** A provider and one of its tiers by name. */
+export function Name({ provider, tier, demo }: { provider: string; tier?: string | null; demo: boolean }) {
+  return (
+    <span className="inline-flex min-w-0 max-w-full items-center gap-1.5">
+      <bdi className="min-w-0 truncate font-medium" title={provider}>
+        {provider || <Unknown what="no name" />}
+      </bdi>
+      {tier && (
+        <bdi className="min-w-0 max-w-32 truncate text-ink-2" title={tier}>
+          {tier}
+        </bdi>
+      )}
+      {demo && <DemoBadge />}
+    </span>
+  );
+}
+
+/** One line for each model, with all that is bound to it. */
+function bound(assignments: readonly Assignment[]): { one: Assignment; capabilities: string[] }[] {
+  return [...Map.groupBy(assignments, ({ provider, tier }) => `${provider} ${tier}`).values()].map((group) => ({
+    one: group[0]!,
+    capabilities: group.map(({ capability }) => capability),
+  }));
+}
+
+/** Where there is no plan to show yet. */
+export function PlanPending() {
+  return (
+    <p className="flex items-center gap-2 text-ink-3 text-xs">
+      <Cpu aria-hidden className="size-3.5" />
+      Asking what it would take…
+    </p>
+  );
+}

@@ -1,0 +1,128 @@
+/** What can be done at all, by whom, and what bringing each up would mean. */
+import { Shapes } from 'lucide-react';
+import { useMemo } from 'react';
+import type { CortexState } from '../../../shared/cortex.ts';
+import { formatCount } from '../../format.ts';
+import { DemoBadge, PhaseMark } from '../../parts/Model.tsx';
+import { Pane } from '../../parts/Panel.tsx';
+import { EmptyState } from '../../parts/States.tsx';
+import { Badge, EgressBadge } from '../../parts/Status.tsx';
+import { type Column, Table } from '../../parts/Table.tsx';
+import { listed } from '../../plan.ts';
+import { openGpu } from '../../ui.ts';
+import { Name } from '../Plan.tsx';
+import { Transition } from './ModelPane.tsx';
+import { banishedBy, type CapabilityEntry, capabilitiesOf, groupModels, isInMemory } from './models.ts';
+
+export function Capabilities({ cortex, open }: { cortex: CortexState; open: string | null }) {
+  const groups = useMemo(() => groupModels(cortex.models), [cortex.models]);
+  const index = useMemo(() => capabilitiesOf(groups), [groups]);
+  const entry = index.find((one) => one.name === open) ?? null;
+  return (
+    <div className="flex min-h-0 flex-1">
+      <div className={`min-w-0 flex-1 ${open ? 'hidden lg:block' : ''}`}>
+        <Table
+          label="Capabilities"
+          columns={columns}
+          rows={index}
+          rowKey={(one) => one.name}
+          selected={open}
+          onSelect={(one) => openGpu('capabilities', one.name)}
+          plainKeys
+          empty={
+            <EmptyState icon={Shapes} title="Nothing that is known offers a capability">
+              Providers say what they can do: text-generation, vision-analysis, stt, embedding and others.
+            </EmptyState>
+          }
+        />
+      </div>
+      {open !== null && (
+        <Pane
+          label="Capability details"
+          title={<bdi className="truncate">{open}</bdi>}
+          closeLabel="Close capability"
+          onClose={() => openGpu('capabilities')}
+        >
+          {entry ? (
+            <ul aria-label={`Providers of ${entry.name}`} className="divide-y text-xs">
+              {entry.providers.map((group) => (
+                <li key={group.name}>
+                  <button
+                    type="button"
+                    className="w-full space-y-1 px-4 py-2.5 text-left hover:bg-raised/60"
+                    onClick={() => openGpu('models', group.name)}
+                  >
+                    <span className="flex min-w-0 items-center justify-between gap-3">
+                      <Name provider={group.name} tier={isInMemory(group.shown.phase) ? group.shown.tier : null} demo={group.demo} />
+                      <PhaseMark phase={group.shown.phase} />
+                    </span>
+                    <span className="flex flex-wrap items-center gap-x-2 gap-y-1 text-ink-3">
+                      <EgressBadge egress={group.shown.egress} />
+                      {group.shown.groups.map((name) => (
+                        <Badge key={name} title="Operational group">
+                          {name}
+                        </Badge>
+                      ))}
+                      {!isInMemory(group.shown.phase) && group.shown.egress === 'local' && (
+                        <Transition names={banishedBy(groups, group.name)} />
+                      )}
+                    </span>
+                    {group.shown.capabilities.length > 1 && (
+                      <span className="block text-2xs text-ink-3">
+                        also{' '}
+                        {listed(
+                          group.shown.capabilities.filter((one) => one !== entry.name),
+                          6,
+                        )}
+                      </span>
+                    )}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          ) : (
+            <EmptyState icon={Shapes} title="Nobody offers this now" />
+          )}
+        </Pane>
+      )}
+    </div>
+  );
+}
+
+const columns: readonly Column<CapabilityEntry>[] = [
+  { id: 'name', label: 'Capability', width: 'minmax(9rem,1.2fr)', cell: (one) => <bdi className="font-medium">{one.name}</bdi> },
+  {
+    id: 'now',
+    label: 'In memory',
+    width: 'minmax(8rem,1.6fr)',
+    cell: (one) =>
+      one.inMemory === 0 ? (
+        <span className="text-ink-3">nobody</span>
+      ) : (
+        <span className="flex min-w-0 items-center gap-1.5">
+          <bdi className="truncate">
+            {listed(
+              one.providers.slice(0, one.inMemory).map((group) => group.name),
+              2,
+            )}
+          </bdi>
+          {one.providers.slice(0, one.inMemory).some((group) => group.demo) && <DemoBadge />}
+        </span>
+      ),
+  },
+  {
+    id: 'local',
+    label: 'On this machine',
+    width: '7rem',
+    align: 'right',
+    hideBelow: 560,
+    cell: (one) => formatCount(one.providers.filter((group) => group.shown.egress === 'local').length),
+  },
+  {
+    id: 'all',
+    label: 'Providers',
+    width: '5rem',
+    align: 'right',
+    cell: (one) => formatCount(one.providers.length),
+  },
+];

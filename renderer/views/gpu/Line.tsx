@@ -1,0 +1,154 @@
+/** Who stands in line for models, and who has them. */
+import { Hourglass } from 'lucide-react';
+import type { GpuWaiter, Lease, Need } from '../../../shared/cortex.ts';
+import { useLive } from '../../core.ts';
+import { formatCount, formatPlace } from '../../format.ts';
+import { Panel } from '../../parts/Panel.tsx';
+import { Badge } from '../../parts/Status.tsx';
+import { Countdown, Elapsed, Eta, Time } from '../../parts/Values.tsx';
+import { holderWords, listed } from '../../plan.ts';
+import { openGpu, openQueue } from '../../ui.ts';
+import { Name } from '../Plan.tsx';
+
+const SHOWN = 40;
+
+export function Line({ queue, leases }: { queue: readonly GpuWaiter[]; leases: readonly Lease[] }) {
+  return (
+    <Panel
+      title="Line for the GPU"
+      flush
+      aside={<span>{queue.length === 0 ? 'nobody waits' : `${formatCount(queue.length)} waiting`}</span>}
+    >
+      {queue.length === 0 ? (
+        <p className="px-3 py-4 text-ink-3 text-xs">Whoever needs a model that is not in memory, and has to wait for it, stands here.</p>
+      ) : (
+        <ol aria-label="Line for the GPU" className="divide-y">
+          {[...queue]
+            .sort((a, b) => a.position - b.position)
+            .slice(0, SHOWN)
+            .map((waiter) => (
+              <Waiter key={waiter.id} waiter={waiter} leases={leases} />
+            ))}
+          {queue.length > SHOWN && (
+            <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(queue.length - SHOWN)} more behind them</li>
+          )}
+        </ol>
+      )}
+    </Panel>
+  );
+}
+
+function Waiter({ waiter, leases }: { waiter: GpuWaiter; leases: readonly Lease[] }) {
+  const { need, position, eta, reason, since, waitsFor } = waiter;
+  const before = waitsFor.flatMap((id) => {
+    const lease = leases.find((one) => one.id === id);
+    return lease ? [holderWords(lease)] : [];
+  });
+  return (
+    <li className="flex gap-2.5 px-3 py-2 text-xs">
+      <span
+        aria-hidden
+        className={`flex size-5 shrink-0 items-center justify-center rounded-full text-2xs ${position === 0 ? 'bg-accent-soft text-accent-ink' : 'bg-raised text-ink-2'}`}
+      >
+        {position + 1}
+      </span>
+      <div className="min-w-0 flex-1 space-y-0.5">
+        <p className="flex items-baseline justify-between gap-3">
+          <span className="sr-only">{formatPlace(position)}: </span>
+          <bdi className="min-w-0 truncate font-medium" title={needWords(need)}>
+            {needWords(need)}
+          </bdi>
+          <span className="shrink-0 text-ink">{eta === null ? <span className="text-ink-3">time not known</span> : <Eta at={eta} />}</span>
+        </p>
+        <p className="foreign text-ink-2">{reason}</p>
+        <p className="flex flex-wrap items-center gap-x-2 text-2xs text-ink-3">
+          <Holder holder={waiter.holder} caller={waiter.caller} />
+          <span>
+            waits for <Elapsed since={since} />
+          </span>
+          <span title={contextTitle}>
+            priority {need.priority}, {need.context}
+          </span>
+          {need.sensitive && <Badge title="Never for remote providers">sensitive</Badge>}
+          {before.length > 0 && <bdi className="truncate">behind {listed(before)}</bdi>}
+        </p>
+      </div>
+    </li>
+  );
+}
+
+const contextTitle = 'The higher, the more is evicted for it; speech counts ten times, interactive five, background two';
+
+/** A need in a line. */
+export function needWords({ capabilities, model, tier }: Pick<Need, 'capabilities' | 'model' | 'tier'>): string {
+  return [model ?? capabilities.join(' + '), tier].filter(Boolean).join(', ');
+}
+
+/** Who it is for; a job leads to the queue, a grant to the grants. */
+export function Holder({ holder, caller }: Pick<Lease, 'holder' | 'caller'>) {
+  if (holder.kind === 'load')
+    return (
+      <span className="min-w-0 truncate">
+        a load by <bdi>{caller}</bdi>
+      </span>
+    );
+  return (
+    <button
+      type="button"
+      className="min-w-0 max-w-full truncate text-accent-ink hover:underline"
+      onClick={() => (holder.kind === 'job' ? openQueue('jobs', holder.id) : openGpu('grants', holder.id))}
+    >
+      {holder.kind === 'job' ? holder.id : 'a grant'} <bdi>of {caller}</bdi>
+    </button>
+  );
+}
+
+export function Leases({ leases }: { leases: readonly Lease[] }) {
+  const models = useLive('cortex')?.models ?? [];
+  const demo = new Set(models.flatMap((model) => (model.demo ? [model.provider] : [])));
+  return (
+    <Panel
+      title="In use"
+      flush
+      aside={<span>{leases.length === 0 ? 'no leases' : `${formatCount(leases.length)} ${leases.length === 1 ? 'lease' : 'leases'}`}</span>}
+    >
+      {leases.length === 0 ? (
+        <p className="px-3 py-4 text-ink-3 text-xs">Nobody uses a model now. What a job or a grant uses is not evicted.</p>
+      ) : (
+        <ul aria-label="Leases" className="divide-y">
+          {leases.slice(0, SHOWN).map((lease) => (
+            <li key={lease.id} className="space-y-0.5 px-3 py-2 text-xs" title={lease.id}>
+              <p className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
+                {lease.models.map((one) => (
+                  <Name key={`${one.provider} ${one.tier}`} provider={one.provider} tier={one.tier} demo={demo.has(one.provider)} />
+                ))}
+                <span className="ml-auto shrink-0">
+                  {lease.state === 'animating' ? (
+                    <span className="inline-flex items-center gap-1 text-accent-ink">
+                      <Hourglass aria-hidden className="size-3" />
+                      loading
+                    </span>
+                  ) : lease.until === null ? (
+                    <span className="text-ink-3">no end set</span>
+                  ) : (
+                    <span title="At the latest">
+                      ends <Countdown at={lease.until} />
+                    </span>
+                  )}
+                </span>
+              </p>
+              <p className="flex flex-wrap items-center gap-x-2 text-2xs text-ink-3">
+                <Holder holder={lease.holder} caller={lease.caller} />
+                <span>priority {lease.priority}</span>
+                <span>
+                  since <Time at={lease.since} />
+                </span>
+              </p>
+            </li>
+          ))}
+          {leases.length > SHOWN && <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(leases.length - SHOWN)} more</li>}
+        </ul>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,198 @@
+/** What a load or an eviction costs, and then one confirmation. */
+import { ChevronsUpDown } from 'lucide-react';
+import type { ReactNode } from 'react';
+import { useState } from 'react';
+import type { CortexState } from '../../../shared/cortex.ts';
+import { toastError } from '../../actions.ts';
+import { type Front, useFront, useOperation, wireOf } from '../../core.ts';
+import { formatDuration } from '../../format.ts';
+import { Button } from '../../parts/Button.tsx';
+import { Dialog } from '../../parts/Dialog.tsx';
+import { Chips } from '../../parts/Field.tsx';
+import { Memory } from '../../parts/Model.tsx';
+import { Fact, Facts } from '../../parts/Panel.tsx';
+import { Picker } from '../../parts/Picker.tsx';
+import { ErrorState } from '../../parts/States.tsx';
+import { Eta } from '../../parts/Values.tsx';
+import { holderWords, listed } from '../../plan.ts';
+import { toast } from '../../ui.ts';
+import { Name, PlanDetails, PlanPending, PlanSentence } from '../Plan.tsx';
+import { groupModels, isInMemory } from './models.ts';
+
+export function LoadDialog({
+  cortex,
+  provider,
+  tier,
+  onClose,
+}: {
+  cortex: CortexState;
+  provider: string | null;
+  tier: string | null;
+  onClose(): void;
+}) {
+  const front = useFront();
+  const groups = groupModels(cortex.models).filter((group) => group.shown.egress !== 'remote');
+  const [picked, setPicked] = useState<{ provider: string | null; tier: string | null }>({ provider, tier });
+  const group = groups.find((one) => one.name === picked.provider) ?? null;
+  const asked = { model: picked.provider ?? '', ...(picked.tier !== null && { tier: picked.tier }) };
+  const query = useOperation('OS.resolve.need', { need: asked }, { enabled: group !== null, staleMs: 0 });
+  const plan = group === null ? undefined : query.data;
+  const warm = plan?.outcome === 'grant' && plan.loads.length === 0 && plan.evictions.length === 0;
+  const evicts = (plan?.evictions.length ?? 0) > 0;
+
+  return (
+    <Dialog open onClose={onClose} title="Load a model" width={600}>
+      <div className="space-y-4">
+        <div className="flex flex-wrap items-center gap-3">
+          <Picker
+            label="Model to load"
+            choices={groups.map(({ name, tiers, shown }) => ({
+              value: name,
+              note: `${tiers.map((one) => one.tier).join(', ')}, ${shown.phase}`,
+            }))}
+            onPick={(name) => setPicked({ provider: name, tier: null })}
+          >
+            <button
+              type="button"
+              className="inline-flex h-8 min-w-0 max-w-full items-center gap-2 rounded-md bg-canvas px-2.5 text-sm hairline hover:bg-raised"
+            >
+              {group ? <Name provider={group.name} demo={group.demo} /> : 'Choose a model'}
+              <ChevronsUpDown aria-hidden className="size-3.5 shrink-0 text-ink-3" />
+            </button>
+          </Picker>
+          {group && group.tiers.length > 1 && (
+            <span className="min-w-0 max-w-full overflow-x-auto">
+              <Chips<string | null>
+                label="Tier"
+                value={picked.tier}
+                options={[
+                  { value: null, label: 'The best that fits' },
+                  ...group.tiers.map((one) => ({ value: one.tier, label: one.tier })),
+                ]}
+                onChange={(next) => setPicked({ provider: group.name, tier: next })}
+              />
+            </span>
+          )}
+        </div>
+        {group === null ? (
+          <p className="text-ink-3 text-xs">What it would cost is shown here before anything happens.</p>
+        ) : query.isError ? (
+          <ErrorState error={wireOf(query.error)} retry={() => void query.refetch()} compact />
+        ) : !plan ? (
+          <PlanPending />
+        ) : (
+          <section aria-label="What it costs" className="space-y-3">
+            <div className="rounded-md bg-raised px-3 py-2">
+              <PlanSentence plan={plan} />
+            </div>
+            <PlanDetails plan={plan} />
+          </section>
+        )}
+        <Foot onClose={onClose}>
+          <Button
+            tone={evicts ? 'danger' : 'primary'}
+            disabled={!plan || plan.outcome === 'refusal' || warm}
+            onClick={() => {
+              onClose();
+              void load(front, picked.provider!, picked.tier);
+            }}
+          >
+            {warm
+              ? 'Warm already'
+              : plan?.outcome === 'wait'
+                ? evicts
+                  ? 'Evict and load when free'
+                  : 'Load when free'
+                : evicts
+                  ? 'Evict and load'
+                  : 'Load'}
+          </Button>
+        </Foot>
+      </div>
+    </Dialog>
+  );
+}
+
+async function load(front: Front, provider: string, tier: string | null): Promise<void> {
+  toast('info', `Loading ${provider}`, 'It shows here when it is warm.');
+  await front.operate('OS.models.load', { provider, ...(tier !== null && { tier }) }, { confirm: true }).then(
+    () => toast('ok', `${provider} is warm`),
+    (caught) => toastError(`${provider} was not loaded`, caught),
+  );
+}
+
+export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState; provider: string; onClose(): void }) {
+  const front = useFront();
+  const group = groupModels(cortex.models).find((one) => one.name === provider) ?? null;
+  const shown = group?.shown ?? null;
+  const leases = cortex.leases.filter((lease) => lease.models.some((one) => one.provider === provider));
+  const resident = shown !== null && isInMemory(shown.phase);
+  return (
+    <Dialog open onClose={onClose} title="Evict a model" width={520}>
+      <div className="space-y-4">
+        {!shown || !resident ? (
+          <p className="text-ink-2 text-sm">
+            <bdi>{provider}</bdi> is not in memory.
+          </p>
+        ) : (
+          <section aria-label="What it costs" className="space-y-3">
+            <Name provider={provider} tier={shown.tier} demo={shown.demo} />
+            <Facts>
+              <Fact name="Frees">
+                <Memory figure={shown.vram} what="size not known" />
+              </Fact>
+              <Fact name="Costs">
+                {formatDuration(shown.loadMs)} to load it again, and what its cache holds is read again by whoever needs it next
+              </Fact>
+              <Fact name="Waiting for it">{group!.waiting === 0 ? 'nobody' : `${group!.waiting} in line`}</Fact>
+              {shown.idleAt !== null && (
+                <Fact name="By itself">
+                  it goes <Eta at={shown.idleAt} /> if nobody uses it
+                </Fact>
+              )}
+              {shown.pinned && <Fact name="Pinned">it is meant to stay; whoever relies on it does without until it is loaded again</Fact>}
+            </Facts>
+            {leases.length > 0 && (
+              <ErrorState
+                compact
+                error={{
+                  code: 'conflict',
+                  message: `It is in use by ${listed(leases.map(holderWords))}. What is in flight is never cut off.`,
+                  hint: 'Wait until that is over, cancel the job or revoke the grant.',
+                }}
+              />
+            )}
+          </section>
+        )}
+        <Foot onClose={onClose}>
+          <Button
+            tone="danger"
+            disabled={!resident || leases.length > 0}
+            onClick={() => {
+              onClose();
+              void evict(front, provider);
+            }}
+          >
+            Evict
+          </Button>
+        </Foot>
+      </div>
+    </Dialog>
+  );
+}
+
+async function evict(front: Front, provider: string): Promise<void> {
+  await front.operate('OS.models.unload', { provider }, { confirm: true }).then(
+    () => toast('ok', `${provider} was evicted`),
+    (caught) => toastError(`${provider} was not evicted`, caught),
+  );
+}
+
+function Foot({ onClose, children }: { onClose(): void; children: ReactNode }) {
+  return (
+    <div className="flex justify-end gap-2 border-t pt-3">
+      <Button onClick={onClose}>Cancel</Button>
+      {children}
+    </div>
+  );
+}

@@ -17,6 +17,11 @@ export interface Form extends Footprint {
   phase: 'warm' | 'warming' | 'cold';
   /** Until it is warm, from when its place is free. */
   readyMs: number;
+  /** Counts a load as 64 and one that is warming as 1: there are at most 30 of them. */
+  loads: number;
+  /** Sorted by these, whatever may make another form needless comes before it, but for rounding. */
+  ease: number;
+  merit: number;
   /** Where it may be put; `[-1]` where no device matters. */
   devices: readonly number[];
   /** Which devices it may be on in general: '' for any. */
@@ -53,6 +58,12 @@ function fits(form: { provider: Provider; tier: Tier; position: number }, need: 
 }
 
 const joined = (groups: readonly string[]) => (groups.length === 0 ? '' : [...new Set(groups)].sort().join('\n'));
+
+export function bitCount(mask: number): number {
+  let count = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count += 1;
+  return count;
+}
 
 /** Whether two providers may be resident together, by their joined groups. */
 export function createCompatible(): (a: string, b: string) => boolean {
@@ -133,6 +144,7 @@ export function findCandidates(need: Need, world: World, room: Room): Candidates
     const mine = standing.get(provider.name) ?? [];
     const served = provider.controller.kind === 'openai';
     const groups = joined(provider.groups);
+    const width = bitCount(mask);
     let reach: { devices: number[]; name: string } | null = null;
     for (const [position, tier] of provider.tiers.entries()) {
       const unfit = fits({ provider, tier, position }, need);
@@ -167,14 +179,30 @@ export function findCandidates(need: Need, world: World, room: Room): Candidates
       }
       const others = phase === 'cold' ? mine : [];
       const banned = phase === 'cold' ? banishedBy(groups) : [];
+      const remote = provider.egress === 'remote' ? 1 : 0;
+      const lan = provider.egress === 'lan' ? 1 : 0;
+      const readyMs = phase === 'warm' ? 0 : tier.loadMs;
+      const loads = phase === 'cold' ? 64 : phase === 'warming' ? 1 : 0;
       found.forms.push({
-        ...{ provider, tier, position, rank, mask, phase, bytes, devices, groups, inPlace },
-        remote: provider.egress === 'remote' ? 1 : 0,
-        lan: provider.egress === 'lan' ? 1 : 0,
-        readyMs: phase === 'warm' ? 0 : tier.loadMs,
+        provider,
+        tier,
+        position,
+        rank,
+        mask,
+        remote,
+        lan,
+        phase,
+        loads,
+        readyMs,
+        bytes,
+        devices,
         reach: reach?.name ?? '',
+        groups,
+        inPlace,
         pinned: provider.pinned,
         forced: others.length === 0 ? banned : [...new Set([...others, ...banned])],
+        ease: remote * 2 ** 52 + bytes * 32 - width,
+        merit: position * 2 ** 44 + loads * 2 ** 37 + lan * 2 ** 36 + readyMs,
       });
     }
   }

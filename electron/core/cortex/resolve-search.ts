@@ -1,5 +1,5 @@
 /** The best plan by the order that `resolve` has in its docstring: dominance, then branch and bound. */
-import { createCompatible, type Form } from './resolve-candidates.ts';
+import { bitCount, createCompatible, type Form } from './resolve-candidates.ts';
 import { type Effort, type Heap, spent, type View } from './resolve-room.ts';
 
 export interface Choice {
@@ -14,12 +14,6 @@ export interface Plan {
   evictions: Heap;
 }
 
-const bitCount = (mask: number) => {
-  let count = 0;
-  for (let rest = mask; rest !== 0; rest &= rest - 1) count += 1;
-  return count;
-};
-
 /** Whatever a plan has `other` in, this could stand in its place as far as memory, groups and evictions go. */
 function asEasy(form: Form, other: Form): boolean {
   if ((form.mask & other.mask) !== other.mask || form.remote > other.remote) return false;
@@ -32,16 +26,14 @@ function asEasy(form: Form, other: Form): boolean {
   return form.forced.every((occupant) => other.forced.includes(occupant));
 }
 
-const loadsOf = ({ phase }: Form) => (phase === 'cold' ? 64 : phase === 'warming' ? 1 : 0);
-
 const asGood = (form: Form, other: Form) =>
   form.position <= other.position &&
-  loadsOf(form) <= loadsOf(other) &&
+  form.loads <= other.loads &&
   form.lan <= other.lan &&
   form.readyMs <= other.readyMs &&
-  (form.rank <= other.rank || form.position < other.position || loadsOf(form) < loadsOf(other) || form.lan < other.lan);
+  (form.rank <= other.rank || form.position < other.position || form.loads < other.loads || form.lan < other.lan);
 
-/** Those that no other one makes needless. `sorted`: whoever may be `better` than another one comes before it. */
+/** Those that no other one makes needless. */
 function undominated(sorted: readonly Form[], better: (form: Form, other: Form) => boolean, effort: Effort): Form[] {
   const kept: Form[] = [];
   for (const form of sorted) {
@@ -60,35 +52,48 @@ function undominated(sorted: readonly Form[], better: (form: Form, other: Form) 
 
 /** Enough to find out whether there is a plan at all: what is worse only by rank is left out. */
 export function easiest(forms: readonly Form[], effort: Effort): Form[] {
-  const sorted = forms
-    .map((form) => ({ form, width: bitCount(form.mask) }))
-    .sort(({ form: a, width: x }, { form: b, width: y }) => a.remote - b.remote || a.bytes - b.bytes || y - x || a.rank - b.rank);
   return undominated(
-    sorted.map(({ form }) => form),
+    [...forms].sort((a, b) => a.ease - b.ease),
     asEasy,
     effort,
   );
 }
 
-/** Enough to find the best plan. */
-export function worthwhile(forms: readonly Form[], effort: Effort): Form[] {
-  const sorted = [...forms].sort(
-    (a, b) =>
-      a.position - b.position ||
-      loadsOf(a) - loadsOf(b) ||
-      a.lan - b.lan ||
-      a.readyMs - b.readyMs ||
-      a.remote - b.remote ||
-      a.bytes - b.bytes ||
-      a.rank - b.rank,
+/** Enough to find the best plan within bounds. */
+export function worthwhile(forms: readonly Form[], bounds: Bounds, effort: Effort): Form[] {
+  const fewest = createCover([...new Set(forms.map(({ mask }) => mask))], effort);
+  const useful = forms.filter(({ remote, mask }) => remote <= bounds.remote && fewest(bounds.all & ~mask) < bounds.providers);
+  return undominated(
+    useful.sort((a, b) => a.merit - b.merit),
+    (form, other) => asEasy(form, other) && asGood(form, other),
+    effort,
   );
-  return undominated(sorted, (form, other) => asEasy(form, other) && asGood(form, other), effort);
+}
+
+/** How many providers with these masks it takes to cover something, memory aside; at least so many where there is too much to cover to know. */
+function createCover(masks: readonly number[], effort: Effort): (open: number) => number {
+  const widest = masks.reduce((most, mask) => Math.max(most, bitCount(mask)), 1);
+  const known = new Map<number, number>([[0, 0]]);
+  const fewest = (open: number): number => {
+    const before = known.get(open);
+    if (before !== undefined) return before;
+    const width = bitCount(open);
+    if (width > 8) return Math.ceil(width / widest);
+    const bit = open & -open;
+    let least = Number.POSITIVE_INFINITY;
+    for (const mask of masks) {
+      effort.steps += 1;
+      if ((mask & bit) !== 0) least = Math.min(least, 1 + fewest(open & ~mask));
+    }
+    known.set(open, least);
+    return least;
+  };
+  return fewest;
 }
 
 /** A form with the devices that have room for it, cheapest first. */
 interface Entry {
   form: Form;
-  loads: number;
   devices: { device: number; costMs: number; paid: number }[];
 }
 
@@ -125,14 +130,14 @@ export function createFinder(forms: readonly Form[], view: View, effort: Effort)
     }
     if (devices.length === 0) continue;
     if (devices.length > 1) devices.sort((a, b) => a.costMs - b.costMs || a.paid - b.paid || a.device - b.device);
-    entries.push({ form, loads: loadsOf(form), devices });
+    entries.push({ form, devices });
   }
   entries.sort(
     (a, b) =>
       a.devices[0]!.costMs - b.devices[0]!.costMs ||
       a.devices[0]!.paid - b.devices[0]!.paid ||
       a.form.position - b.form.position ||
-      a.loads - b.loads ||
+      a.form.loads - b.form.loads ||
       a.form.readyMs - b.form.readyMs ||
       a.form.lan - b.form.lan ||
       a.form.rank - b.form.rank,
@@ -181,25 +186,7 @@ function createSearch(
     }
     return those;
   };
-  const masks = [...new Set(entries.map(({ form }) => form.mask))];
-
-  const widest = masks.reduce((most, mask) => Math.max(most, bitCount(mask)), 1);
-  const fewest = new Map<number, number>([[0, 0]]);
-  /** How many providers it takes to cover this, memory aside; at least so many where there is too much to cover to know. */
-  function providersFor(open: number): number {
-    const known = fewest.get(open);
-    if (known !== undefined) return known;
-    const width = bitCount(open);
-    if (width > 8) return Math.ceil(width / widest);
-    const bit = open & -open;
-    let least = Number.POSITIVE_INFINITY;
-    for (const mask of masks) {
-      effort.steps += 1;
-      if ((mask & bit) !== 0) least = Math.min(least, 1 + providersFor(open & ~mask));
-    }
-    fewest.set(open, least);
-    return least;
-  }
+  const providersFor = createCover([...new Set(entries.map(({ form }) => form.mask))], effort);
 
   const bounds = new Map<number, Least>();
   function leastFor(open: number): Least {
@@ -214,10 +201,10 @@ function createSearch(
         number,
         number,
       ];
-      for (const { form, loads: theirs, devices } of offering(rest & -rest)) {
+      for (const { form, devices } of offering(rest & -rest)) {
         if (devices[0]!.costMs < costMs) costMs = devices[0]!.costMs;
         if (form.position < tiers) tiers = form.position;
-        if (theirs < loads) loads = theirs;
+        if (form.loads < loads) loads = form.loads;
         if (form.lan < lan) lan = form.lan;
         if (form.readyMs < readyMs) readyMs = form.readyMs;
       }
@@ -292,7 +279,7 @@ function createSearch(
 
     function go(open: number, remote: number, score: Score): void {
       const slots = providers - chosen.length;
-      for (const { form, loads, devices } of offering(branchOn(open))) {
+      for (const { form, devices } of offering(branchOn(open))) {
         if (spent(effort) || (wanted === 'first' && best !== null)) return;
         effort.steps += 1;
         const after = open & ~form.mask;
@@ -304,7 +291,7 @@ function createSearch(
           costMs: score.costMs,
           paid: score.paid,
           tiers: score.tiers + form.position,
-          loads: score.loads + loads,
+          loads: score.loads + form.loads,
           readyMs: Math.max(score.readyMs, form.readyMs),
           lan: score.lan + form.lan,
         };

@@ -151,6 +151,7 @@ export function outranked({ need, plan, view, candidates }: Told): Rejected[] {
   const alone = plan.choices.length === 1;
   const names = several(plan.choices.map(({ form }) => form.provider.name));
   const rejected: Rejected[] = [];
+  const roughlyFits = createRoughlyFits(view);
   let last: { provider: unknown; fitting: boolean; forms: Form[] } | null = null;
   const close = () => {
     if (last === null || last.forms.length === 0) return;
@@ -172,22 +173,17 @@ export function outranked({ need, plan, view, candidates }: Told): Rejected[] {
       last = { provider: form.provider, fitting: false, forms: [] };
     }
     last.forms.push(form);
-    if (!last.fitting) last.fitting = form.devices.some((device) => roughlyFits(form, device, view));
+    if (!last.fitting) last.fitting = roughlyFits(form);
   }
   close();
   return rejected;
 }
 
-/** By what could be freed at most on the device: cheap, and never false where it fits. */
-function roughlyFits(form: Form, device: number, { room, going }: View): boolean {
-  if (form.forced.some((occupant) => going(occupant) === null)) return false;
-  const shelf = room.devices[device];
-  if (shelf === undefined) return true;
-  let free = shelf.free - (form.pinned ? 0 : shelf.reserved);
-  if (free >= form.bytes) return true;
-  for (const occupant of room.occupants) {
-    if (occupant.device === device && going(occupant) !== null) free += occupant.bytes;
-    if (free >= form.bytes) return true;
-  }
-  return false;
+/** By what could be freed at most on its devices: cheap, and never false where it fits. */
+function createRoughlyFits({ room, going }: View): (form: Form) => boolean {
+  const most = room.devices.map(({ free }) => free);
+  for (const occupant of room.occupants) if (occupant.device >= 0 && going(occupant) !== null) most[occupant.device]! += occupant.bytes;
+  return ({ devices, bytes, pinned, forced }) =>
+    forced.every((occupant) => going(occupant) !== null) &&
+    devices.some((device) => device < 0 || most[device]! - (pinned ? 0 : room.devices[device]!.reserved) >= bytes);
 }

@@ -109,7 +109,7 @@ export function resolveCounted(need: Need, world: World, limit = mostSteps): { r
   }
   if (bounds === null) throw new Error('a plan is there at a moment and is not');
   allow(0.25);
-  const best = createFinder(worthwhile(forms, effort), view, effort).find(bounds, 'best') ?? bounds.plan;
+  const best = createFinder(worthwhile(forms, bounds, effort), view, effort).find(bounds, 'best') ?? bounds.plan;
   return counted(answer({ need, world, plan: best, view, candidates }));
 
   function boundsNow() {

@@ -1,7 +1,7 @@
 /** One provider at a time: making it warm, healing it, letting it go. What is asked of one provider is done one after the other. */
 import type { Provider, Resident, Tier } from '../../../shared/cortex.ts';
 import { refuse, type WireError } from '../../../shared/errors.ts';
-import type { CortexSettings } from '../../../shared/model.ts';
+import type { CortexSettings, GpuDevice } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
 import type { Controller } from '../providers/controller.ts';
 import { sameModel } from '../providers/ollama.ts';
@@ -145,13 +145,12 @@ export function createManifests(parts: ManifestParts): Manifests {
     const learnt = { ...about, context: tier.context };
     if (error !== null) {
       alone();
-      world.note(name, { phase: 'gone' });
-      if (error.code !== 'vram_exhausted') return error;
       const found = before.devices.find(({ id }) => id === device);
-      const free =
-        found?.memoryTotalBytes == null || found.memoryUsedBytes === null ? null : found.memoryTotalBytes - found.memoryUsedBytes;
-      budget.tooBig({ ...learnt, freeBytes: error.vram?.free ?? free });
-      await refusalOf(tell('model_too_big', { ...about, free_bytes: error.vram?.free ?? free }));
+      const free = error.vram?.free ?? freeOn(found);
+      // What is learnt is in the world that is told of next.
+      if (error.code === 'vram_exhausted') budget.tooBig({ ...learnt, freeBytes: free });
+      world.note(name, { phase: 'gone' });
+      if (error.code === 'vram_exhausted') await refusalOf(tell('model_too_big', { ...about, free_bytes: free }));
       return error;
     }
     const loadMs = now() - startedAt;
@@ -369,6 +368,9 @@ export function createManifests(parts: ManifestParts): Manifests {
     },
   };
 }
+
+const freeOn = (device: GpuDevice | undefined): number | null =>
+  device?.memoryTotalBytes == null || device.memoryUsedBytes === null ? null : device.memoryTotalBytes - device.memoryUsedBytes;
 
 const stale = (message: string): Manifested => ({ ok: false, why: 'stale', error: refuse('conflict', message) });
 

@@ -137,7 +137,7 @@ function hasOtherChanges(was: GpuDevice, is: GpuDevice): boolean {
 }
 
 /** The one that is known worst. */
-export function weakest(...sources: FigureSource[]): FigureSource {
+function weakest(...sources: FigureSource[]): FigureSource {
   if (sources.includes('estimated')) return 'estimated';
   return sources.includes('reported') ? 'reported' : 'measured';
 }

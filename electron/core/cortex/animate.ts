@@ -1,6 +1,6 @@
 /** Brings plans to life, one after the other of its steps: is it still true, what has to go, what has to come, is it all there. */
 import type { Resolved } from '../../../shared/cortex.ts';
-import { refuse, toWire, type WireError } from '../../../shared/errors.ts';
+import { toWire, type WireError } from '../../../shared/errors.ts';
 import { reportBug } from '../jobs/life.ts';
 import type { Loop } from '../jobs/loop.ts';
 import type { Manifests } from './manifest.ts';
@@ -21,15 +21,12 @@ export interface Animator extends AsyncDisposable {
   evict(provider: string, tier: string): void;
 }
 
-/** How often one lease may find that the world is another than the one it was planned in. */
-const STALE_MOST = 8;
-
 /** provider null: what was planned does not fit the world any more, or did not fit the memory for the first time. */
 type Verdict = { warm: true } | { warm: false; provider: string | null; error: WireError | null };
 
 export function createAnimator({ world, loop, manifests, ending, tell }: AnimateParts): Animator {
-  /** What leases that were not animated yet have been through. */
-  const tried = new Map<string, { stale: number; fell: boolean }>();
+  /** Leases that ran out of memory once: the next tier is theirs, and after that the next candidate. */
+  const fell = new Set<string>();
   const running = new Set<Promise<void>>();
 
   function run(work: () => Promise<void>): void {
@@ -50,7 +47,7 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
       verdict = { warm: false, provider: plan.assignments[0]?.provider ?? null, error: toWire(caught) };
     }
     if (ending.aborted) return;
-    if (verdict.warm || verdict.provider !== null) tried.delete(lease);
+    if (verdict.warm || verdict.provider !== null) fell.delete(lease);
     // It is judged in the world that this was seen in.
     loop.world(world.world());
     if (verdict.warm) loop.animated(lease);
@@ -59,7 +56,7 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
 
   async function perform(lease: string, plan: Resolved): Promise<Verdict> {
     const changed = world.world().version === plan.version ? null : staleness(lease, plan);
-    if (changed !== null) return stale(lease, plan, changed);
+    if (changed !== null) return stale(lease, changed);
 
     // Those that go by themselves make room as well.
     const going = plan.loads.length > 0 ? [...manifests.banishing().values()] : [];
@@ -69,7 +66,7 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
     if (kept !== undefined) return { warm: false, provider: plan.loads[0]?.provider ?? plan.assignments[0]!.provider, error: kept };
     if (gone.length + going.length > 0) {
       const since = staleness(lease, { ...plan, evictions: [] });
-      if (since !== null) return stale(lease, plan, since);
+      if (since !== null) return stale(lease, since);
     }
 
     const wanted = new Map(plan.assignments.map(({ provider, tier, device }) => [provider, { provider, tier, device }]));
@@ -78,34 +75,26 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
     );
     for (const { provider, result } of results) {
       if (result.ok) continue;
-      if (result.why === 'stale') return stale(lease, plan, result.error.message);
-      const before = history(lease);
-      if (result.why === 'failed' || before.fell) return { warm: false, provider, error: result.error };
-      before.fell = true;
+      if (result.why === 'stale') return stale(lease, result.error.message);
+      if (result.why === 'failed' || fell.has(lease)) return { warm: false, provider, error: result.error };
+      remember(lease);
       return { warm: false, provider: null, error: result.error };
     }
     const lost = staleness(lease, { ...plan, evictions: [], loads: [] });
-    return lost === null ? { warm: true } : stale(lease, plan, lost);
+    return lost === null ? { warm: true } : stale(lease, lost);
   }
 
-  function history(lease: string): { stale: number; fell: boolean } {
-    const known = tried.get(lease) ?? { stale: 0, fell: false };
-    // Those that were given up meanwhile say nothing more.
+  function remember(lease: string): void {
+    // Those that were given up meanwhile come no more.
     const { leases } = loop.leases();
-    for (const id of tried.keys()) if (id !== lease && !leases.some((one) => one.id === id)) tried.delete(id);
-    tried.set(lease, known);
-    return known;
+    for (const id of fell) if (!leases.some((one) => one.id === id)) fell.delete(id);
+    fell.add(lease);
   }
 
-  async function stale(lease: string, plan: Resolved, why: string): Promise<Verdict> {
-    const known = history(lease);
-    known.stale++;
-    void tell('plan_stale', { lease, why, times: known.stale }).catch(() => undefined);
-    if (known.stale < STALE_MOST) return { warm: false, provider: null, error: null };
-    const error = refuse('conflict', `What there is changed ${known.stale} times while it was being loaded, the last time: ${why}`, {
-      hint: 'See what else loads models there.',
-    });
-    return { warm: false, provider: plan.assignments[0]?.provider ?? null, error };
+  /** The schedule counts how often that happens to a lease. */
+  function stale(lease: string, why: string): Verdict {
+    void tell('plan_stale', { lease, why }).catch(() => undefined);
+    return { warm: false, provider: null, error: null };
   }
 
   /** Why the plan is not one for the world as it is now; null: it still is. */

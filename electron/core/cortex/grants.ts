@@ -133,7 +133,7 @@ export function createGrants(parts: GrantParts): Grants {
           const grant = newGrant(about, plan, parts.bound(plan));
           held.set(id, { grant, hash: hashToken(key), lease, principal, plan, cuts: new Set() });
         },
-        lost: (error) => void revoke(id, error.message, error),
+        lost: (error) => void revoke(id, error.message.replace(/\.$/, ''), error),
       },
     );
     return await handOver(id, key, signal);

@@ -1,18 +1,16 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
-import { emptyCortex } from '../../shared/cortex.ts';
 import { Refusal, refuse, toWire } from '../../shared/errors.ts';
-import type { BootReport, CallLimits, Crossing, Delivery, JobDetail, Route, Snapshot, Sovereign } from '../../shared/model.ts';
+import type { BootReport, CallLimits, Crossing, Delivery, GpuDevice, JobDetail, Route, Snapshot, Sovereign } from '../../shared/model.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
 import type { Cortex } from './cortex/cortex.ts';
-import { cortexOperations } from './cortex/operations.ts';
+import { openCortex } from './cortex/open.ts';
 import { createIds, createSigner } from './crossing.ts';
 import { createSeam } from './dispatch.ts';
 import { createEgress } from './egress.ts';
 import { createJournal } from './events.ts';
-import { createGpu } from './gpu.ts';
 import { createHealth } from './health.ts';
 import { takeStock } from './jobs/boot.ts';
 import { createCallbacks } from './jobs/callbacks.ts';
@@ -42,7 +40,7 @@ import { keepSecret } from './secret-file.ts';
 import { createStats } from './stats.ts';
 import { redact } from './store/redact.ts';
 import { openStore } from './store/store.ts';
-import type { Table } from './table.ts';
+import { findRoute, type Table } from './table.ts';
 import { createToolbox, toolNames } from './tools/toolbox.ts';
 import { createView } from './view.ts';
 
@@ -62,6 +60,8 @@ export interface CoreOptions {
   /** Nothing is called: every service answers as its mock. With responses: by endpoint. */
   mock?: boolean | { responses: Record<string, unknown> };
   demo?: boolean;
+  /** Devices of the demo, in place of those of the machine. */
+  gpus?: () => GpuDevice[];
   /** False only in the benchmark that shows what the record costs. */
   audit?: boolean;
   /** Value of an environment variable that a service's auth names. */
@@ -134,8 +134,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       },
     }),
   );
-  const models = createModels(join(home, 'models'));
-  const first = { registry: registry.registry, operator: learnOperator(registry.registry, models) };
+  const operators = createModels(join(home, 'models'));
+  const first = { registry: registry.registry, operator: learnOperator(registry.registry, operators) };
   stack.defer(async () => (await first.operator.catch(() => null))?.[Symbol.dispose]());
   const store = await opening;
   const seal = createSeal(signer.key);
@@ -151,8 +151,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         again: (delivery, at) => callbacks.again(delivery, at),
       },
       onLanes: (lanes) => journal.publish({ type: 'lanes', lanes: lanes.map(view.lane) }),
-      models: { animate: () => {}, evict: () => {}, used: () => {} },
-      onLeases: () => {},
+      models: {
+        animate: (lease, plan) => cortex.animate(lease, plan),
+        evict: (provider, tier) => cortex.evict(provider, tier),
+        used: (provider, how) => cortex.used(provider, how),
+      },
+      onLeases: () => cortex.changed(),
     }),
   );
   const stats = createStats(store.read.routeStats());
@@ -196,7 +200,39 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         ),
     }),
   );
-  const gpu = stack.use(createGpu({ onChange: (state) => journal.publish({ type: 'gpu', gpu: state }) }));
+  const models = stack.use(
+    openCortex({
+      ...{ store, egress, loop, secret, clock },
+      discover: async () => ({ found: [], looked: [] }),
+      pretended: options.gpus,
+      served: () => routing.table?.registry ?? registry.registry,
+      sovereign: () => sovereign.on,
+      publish: journal.publish,
+      hasRoute: (name) => findRoute(table(), name) !== null,
+      job: (id) => jobNow(id),
+      url: () => url,
+      async record(what, detail) {
+        await store.append({
+          at: clock(),
+          kind: 'change',
+          caller: 'core',
+          door: 'core',
+          route: null,
+          outcome: what,
+          detail: redact(detail),
+        });
+      },
+      registry: {
+        text: () => registry.text(),
+        revision: () => registry.revision,
+        async save(text, revision) {
+          registry.save(text, revision);
+          await routing.refresh();
+        },
+      },
+    }),
+  );
+  const { cortex, gpu } = models;
   const http = createHttpRunner({
     egress,
     breakers,
@@ -260,7 +296,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     createRouting(
       {
         registry,
-        models,
+        models: operators,
         tools: hub.routes,
         compiler: {
           limits: limitsBoundary(loop),
@@ -283,6 +319,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
           health.refresh();
           hub.configure();
           podium.refresh();
+          models.configure();
           if (!isFirst) journal.publish({ type: 'routes', orgs, routes: view.summaries(), rules });
         },
       },
@@ -302,13 +339,14 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   }
 
   function configureLoop(): void {
-    const { orchestrator, callbacks } = table().registry;
+    const { orchestrator, callbacks, cortex } = table().registry;
     loop.configure({
       calls: limitsNow().limits,
       actionsPerMinute: orchestrator.actionsPerMinute,
       cooldownMs: orchestrator.cooldownMs,
       queueMost: QUEUE_MOST,
       deliveryTries: callbacks.attempts,
+      starveMs: cortex.starveMs,
     });
   }
 
@@ -333,7 +371,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       gpu: gpu.state(),
       mcp: hub.servers(),
       podium: podium.states(),
-      cortex: emptyCortex,
+      cortex: cortex.state(),
     }),
   });
 
@@ -381,6 +419,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     health.refresh();
     hub.configure();
     podium.refresh();
+    models.configure();
     return recordChange('sovereign', { on, cut }, by ?? 'core');
   }
 
@@ -430,7 +469,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       },
       async operatorOf(text) {
         const parsed = registry.check(text).registry;
-        return parsed && learnOperator(parsed, models);
+        return parsed && learnOperator(parsed, operators);
       },
     },
     tokens: principals,
@@ -454,7 +493,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         url: () => url,
       }),
       ...orchestrateOperations({ table, job: jobNow, clock }),
-      ...cortexOperations(),
+      ...cortex.operations,
       async 'OS.mcp.add'({ name, command, url: address, egress: reach }) {
         registry.save(addMcpServer(registry.text(), { name, command, url: address, egress: reach }), registry.revision);
         await routing.refresh();
@@ -512,7 +551,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   boot = { ...report, ...went, deliveries: callbacks.resume() };
   if (boot.crashed || found.jobs.length > 0) journal.publish({ type: 'self', self: view.self(), counts: view.counts() }, bootSignal(boot));
   if (!mock) health.start();
-  gpu.start();
+  models.start();
 
   // Nobody looks: nobody is told. The figures are made only while somebody watches.
   let watchers = 0;
@@ -555,7 +594,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       };
     },
     authenticate: principals.authenticate,
-    cortex: { authenticate: () => null, endedGrant: () => null, state: () => emptyCortex },
+    cortex,
     reject: createRejections({ store, journal, clock }),
     setUrl(next) {
       url = next;

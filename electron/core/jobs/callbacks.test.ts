@@ -53,7 +53,7 @@ async function setup(t: TestContext, { names = {}, tries = 8, secrets = {}, time
   async function open() {
     const store = await scratch.open({ now: () => world.at });
     let state = step(createSchedule(), {
-      ...{ type: 'configure', calls: null, actionsPerMinute: 10, cooldownMs: 0, queueMost: 10, deliveryTries: tries },
+      ...{ type: 'configure', calls: null, actionsPerMinute: 10, cooldownMs: 0, queueMost: 10, deliveryTries: tries, starveMs: 60_000 },
     }).state;
     const apply = (event: ScheduleEvent) => {
       const next = step(state, event);

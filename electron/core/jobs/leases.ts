@@ -1,39 +1,518 @@
 /** Decides who gets which models when: the line for the GPU, leases, batches, evictions. Pure, a part of the schedule. */
-import type { Lease, Need, Resolved, World } from '../../../shared/cortex.ts';
-import type { WireError } from '../../../shared/errors.ts';
-import type { Waits } from '../../../shared/model.ts';
+import { Map as Dictionary, List } from 'immutable';
+import type { GpuWaiter, Lease, Need, Resolved } from '../../../shared/cortex.ts';
+import { assertNever, refuse, type WireError } from '../../../shared/errors.ts';
+import {
+  type Animation,
+  type Book,
+  type Entry,
+  type LeaseEffect,
+  type LeaseEvent,
+  noteLength,
+  nothingFound,
+  placeOf,
+  providersOf,
+  type Turn,
+} from './lease-book.ts';
+import { blockedBy, choose, type Hands, lookAgain, noteOvertaking, serveLine, settledChoice, standingOf, viewOf } from './lease-line.ts';
+import { needKey, residentOf } from './lease-view.ts';
+import { firstItems, firstOf, itemsOf, withItem, withoutItem } from './ordered.ts';
 
-/** Somebody wants models. Times are of the schedule's clock. */
-export interface LeaseAsk {
-  id: string;
-  holder: Lease['holder'];
-  caller: string;
-  need: Need;
-  /** It is given up when it has none by then; null: it waits for ever. */
-  expiresAt: number | null;
-  /** When it is taken back; null: when it is released. */
-  until: number | null;
+export type { LeaseAsk, LeaseEffect, LeaseEvent } from './lease-book.ts';
+
+/** Only the functions here read it. */
+export type Leases = Readonly<Book>;
+
+/** How often a plan may turn out not to fit the world before its lease is given up. */
+const MISFITS_MOST = 5;
+/** A world that explains a misfit should be there by then. */
+const STALE_MS = 1000;
+/** Those who are told that their place in the line changed. */
+const TOLD_MOST = 32;
+/** An eviction that was told and shows no effect is forgotten so long after it should have been done. */
+const EVICT_MORE_MS = 5000;
+
+/** Nobody has or wants anything, and nobody said yet what there is. */
+export function createLeases(): Leases {
+  return {
+    now: 0,
+    starveMs: 60_000,
+    known: null,
+    entries: Dictionary(),
+    groups: Dictionary(),
+    line: null,
+    uses: Dictionary(),
+    animations: Dictionary(),
+    made: Dictionary(),
+    leaving: Dictionary(),
+    used: Dictionary(),
+    lengths: Dictionary(),
+    deadlines: null,
+    again: null,
+    ticket: 0,
+    view: null,
+    warm: new Map(),
+    found: nothingFound,
+  };
 }
 
-export type LeaseEvent =
-  | { type: 'lease'; at: number; ask: LeaseAsk }
-  /** It is not wanted any more: in line, while it is animated, or held. */
-  | { type: 'release'; at: number; lease: string }
-  | { type: 'world'; at: number; world: World }
-  /** What was to be animated is warm and has answered a pulse. */
-  | { type: 'animated'; at: number; lease: string }
-  /** It is not. `provider`: whose fault it was, which is no candidate for this lease any more; null: the world changed, so it is resolved again. */
-  | { type: 'not_animated'; at: number; lease: string; provider: string | null; error: WireError | null }
-  /** It should go: it was idle long enough, or somebody said so. Nothing happens while somebody uses it. */
-  | { type: 'unload'; at: number; provider: string };
+export function configureLeases(leases: Leases, starveMs: number): Leases {
+  return leases.starveMs === starveMs ? leases : { ...leases, starveMs };
+}
 
-export type LeaseEffect =
-  | { type: 'animate'; lease: string; plan: Resolved }
-  /** It stands in line, or what it needs is loading. */
-  | { type: 'hold'; lease: string; waits: Waits; plan: Resolved }
-  | { type: 'leased'; lease: string; plan: Resolved }
-  /** It gets none, or what it held was taken back. */
-  | { type: 'unleased'; lease: string; error: WireError }
-  | { type: 'evict'; provider: string; tier: string }
-  /** Somebody let go of it who had `priority`: its idle time starts again. */
-  | { type: 'used'; provider: string; priority: number };
+/** When `time` is to be stepped; null: never. */
+export function leasesDue({ deadlines, again }: Leases): number | null {
+  const due = firstOf(deadlines)?.at ?? null;
+  return due === null || (again !== null && again < due) ? again : due;
+}
+
+/**
+ * What is to be done about one event, in order, and the leases afterwards. Pure. A lease whose models are warm is O(log n); what can move
+ * the line costs one resolve for each distinct need in it.
+ *
+ * An event about a lease that is not there, or not in a state for it, has no effect. Each `animate` has to be answered once by `animated` or
+ * `not_animated`, whatever became of its lease: others may wait for the same load.
+ */
+export function stepLeases(leases: Leases, event: LeaseEvent | { type: 'time'; at: number }): { leases: Leases; effects: LeaseEffect[] } {
+  const turn: Turn = { next: { ...leases, now: Math.max(leases.now, event.at) }, effects: [] };
+  handle(turn, event);
+  return { leases: turn.next, effects: turn.effects };
+}
+
+/** What a lease for this would get now. */
+export function peekLease(leases: Leases, need: Need, at: number): Resolved {
+  const turn: Turn = { next: { ...leases, now: Math.max(leases.now, at) }, effects: [] };
+  const { now } = turn.next;
+  const { plan, ready, hopeless, reason, eta } = choose(turn, { need, excluded: [], stale: null }, { view: viewOf(turn), since: now });
+  if (ready || hopeless) return plan;
+  return {
+    ...plan,
+    outcome: 'wait',
+    etaMs: eta === null ? null : eta - now,
+    error: null,
+    reasons: [...new Set([reason, ...plan.reasons])],
+  };
+}
+
+/** Everybody who has models or stands in line for some, first to last. */
+export function leasesOf(leases: Leases): { leases: Lease[]; queue: GpuWaiter[] } {
+  const given: Lease[] = [];
+  for (const { ask, phase, plan, since } of leases.entries.values()) {
+    if (phase === 'waiting') continue;
+    const models = new Map(plan!.assignments.map(({ provider, tier, model, device }) => [provider, { provider, tier, model, device }]));
+    const { id, holder, caller, need, until } = ask;
+    given.push({ id, holder, caller, models: [...models.values()], priority: need.priority, since, until, state: phase });
+  }
+  const queue = itemsOf(leases.line).map(({ lease }): GpuWaiter => {
+    const entry = leases.entries.get(lease)!;
+    const { id, holder, caller, need } = entry.ask;
+    const { position, eta, reason, plan } = standingOf(leases, entry);
+    return { id, holder, caller, need, since: entry.since, position, eta, reason, waitsFor: plan?.waitsFor ?? [] };
+  });
+  return { leases: given.sort((a, b) => a.since - b.since), queue };
+}
+
+function handle(turn: Turn, event: LeaseEvent | { type: 'time'; at: number }): void {
+  const { next } = turn;
+  switch (event.type) {
+    case 'lease':
+      ask(turn, event.ask);
+      return;
+    case 'release': {
+      const entry = next.entries.get(event.lease);
+      if (entry !== undefined) release(turn, entry);
+      return;
+    }
+    case 'world':
+      hear(turn, event.world);
+      return;
+    case 'animated': {
+      const animation = next.animations.get(event.lease);
+      if (animation !== undefined) animated(turn, event.lease, animation);
+      return;
+    }
+    case 'not_animated':
+      notAnimated(turn, event);
+      return;
+    case 'unload': {
+      for (const { provider, tier, phase, leases } of viewOf(turn)?.world.residents ?? []) {
+        if (provider === event.provider && phase === 'warm' && leases.length === 0) evict(turn, { provider, tier });
+      }
+      look(turn);
+      return;
+    }
+    case 'time':
+      passTime(turn);
+      return;
+    default:
+      assertNever(event);
+  }
+}
+
+// --- asking and letting go --------------------------------------------------------------------------------------------
+
+function ask(turn: Turn, asked: (LeaseEvent & { type: 'lease' })['ask']): void {
+  const { next } = turn;
+  if (next.entries.has(asked.id)) return;
+  const { now } = next;
+  const stand = { at: -asked.need.priority, ticket: next.ticket++, lease: asked.id };
+  const key = needKey(asked.need);
+  const entry: Entry = {
+    ...{ ask: asked, phase: 'waiting', since: now, stand, key, deadline: null, plan: null, heldAt: now },
+    ...{ awaits: [], excluded: [], error: null, misfits: 0, stale: null, told: null },
+  };
+  if (asked.expiresAt !== null && asked.expiresAt <= now) {
+    turn.effects.push({ type: 'unleased', lease: asked.id, error: expired(entry) });
+    return;
+  }
+  const waiting = withDeadline(turn, entry, asked.expiresAt);
+  // Those who want the same and stand there already would have it if it could be had.
+  if (next.groups.has(key)) {
+    enter(turn, waiting);
+    tell(turn, waiting);
+    return;
+  }
+  const chosen =
+    settledChoice(next, key) ?? choose(turn, { need: asked.need, excluded: [], stale: null }, { view: viewOf(turn), since: now });
+  const before = chosen.ready ? blockedBy(next, waiting, chosen.plan) : null;
+  if (chosen.ready && before === null) serve(turn, waiting, chosen.plan);
+  else if (chosen.hopeless) refused(turn, waiting, chosen.plan);
+  else {
+    enter(turn, waiting);
+    look(turn);
+    // Whoever is far back hears where that is once.
+    if (next.entries.get(asked.id)?.told === null) tell(turn, next.entries.get(asked.id)!);
+  }
+}
+
+function release(turn: Turn, entry: Entry): void {
+  const { next } = turn;
+  const { phase, plan } = entry;
+  if (phase === 'held' && entry.ask.holder.kind !== 'load') next.lengths = noteLength(next.lengths, plan!, next.now - entry.heldAt);
+  const moved = phase !== 'waiting' || isHead(next, entry);
+  forget(turn, entry);
+  // What got idle has its time in `again` already.
+  if (moved && next.line !== null) look(turn);
+}
+
+const isHead = (book: Book, { key, stand }: Entry): boolean => firstOf(book.groups.get(key)?.line ?? null) === stand;
+
+function refused(turn: Turn, entry: Entry, plan: Resolved): void {
+  forget(turn, entry);
+  // Why its last candidate failed says more than that none is left.
+  const error = entry.error ?? plan.error ?? refuse('no_capability', 'Nothing offers this.');
+  turn.effects.push({ type: 'unleased', lease: entry.ask.id, error });
+}
+
+/** Takes it out of everything. */
+function forget(turn: Turn, entry: Entry): void {
+  const { next } = turn;
+  if (entry.phase === 'waiting') leave(turn, entry);
+  else letGo(turn, entry);
+  if (entry.deadline !== null) next.deadlines = withoutItem(next.deadlines, entry.deadline);
+  next.entries = next.entries.delete(entry.ask.id);
+}
+
+function letGo(turn: Turn, { ask: { id, need }, plan, phase }: Entry): void {
+  const { next } = turn;
+  for (const provider of providersOf(plan!)) {
+    const users = (next.uses.get(provider) ?? Dictionary()).delete(id);
+    next.uses = users.size === 0 ? next.uses.delete(provider) : next.uses.set(provider, users);
+    if (users.size > 0 || phase !== 'held') continue;
+    next.used = next.used.set(provider, { at: next.now, priority: need.priority });
+    turn.effects.push({ type: 'used', provider, priority: need.priority });
+    const idleMs = next.known?.providers.get(provider)?.idleMs ?? null;
+    if (idleMs !== null) lookAgain(turn, next.now + idleMs);
+  }
+  leasesChanged(next, plan!);
+}
+
+/** The view has who uses what; nothing of that is in it for what is in no memory. */
+function leasesChanged(book: Book, plan: Resolved): void {
+  if (book.view !== null && plan.assignments.some((assigned) => book.view!.residents.has(placeOf(assigned)))) book.view = null;
+}
+
+/** What is resident, or soon will be, is another than before. */
+function groundChanged(book: Book): void {
+  book.view = null;
+  book.warm = new Map();
+}
+
+// --- the line ---------------------------------------------------------------------------------------------------------
+
+function enter({ next }: Turn, entry: Entry): void {
+  next.entries = next.entries.set(entry.ask.id, entry);
+  next.line = withItem(next.line, entry.stand);
+  const { excluded, stale } = entry;
+  const group = next.groups.get(entry.key) ?? { need: entry.ask.need, excluded, stale, line: null, overtakenAt: null };
+  next.groups = next.groups.set(entry.key, { ...group, line: withItem(group.line, entry.stand) });
+}
+
+function leave({ next }: Turn, { key, stand }: Entry): void {
+  next.line = withoutItem(next.line, stand);
+  const group = next.groups.get(key);
+  if (group === undefined) return;
+  const line = withoutItem(group.line, stand);
+  next.groups = line === null ? next.groups.delete(key) : next.groups.set(key, { ...group, line });
+}
+
+/** Looks who may have theirs now, and what was idle long enough. */
+function look(turn: Turn): void {
+  const { next } = turn;
+  next.again = null;
+  evictIdle(turn);
+  serveLine(turn, hands);
+  for (const { lease } of firstItems(next.line, TOLD_MOST)) tell(turn, next.entries.get(lease)!);
+}
+
+const hands: Hands = { serve, refuse: refused };
+
+function serve(turn: Turn, entry: Entry, plan: Resolved): void {
+  const { next, effects } = turn;
+  const { id, need, until } = entry.ask;
+  noteOvertaking(turn, entry, plan);
+  if (next.groups.has(entry.key)) {
+    leave(turn, entry);
+    const group = next.groups.get(entry.key);
+    if (group !== undefined) next.groups = next.groups.set(entry.key, { ...group, overtakenAt: null });
+  }
+  for (const { provider, tier } of plan.assignments) {
+    const users = next.uses.get(provider) ?? Dictionary();
+    next.uses = next.uses.set(provider, users.set(id, { tier, priority: need.priority, until }));
+  }
+  const joined = [...next.animations].filter(([, { providers }]) => plan.assignments.some(({ provider }) => providers.includes(provider)));
+  const awaited = new Set(joined.flatMap(([, { providers }]) => providers));
+  const own = [
+    ...new Set(
+      plan.assignments.filter(({ provider, phase }) => phase !== 'warm' && !awaited.has(provider)).map(({ provider }) => provider),
+    ),
+  ];
+  const waits = joined.map(([leader]) => leader);
+  for (const [leader, animation] of joined)
+    next.animations = next.animations.set(leader, { ...animation, waiters: animation.waiters.push(id) });
+  if (own.length > 0 || plan.evictions.length > 0) {
+    waits.push(id);
+    next.animations = next.animations.set(id, { plan, priority: need.priority, providers: own, waiters: List([id]) });
+    groundChanged(next);
+    effects.push({ type: 'animate', lease: id, plan });
+  } else leasesChanged(next, plan);
+  const served: Entry = { ...entry, phase: 'animating', plan, awaits: waits, stale: null };
+  if (waits.length === 0) {
+    give(turn, served);
+    return;
+  }
+  const told = {
+    kind: 'gpu' as const,
+    reason: loadingWords(plan),
+    until: plan.etaMs === null ? null : next.now + plan.etaMs,
+    position: null,
+  };
+  next.entries = next.entries.set(id, { ...served, told });
+  effects.push({ type: 'hold', lease: id, waits: told, plan });
+}
+
+function loadingWords({ assignments, loads }: Resolved): string {
+  const load = loads[0] ?? assignments.find(({ phase }) => phase !== 'warm') ?? assignments[0]!;
+  return `${load.model} is being loaded${load.device === null ? '' : ` on ${load.device}`}`;
+}
+
+function give(turn: Turn, entry: Entry): void {
+  const { next } = turn;
+  const { id, until } = entry.ask;
+  if (until !== null && until <= next.now) {
+    forget(turn, { ...entry, phase: 'animating' });
+    turn.effects.push({ type: 'unleased', lease: id, error: over(entry) });
+    return;
+  }
+  const held = withDeadline(turn, { ...entry, phase: 'held', heldAt: next.now, awaits: [], told: null, misfits: 0 }, until);
+  next.entries = next.entries.set(id, held);
+  turn.effects.push({ type: 'leased', lease: id, plan: entry.plan! });
+}
+
+/** It had, or was to have, something, and stands in line again at its old place. */
+function requeue(turn: Turn, entry: Entry, about: Pick<Entry, 'excluded' | 'error' | 'misfits' | 'stale'>): void {
+  letGo(turn, { ...entry, phase: 'animating' });
+  const { need, expiresAt } = entry.ask;
+  const { excluded, stale } = about;
+  const more = excluded.length === 0 && stale === null ? '' : ` ${JSON.stringify([excluded, stale])}`;
+  const back: Entry = { ...entry, ...about, phase: 'waiting', plan: null, awaits: [], told: null, key: needKey(need) + more };
+  enter(turn, withDeadline(turn, back, expiresAt));
+}
+
+/** Tells where it stands, if that is something else than it heard last. */
+function tell({ next, effects }: Turn, entry: Entry): void {
+  const { position, eta, reason, plan } = standingOf(next, entry);
+  const { told } = entry;
+  const same =
+    told !== null &&
+    told.position === position &&
+    told.reason === reason &&
+    (told.until === null) === (eta === null) &&
+    Math.abs((told.until ?? 0) - (eta ?? 0)) < 1000;
+  if (same || plan === null) return;
+  const waits = { kind: 'gpu' as const, reason, until: eta, position };
+  next.entries = next.entries.set(entry.ask.id, { ...entry, told: waits });
+  effects.push({ type: 'hold', lease: entry.ask.id, waits, plan });
+}
+
+// --- what happens to models -------------------------------------------------------------------------------------------
+
+function hear(turn: Turn, world: (LeaseEvent & { type: 'world' })['world']): void {
+  const { next } = turn;
+  next.known = { world, providers: new Map(world.providers.map((provider) => [provider.name, provider])) };
+  next.made = next.made.filter(({ at }) => at >= world.at);
+  next.used = next.used.filter((_, provider) => next.known!.providers.has(provider));
+  const resident = new Set(world.residents.filter(({ phase }) => phase !== 'draining').map(placeOf));
+  next.leaving = next.leaving.filter((_, place) => resident.has(place));
+  groundChanged(next);
+  for (const entry of next.entries.values()) {
+    const error = entry.phase === 'held' ? lost(next, entry.plan!) : null;
+    if (error === null) continue;
+    forget(turn, entry);
+    turn.effects.push({ type: 'unleased', lease: entry.ask.id, error });
+  }
+  look(turn);
+}
+
+/** Why its models may not be used any more; null: they may. */
+function lost({ known }: Book, { assignments }: Resolved): WireError | null {
+  const { world, providers } = known!;
+  for (const { provider, egress } of assignments) {
+    if (world.sovereign && egress === 'remote')
+      return refuse('sovereign_refused', `${provider} is remote, and sovereign is on.`, {
+        hint: 'Turn sovereign off, or ask for a local model.',
+      });
+    if (!providers.has(provider)) return refuse('upstream_unreachable', `${provider} is not among the providers any more.`);
+    const gone = world.unavailable.find((one) => one.provider === provider);
+    // A server that is only slow to say so still has it in memory.
+    if (gone !== undefined && !world.residents.some((resident) => resident.provider === provider))
+      return refuse('upstream_unreachable', `${provider} cannot be had any more: ${gone.reason}.`, { hint: 'Look at its server.' });
+  }
+  return null;
+}
+
+function animated(turn: Turn, lease: string, { plan, priority, waiters }: Animation): void {
+  const { next } = turn;
+  next.animations = next.animations.delete(lease);
+  for (const eviction of plan.evictions) next.made = next.made.set(placeOf(eviction), { at: next.now, resident: null });
+  for (const load of plan.loads)
+    next.made = next.made.set(placeOf(load), { at: next.now, resident: residentOf(next.known!, load, { priority, at: next.now }) });
+  groundChanged(next);
+  for (const id of new Set(waiters)) {
+    const entry = next.entries.get(id);
+    if (entry?.phase !== 'animating' || !entry.awaits.includes(lease)) continue;
+    const awaits = entry.awaits.filter((other) => other !== lease);
+    if (awaits.length > 0) next.entries = next.entries.set(id, { ...entry, awaits });
+    // What was planned may not be allowed any more.
+    else if (lost(next, entry.plan!)?.code === 'sovereign_refused') requeue(turn, entry, entry);
+    else give(turn, entry);
+  }
+  look(turn);
+}
+
+function notAnimated(turn: Turn, { lease, provider, error }: LeaseEvent & { type: 'not_animated' }): void {
+  const { next } = turn;
+  const animation = next.animations.get(lease);
+  const holder = next.entries.get(lease);
+  if (animation === undefined) {
+    if (holder?.phase === 'held') fail(turn, holder, { provider, error, own: true });
+    look(turn);
+    return;
+  }
+  next.animations = next.animations.delete(lease);
+  groundChanged(next);
+  for (const id of new Set(animation.waiters)) {
+    const entry = next.entries.get(id);
+    if (entry?.phase === 'animating' && entry.awaits.includes(lease)) fail(turn, entry, { provider, error, own: id === lease });
+  }
+  look(turn);
+}
+
+/** What it was to have did not come up: another candidate, or another plan. */
+function fail(
+  turn: Turn,
+  entry: Entry,
+  { provider, error, own }: { provider: string | null; error: WireError | null; own: boolean },
+): void {
+  if (provider !== null && providersOf(entry.plan!).includes(provider)) {
+    requeue(turn, entry, {
+      excluded: [...entry.excluded, provider].sort(),
+      error: error ?? entry.error,
+      misfits: entry.misfits,
+      stale: null,
+    });
+    return;
+  }
+  const misfits = entry.misfits + Number(own);
+  if (misfits < MISFITS_MOST) {
+    const stale = { version: turn.next.known!.world.version, until: turn.next.now + STALE_MS };
+    requeue(turn, entry, { excluded: entry.excluded, error: entry.error, misfits, stale });
+    return;
+  }
+  forget(turn, { ...entry, phase: 'animating' });
+  const given =
+    error ??
+    refuse('conflict', `What was planned did not fit ${MISFITS_MOST} times in a row.`, {
+      hint: 'Something else loads and unloads models.',
+    });
+  turn.effects.push({ type: 'unleased', lease: entry.ask.id, error: given });
+}
+
+function evict(turn: Turn, place: { provider: string; tier: string }): void {
+  const { next } = turn;
+  const provider = next.known?.providers.get(place.provider);
+  const until = next.now + (provider?.drainMs ?? 0) + (provider?.stopMs ?? 0) + EVICT_MORE_MS;
+  next.made = next.made.delete(placeOf(place));
+  next.leaving = next.leaving.set(placeOf(place), { at: next.now, until });
+  groundChanged(next);
+  turn.effects.push({ type: 'evict', provider: place.provider, tier: place.tier });
+}
+
+function evictIdle(turn: Turn): void {
+  const { next } = turn;
+  for (const [place, { until }] of next.leaving) {
+    if (until > next.now) lookAgain(turn, until);
+    else {
+      next.leaving = next.leaving.delete(place);
+      groundChanged(next);
+    }
+  }
+  for (const { provider, tier, phase, leases, pinned, idleAt } of viewOf(turn)?.world.residents ?? []) {
+    if (phase !== 'warm' || leases.length > 0 || pinned || idleAt === null) continue;
+    if (idleAt > next.now) lookAgain(turn, idleAt);
+    else evict(turn, { provider, tier });
+  }
+}
+
+// --- time -------------------------------------------------------------------------------------------------------------
+
+function passTime(turn: Turn): void {
+  const { next } = turn;
+  let moved = next.again !== null && next.again <= next.now;
+  for (let due = firstOf(next.deadlines); due !== null && due.at <= next.now; due = firstOf(next.deadlines)) {
+    const entry = next.entries.get(due.lease)!;
+    forget(turn, entry);
+    turn.effects.push({ type: 'unleased', lease: due.lease, error: entry.phase === 'held' ? over(entry) : expired(entry) });
+    moved = true;
+  }
+  if (moved) look(turn);
+}
+
+function withDeadline({ next }: Turn, entry: Entry, at: number | null): Entry {
+  if (entry.deadline !== null) next.deadlines = withoutItem(next.deadlines, entry.deadline);
+  const deadline = at === null ? null : { at, ticket: next.ticket++, lease: entry.ask.id };
+  if (deadline !== null) next.deadlines = withItem(next.deadlines, deadline);
+  return { ...entry, deadline };
+}
+
+const expired = ({ told, phase }: Entry): WireError =>
+  refuse(
+    'wait_expired',
+    `It had no model within its deadline: ${told?.reason ?? (phase === 'waiting' ? 'it stood in line' : 'it was being loaded')}.`,
+    {
+      hint: 'Give it more time, or look at who has the models.',
+    },
+  );
+
+const over = ({ ask: { holder } }: Entry): WireError =>
+  refuse('cancelled', `The time that ${holder.kind} ${holder.id} had its models for is over.`, { hint: 'Ask again.' });

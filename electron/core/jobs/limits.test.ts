@@ -12,7 +12,16 @@ function open(settings: Partial<ScheduleEvent & { type: 'configure' }> = {}) {
     return effects.reduce((wait, effect) => (effect.type === 'refuse' ? effect.retryAfterMs : wait), 0);
   }
   const configure = (more: Partial<ScheduleEvent & { type: 'configure' }>) =>
-    ask({ type: 'configure', calls: null, actionsPerMinute: 10, cooldownMs: 5000, queueMost: 100, deliveryTries: 3, ...more });
+    ask({
+      type: 'configure',
+      calls: null,
+      actionsPerMinute: 10,
+      cooldownMs: 5000,
+      queueMost: 100,
+      deliveryTries: 3,
+      starveMs: 60_000,
+      ...more,
+    });
   configure(settings);
   return {
     ask,
@@ -134,6 +143,7 @@ test('who waits as long as it was told is admitted, and a millisecond earlier is
         cooldownMs: 50,
         queueMost: 1,
         deliveryTries: 1,
+        starveMs: 60_000,
       }).state;
       const refused = (event: ScheduleEvent) => step(state, event).effects.some(({ type }) => type === 'refuse');
       let at = 0;

@@ -1,7 +1,7 @@
 /** Performs what the schedule decides: holds its state, one timer, and the jobs it speaks of. */
 import type { GpuWaiter, Lease, Need, Resolved, World } from '../../../shared/cortex.ts';
-import { assertNever, refuse, type WireError } from '../../../shared/errors.ts';
-import type { CallLimits, Lane, Waits } from '../../../shared/model.ts';
+import { assertNever, type WireError } from '../../../shared/errors.ts';
+import type { Lane, Waits } from '../../../shared/model.ts';
 import { Register } from '../underway.ts';
 import type { LeaseAsk } from './leases.ts';
 import type { Live } from './live.ts';
@@ -11,14 +11,15 @@ import {
   createSchedule,
   type Effect,
   lanesOf,
+  leases,
+  peek,
   type ScheduleEvent,
+  type Settings,
   type State,
   type Submitted,
   step,
   waitsOf,
 } from './schedule.ts';
-
-const noModels = refuse('no_capability', 'No provider is declared.', { hint: 'Name one under providers: in the registry.' });
 
 /** Timers of the platform end at 2^31 - 1 ms; a tick that comes too early does no harm. */
 const SLEEP_MOST_MS = 3_600_000;
@@ -60,13 +61,7 @@ export interface Refused {
 export interface Loop extends Disposable {
   /** Milliseconds since the epoch on a clock that only goes forward while the process lives. */
   now(): number;
-  configure(limits: {
-    calls: CallLimits | null;
-    actionsPerMinute: number;
-    cooldownMs: number;
-    queueMost: number;
-    deliveryTries: number;
-  }): void;
+  configure(settings: Settings): void;
   /** Counts one call; what stands against it, or null. */
   admit(principal: string, about: { action: boolean; subject: string | null }): Refused | null;
   admission(principal: string): ReturnType<typeof admission>;
@@ -100,14 +95,16 @@ export interface Loop extends Disposable {
   peek(need: Need): Resolved;
 }
 
-export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
+export function createLoop({ random, deliveries, onLanes, models, onLeases }: LoopParts): Loop {
   const startedAt = Date.now() - performance.now();
   const now = () => Math.floor(startedAt + performance.now());
   const lives = new Register<Live>();
+  const holders = new Map<string, LeaseHolder>();
   let state: State = createSchedule();
   let refused: Refused | null = null;
   let timer: NodeJS.Timeout | null = null;
   let changed: Set<string> | null = null;
+  let told = false;
 
   const pending: ScheduleEvent[] = [];
   let performing = false;
@@ -119,6 +116,7 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     performing = true;
     for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
       const stepped = step(state, next);
+      if (stepped.state.leases !== state.leases) noteLeases();
       state = stepped.state;
       for (const effect of stepped.effects) perform(effect);
     }
@@ -157,12 +155,42 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
       case 'lanes':
         noteLanes(effect.keys);
         return;
+      case 'animate':
+        models.animate(effect.lease, effect.plan);
+        return;
+      case 'hold':
+        holders.get(effect.lease)?.held(effect.waits, effect.plan);
+        return;
+      case 'leased':
+        holders.get(effect.lease)?.leased(effect.plan);
+        return;
+      case 'unleased': {
+        const holder = holders.get(effect.lease);
+        holders.delete(effect.lease);
+        holder?.unleased(effect.error);
+        return;
+      }
+      case 'evict':
+        models.evict(effect.provider, effect.tier);
+        return;
+      case 'used':
+        models.used(effect.provider, { priority: effect.priority });
+        return;
       case 'wake':
         wake(effect.at);
         return;
       default:
         assertNever(effect);
     }
+  }
+
+  function noteLeases(): void {
+    if (told) return;
+    told = true;
+    setImmediate(() => {
+      told = false;
+      onLeases();
+    });
   }
 
   function wake(at: number | null): void {
@@ -200,7 +228,7 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
 
   return {
     now,
-    configure: (limits) => apply({ type: 'configure', ...limits }),
+    configure: (settings) => apply({ type: 'configure', ...settings }),
     admit(principal, { action, subject }) {
       return answer({ type: 'admit', at: now(), principal, action, subject });
     },
@@ -227,17 +255,20 @@ export function createLoop({ random, deliveries, onLanes }: LoopParts): Loop {
     },
     lanes: () => lanesOf(state),
     waits: (job) => waitsOf(state, job),
-    lease: (_ask, holder) => holder.unleased(noModels),
-    release: () => {},
-    world: () => {},
-    animated: () => {},
-    notAnimated: () => {},
-    unload: () => {},
-    leases: () => ({ leases: [], queue: [] }),
-    peek: (need) => ({
-      ...{ outcome: 'refusal', need, assignments: [], loads: [], evictions: [], etaMs: null, waitsFor: [], downgrade: null },
-      ...{ error: noModels, reasons: [noModels.message], rejected: [], version: 0 },
-    }),
+    lease(ask, holder) {
+      holders.set(ask.id, holder);
+      apply({ type: 'lease', at: now(), ask });
+    },
+    release(lease) {
+      holders.delete(lease);
+      apply({ type: 'release', at: now(), lease });
+    },
+    world: (world) => apply({ type: 'world', at: now(), world }),
+    animated: (lease) => apply({ type: 'animated', at: now(), lease }),
+    notAnimated: (lease, about) => apply({ type: 'not_animated', at: now(), lease, ...about }),
+    unload: (provider) => apply({ type: 'unload', at: now(), provider }),
+    leases: () => leases(state),
+    peek: (need) => peek(state, need, now()),
     [Symbol.dispose]() {
       if (timer !== null) clearTimeout(timer);
     },

@@ -30,6 +30,19 @@ export function firstOf<Item extends Ranked>(set: Ordered<Item>): Item | null {
   return node === null ? null : node.item;
 }
 
+/** The first so many, in order. O(most + log n). */
+export function firstItems<Item extends Ranked>(set: Ordered<Item>, most: number): Item[] {
+  const items: Item[] = [];
+  const visit = (node: Ordered<Item>): void => {
+    if (node === null || items.length >= most) return;
+    visit(node.left);
+    if (items.length < most) items.push(node.item);
+    visit(node.right);
+  };
+  visit(set);
+  return items;
+}
+
 /** How many items come before this one. */
 export function countBefore(set: Ordered<Ranked>, item: Ranked): number {
   let count = 0;

@@ -67,10 +67,19 @@ function delivered(delivery: string, at: number, more: Partial<ScheduleEvent & {
 }
 
 function configure(more: Partial<ScheduleEvent & { type: 'configure' }>): ScheduleEvent {
-  return { type: 'configure', calls: null, actionsPerMinute: 10, cooldownMs: 5000, queueMost: 1000, deliveryTries: 3, ...more };
+  return {
+    type: 'configure',
+    calls: null,
+    actionsPerMinute: 10,
+    cooldownMs: 5000,
+    queueMost: 1000,
+    deliveryTries: 3,
+    starveMs: 60_000,
+    ...more,
+  };
 }
 
-/** What is decided about jobs and deliveries, in words; lanes and wakes have stories of their own. */
+/** What is decided about jobs and deliveries, in words; lanes, wakes and leases have stories of their own. */
 function words(effect: Effect): string | null {
   switch (effect.type) {
     case 'start':
@@ -91,8 +100,7 @@ function words(effect: Effect): string | null {
       return `dead ${effect.delivery}`;
     case 'retry_delivery':
       return `${effect.delivery} again at ${effect.at}`;
-    case 'lanes':
-    case 'wake':
+    default:
       return null;
   }
 }

@@ -1,7 +1,19 @@
-/** Decides everything about jobs, limits and deliveries: what starts, waits, is refused, tried again or given up. Acts on nothing. */
+/** Decides everything about jobs, limits, deliveries and leases of models: what starts, waits, is refused, tried again or given up. Acts on nothing. */
 import { Map as Dictionary } from 'immutable';
+import type { Need as ModelNeed, Resolved } from '../../../shared/cortex.ts';
 import { assertNever } from '../../../shared/errors.ts';
 import type { CallLimits, Lane, Waits } from '../../../shared/model.ts';
+import {
+  configureLeases,
+  createLeases,
+  type LeaseEffect,
+  type LeaseEvent,
+  type Leases,
+  leasesDue,
+  leasesOf,
+  peekLease,
+  stepLeases,
+} from './leases.ts';
 import { callsLeft, configureLimits, createLimits, type Limits, rememberLimits, takeAction, takeCall, takeSubject } from './limits.ts';
 import { countBefore, firstOf, itemsOf, type Ordered, type Ranked, sizeOf, withItem, withoutItem } from './ordered.ts';
 
@@ -25,8 +37,19 @@ export interface Submitted {
   starts: number;
 }
 
+export interface Settings {
+  calls: CallLimits | null;
+  actionsPerMinute: number;
+  cooldownMs: number;
+  queueMost: number;
+  deliveryTries: number;
+  /** Nobody in line for models is overtaken for longer. */
+  starveMs: number;
+}
+
 export type ScheduleEvent =
-  | { type: 'configure'; calls: CallLimits | null; actionsPerMinute: number; cooldownMs: number; queueMost: number; deliveryTries: number }
+  | LeaseEvent
+  | ({ type: 'configure' } & Settings)
   /** One call of a principal, counted whichever door it came through. `action`: one of seed 004's. Equal subjects within the cooldown are refused. */
   | { type: 'admit'; at: number; principal: string; action: boolean; subject: string | null }
   | { type: 'submit'; at: number; job: Submitted }
@@ -51,6 +74,7 @@ export type ScheduleEvent =
   | { type: 'tick'; at: number };
 
 export type Effect =
+  | LeaseEffect
   /** Start number `start` of this job, from 1. */
   | { type: 'start'; job: string; start: number }
   | { type: 'wait'; job: string; state: 'queued' | 'waiting'; waits: Waits }
@@ -75,6 +99,7 @@ interface Draft {
   queueMost: number;
   deliveryTries: number;
   limits: Limits;
+  leases: Leases;
   jobs: Dictionary<string, Entry>;
   places: Dictionary<string, Place>;
   deliveries: Dictionary<string, Sending>;
@@ -151,6 +176,7 @@ export function createSchedule(): State {
     queueMost: 100_000,
     deliveryTries: 8,
     limits: createLimits({ calls: { perSecond: 100, burst: 200 }, actionsPerMinute: 10, cooldownMs: 5000 }),
+    leases: createLeases(),
     jobs: Dictionary(),
     places: Dictionary(),
     deliveries: Dictionary(),
@@ -179,8 +205,8 @@ export function step(state: State, event: ScheduleEvent): { state: State; effect
   handle(turn, event);
   if (turn.touched !== null) effects.push({ type: 'lanes', keys: [...turn.touched] });
   const ticked = event.type === 'tick';
-  if (next.timers !== state.timers || ticked) {
-    next.wakeAt = firstOf(next.timers)?.at ?? null;
+  if (next.timers !== state.timers || next.leases !== state.leases || ticked) {
+    next.wakeAt = earlier(firstOf(next.timers)?.at ?? null, leasesDue(next.leases));
     if (next.wakeAt !== state.wakeAt || (ticked && next.wakeAt !== null)) effects.push({ type: 'wake', at: next.wakeAt });
   }
   return { state: next, effects };
@@ -205,6 +231,16 @@ export function waitsOf(state: State, job: string): Waits | null {
   return entry === undefined || entry.phase === 'running' || entry.phase === 'stopping' ? null : reasonOf(state, entry);
 }
 
+/** What a lease for this would get now, without taking it. */
+export function peek(state: State, need: ModelNeed, at: number): Resolved {
+  return peekLease(state.leases, need, Math.max(at, state.now));
+}
+
+/** Leases, and the line for models. */
+export function leases(state: State): ReturnType<typeof leasesOf> {
+  return leasesOf(state.leases);
+}
+
 /** What a principal has left of its calls, without taking any; null when calls have no limit. */
 export function admission(state: State, principal: string, at: number): ReturnType<typeof callsLeft> {
   return callsLeft(state.limits, principal, Math.max(at, state.now));
@@ -224,7 +260,8 @@ function handle(turn: Turn, event: ScheduleEvent): void {
   const { next, effects } = turn;
   switch (event.type) {
     case 'configure': {
-      const { calls, actionsPerMinute, cooldownMs, queueMost, deliveryTries } = event;
+      const { calls, actionsPerMinute, cooldownMs, queueMost, deliveryTries, starveMs } = event;
+      next.leases = configureLeases(next.leases, starveMs);
       next.limits = configureLimits(next.limits, { calls, actionsPerMinute, cooldownMs });
       next.queueMost = queueMost;
       next.deliveryTries = deliveryTries;
@@ -268,6 +305,14 @@ function handle(turn: Turn, event: ScheduleEvent): void {
     case 'delivered':
       delivered(turn, event);
       return;
+    case 'lease':
+    case 'release':
+    case 'world':
+    case 'animated':
+    case 'not_animated':
+    case 'unload':
+      decideLeases(turn, { ...event, at: next.now });
+      return;
     case 'tick':
       return;
     default:
@@ -275,10 +320,26 @@ function handle(turn: Turn, event: ScheduleEvent): void {
   }
 }
 
+function decideLeases({ next, effects }: Turn, event: Parameters<typeof stepLeases>[1]): void {
+  const stepped = stepLeases(next.leases, event);
+  next.leases = stepped.leases;
+  effects.push(...stepped.effects);
+}
+
+const earlier = (a: number | null, b: number | null): number | null => (a === null || b === null ? (a ?? b) : Math.min(a, b));
+
 /** Does what is due until `at`, oldest first. */
 function passTime(turn: Turn, at: number): void {
   const { next } = turn;
-  for (let due = firstOf(next.timers); due !== null && due.at <= at; due = firstOf(next.timers)) {
+  for (;;) {
+    const due = firstOf(next.timers);
+    const leased = leasesDue(next.leases);
+    if (leased !== null && leased <= at && (due === null || leased < due.at)) {
+      next.now = Math.max(next.now, leased);
+      decideLeases(turn, { type: 'time', at: next.now });
+      continue;
+    }
+    if (due === null || due.at > at) break;
     next.now = Math.max(next.now, due.at);
     if (due.of === 'delivery') {
       next.timers = withoutItem(next.timers, due);

@@ -49,6 +49,7 @@ const planted: [where: string, value: unknown, secret: string][] = [
   ['openai', { note: 'sk-proj-abcdefgh12345678' }, 'abcdefgh12345678'],
   ['github', { note: 'ghp_abcdefghijklmnop1234567890' }, 'abcdefghijklmnop'],
   ['own token', { note: 'dsp_abcdefghijklmnop1234567890' }, 'abcdefghijklmnop'],
+  ['key of a grant', { note: 'dgk_abcdefghijklmnop1234567890' }, 'abcdefghijklmnop'],
   ['private key', `-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----`, 'MC4CAQAwBQYDK2Vw'],
   ['key of an object', { 'Bearer canary-116': 1 }, 'canary-116'],
   ['map', new Map([['password', 'canary-117']]), 'canary-117'],

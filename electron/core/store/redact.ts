@@ -29,7 +29,7 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/\bsk-[\w-]{8,}/g, MARK],
   [/\b[srp]k_(?:live|test)_\w{8,}/g, MARK],
   [/\b(?:gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{12,}|xox[abeprs]-[\w-]{8,}|AIza[\w-]{30,}|npm_\w{20,}|hf_\w{20,})/g, MARK],
-  [/\b(?:dsp_|whsec_)[\w+/=-]{16,}/g, MARK],
+  [/\b(?:dsp_|dgk_|whsec_)[\w+/=-]{16,}/g, MARK],
   [/([?&;](?:key|sig|signature|auth|code|pass|sid|session|jwt|hmac)=)[^&\s"'#;]+/gi, `$1${MARK}`],
   [
     /((?:passw(?:or)?d|passphrase|passcode|pwd|secret(?!ar)|token(?!s\b|iz)|api[-_ ]?key|access[-_ ]?key|private[-_ ]?key|credentials?|session[-_]?id|connection[-_ ]?string)[\w-]{0,30}[\\"']{0,4}\s{0,4}(?:=>|[:=]|%3D)\s{0,4})(?!\[redacted\])(?:\\{0,3}"[^"]*(?:"|$)|\\{0,3}'[^']*(?:'|$)|[^\s"'&;,})\]]+)/gi,
@@ -125,6 +125,7 @@ const HINTS: readonly (readonly [word: string, rare: string, pattern: RegExp])[]
   ['npm_', 'npm', /npm_\w{20}/y],
   ['hf_', 'hf_', /hf_\w{20}/y],
   ['dsp_', 'dsp', /dsp_/y],
+  ['dgk_', 'dgk', /dgk_/y],
   ['whsec_', 'whs', /whsec_/y],
   ['-----B', '--B', /-----BEGIN/y],
   ['://', '://', /:\/\/[^\s/?#"'<>]{1,400}@/y],

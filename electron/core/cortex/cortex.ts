@@ -94,6 +94,7 @@ export function createCortex(parts: CortexParts): Cortex {
       const now = loop.now();
       if (now - (usedAt.get(provider) ?? 0) < USED_MS) return;
       usedAt.set(provider, now);
+      changed();
       world.used(provider, { priority: priorities.get(provider) ?? world.provider(provider)?.priority ?? 0 });
     },
   });

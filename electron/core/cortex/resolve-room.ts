@@ -209,9 +209,11 @@ export function viewAt(room: Room, moment: number, effort: Effort): View {
       }
       effort.steps += made.length;
       made = merged(made, more);
-      if (made.length > mostHeaps) {
+      const most = effort.steps < effort.limit ? mostHeaps : 8;
+      if (made.length > most) {
         effort.cut = true;
-        made = made.filter((_, i) => i % 2 === 0 || i === made.length - 1);
+        const stride = Math.ceil((2 * made.length) / most);
+        made = made.filter((_, i) => i % stride === 0 || i === made.length - 1);
       }
     }
     known.set(key, made);
@@ -234,6 +236,7 @@ export function viewAt(room: Room, moment: number, effort: Effort): View {
     const apart: Occupant[] = [];
     for (const { form } of loads) {
       if (form.inPlace !== null) apart.push(form.inPlace);
+      effort.steps += form.forced.length;
       for (const occupant of form.forced) {
         const price = going(occupant);
         if (price === null) return null;

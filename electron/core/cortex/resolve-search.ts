@@ -38,7 +38,8 @@ function undominated(sorted: readonly Form[], better: (form: Form, other: Form) 
   const kept: Form[] = [];
   for (const form of sorted) {
     let needless = false;
-    for (const other of kept) {
+    // Past the limit all are kept: more work for the search, and no other answer.
+    for (const other of effort.steps < effort.limit ? kept : []) {
       effort.steps += 1;
       if (better(other, form)) {
         needless = true;
@@ -125,6 +126,7 @@ export function createFinder(forms: readonly Form[], view: View, effort: Effort)
   for (const form of forms) {
     const devices: Entry['devices'] = [];
     for (const device of form.devices) {
+      if (spent(effort)) break;
       const heap = view.evictions([{ form, device }]);
       if (heap !== null) devices.push({ device, costMs: heap.costMs, paid: heap.paid });
     }

@@ -3,7 +3,7 @@ import type { Assignment, Eviction, Need, Rejected, Resolved, World } from '../.
 import { refuse, type WireError } from '../../../shared/errors.ts';
 import { type Candidates, type Form, findCandidates } from './resolve-candidates.ts';
 import { createRoom, type Effort, leastSwapPriority, members, type Room, rightNow, type View, viewAt } from './resolve-room.ts';
-import { createFinder, easiest, type Plan, worthwhile } from './resolve-search.ts';
+import { type Bounds, createFinder, easiest, type Plan, worthwhile } from './resolve-search.ts';
 import { downgradeOf, gigabytes, outranked, reasonsOf, shortWords, stayWords, widestShelf } from './resolve-words.ts';
 
 export { contextWeights, leastSwapPriority } from './resolve-room.ts';
@@ -90,36 +90,34 @@ export function resolveCounted(need: Need, world: World, limit = mostSteps): { r
   const allow = (share: number) => {
     effort.limit = effort.steps + limit * share;
   };
-  allow(0.25);
+  allow(0.2);
   const easy = easiest(forms, effort);
-  const now = viewAt(room, rightNow, effort);
-  let bounds = boundsNow();
-  let view = now;
+  allow(0.2);
+  let view = viewAt(room, rightNow, effort);
+  let bounds = fewestAt(view);
   if (bounds === null) {
-    allow(0.25);
-    const moment = earliest();
-    if (moment === null) {
-      const error = shortError({ need, room, forms: easy, widest, effort, limit });
-      const told = { need, room };
-      for (const form of forms) rejected.push({ provider: form.provider.name, tier: form.tier.name, reason: shortWords(form, told) });
+    allow(0.2);
+    const later = earliest();
+    if (later === null) {
+      allow(0.2);
+      const error = shortError({ need, room, forms: easy, all, effort });
+      for (const form of forms)
+        rejected.push({ provider: form.provider.name, tier: form.tier.name, reason: shortWords(form, { need, room }) });
       return counted(refused({ need, world, error, rejected }));
     }
-    view = viewAt(room, moment, effort);
-    bounds = boundsAt(view);
+    allow(0.2);
+    view = viewAt(room, later.moment, effort);
+    bounds = fewestAt(view) ?? { all, remote: widest, providers: widest, plan: later.plan };
   }
-  if (bounds === null) throw new Error('a plan is there at a moment and is not');
-  allow(0.25);
+  allow(0.2);
   const best = createFinder(worthwhile(forms, bounds, effort), view, effort).find(bounds, 'best') ?? bounds.plan;
   return counted(answer({ need, world, plan: best, view, candidates }));
 
-  function boundsNow() {
-    return boundsAt(now);
-  }
-
-  function boundsAt(at: View): { all: number; remote: number; providers: number; plan: Plan } | null {
+  /** The fewest remote providers, and the fewest providers with those, that a plan takes. */
+  function fewestAt(at: View): (Bounds & { plan: Plan }) | null {
     const finder = createFinder(easy, at, effort);
-    for (let remote = 0; remote <= widest; remote++) {
-      if (remote > 0 && !easy.some((form) => form.remote === 1)) return null;
+    const far = easy.some((form) => form.remote === 1);
+    for (let remote = 0; remote <= (far ? widest : 0); remote++) {
       for (let count = Math.max(1, remote); count <= widest; count++) {
         const plan = finder.find({ all, remote, providers: count }, 'first');
         if (plan !== null) return { all, remote, providers: count, plan };
@@ -128,24 +126,24 @@ export function resolveCounted(need: Need, world: World, limit = mostSteps): { r
     return null;
   }
 
-  function earliest(): number | null {
-    const may = (moment: number) =>
-      createFinder(easy, viewAt(room, moment, effort), effort).find({ all, remote: widest, providers: widest }, 'first') !== null;
+  function earliest(): { moment: number; plan: Plan } | null {
     const moments = new Set<number>();
     for (const { endsAt, goneAt, evictable } of room.occupants) {
       if (goneAt !== null) moments.add(goneAt);
       if (evictable && endsAt !== rightNow) moments.add(endsAt);
     }
     const sorted = [...moments].sort((a, b) => a - b);
-    if (sorted.length === 0 || !may(sorted.at(-1)!)) return null;
-    // More may go with every moment and for less, and nothing is needed sooner: what can be had once can be had later.
-    let [low, high] = [0, sorted.length - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (may(sorted[middle]!)) high = middle;
+    let found: { moment: number; plan: Plan } | null = null;
+    // More may go with every moment and for less, and nothing more is needed: what can be had once can be had later.
+    for (let [low, high, middle] = [0, sorted.length - 1, sorted.length - 1]; low <= high; middle = (low + high) >> 1) {
+      const moment = sorted[middle]!;
+      const plan = createFinder(easy, viewAt(room, moment, effort), effort).find({ all, remote: widest, providers: widest }, 'first');
+      if (plan !== null) found = { moment, plan };
+      else if (found === null) return null;
+      if (plan !== null) high = middle - 1;
       else low = middle + 1;
     }
-    return sorted[low]!;
+    return found;
   }
 }
 
@@ -188,18 +186,15 @@ interface Short {
   need: Need;
   room: Room;
   forms: readonly Form[];
-  widest: number;
+  all: number;
   effort: Effort;
-  limit: number;
 }
 
 /** Nothing that ends or goes makes room. */
-function shortError({ need, room, forms, widest, effort, limit }: Short): WireError {
+function shortError({ need, room, forms, all, effort }: Short): WireError {
   const endless: Room = { ...room, devices: room.devices.map((shelf) => ({ ...shelf, free: Number.POSITIVE_INFINITY })) };
-  effort.limit = effort.steps + limit * 0.25;
   const roomy = createFinder(forms, viewAt(endless, Number.POSITIVE_INFINITY, effort), effort);
-  const all = forms.reduce((mask, { mask: theirs }) => mask | theirs, 0);
-  const plan = roomy.find({ all, remote: widest, providers: widest }, 'first');
+  const plan = roomy.find({ all, remote: 30, providers: 30 }, 'first');
   const stays = room.occupants.map((occupant) => stayWords(occupant, need, room)).filter((why) => why !== null);
   const hint =
     need.priority < leastSwapPriority

@@ -97,6 +97,17 @@ test('an unknown time is not zero, and what leaves the machine is said', () => {
   ]);
 });
 
+test('one that runs elsewhere is not said to be warm here', () => {
+  const cloud: Assignment = { ...writer, provider: 'cloud', tier: 'large', egress: 'remote' };
+  assert.deepEqual(
+    [said({ assignments: [cloud] }), said({ assignments: [writer, cloud] })],
+    [
+      ['ready', 'Uses cloud large', 'the words leave this machine for cloud'],
+      ['ready', 'writer 8B is warm, uses cloud large', 'the words leave this machine for cloud'],
+    ],
+  );
+});
+
 test('a refusal is its message', () => {
   assert.deepEqual(said({ outcome: 'refusal', error: refuse('vram_exhausted', 'It needs 40 GB, 3 GB are free.') }), [
     'refused',

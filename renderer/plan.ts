@@ -72,15 +72,17 @@ export function listed(names: readonly string[], most = 3): string {
 }
 
 function warmed(plan: Resolved): string {
-  const phases = new Map(plan.assignments.map(({ provider, tier, phase }) => [`${provider} ${tier}`, phase]));
-  const warm = [...phases].filter(([, phase]) => phase === 'warm').map(([name]) => name);
-  const warming = [...phases].filter(([, phase]) => phase !== 'warm').map(([name]) => name);
-  return [
+  const said = { warm: new Set<string>(), warming: new Set<string>(), away: new Set<string>() };
+  for (const { provider, tier, phase, egress } of plan.assignments)
+    said[egress !== 'local' ? 'away' : phase === 'warm' ? 'warm' : 'warming'].add(`${provider} ${tier}`);
+  const [warm, warming, away] = [[...said.warm], [...said.warming], [...said.away]];
+  const parts = [
     warm.length > 0 && `${listed(warm)} ${warm.length === 1 ? 'is' : 'are'} warm`,
-    warming.length > 0 && `${listed(warming)} is being loaded`,
-  ]
-    .filter(Boolean)
-    .join(', ');
+    warming.length > 0 && `${listed(warming)} ${warming.length === 1 ? 'is' : 'are'} being loaded`,
+    away.length > 0 && `uses ${listed(away)}`,
+  ];
+  const words = parts.filter(Boolean).join(', ');
+  return warm.length + warming.length === 0 ? words.replace(/^u/, 'U') : words;
 }
 
 function loads(plan: Resolved): string {

@@ -28,17 +28,26 @@ export function PlanSentence({ plan, children }: { plan: Resolved; children?: Re
   return (
     <p data-testid="plan" data-outcome={plan.outcome} className="flex min-w-0 flex-wrap items-center gap-x-2 gap-y-0.5 text-xs">
       <Icon aria-hidden className={`size-3.5 shrink-0 ${className}`} />
-      <span className="foreign min-w-0 font-medium">{lead}</span>
-      {more.map(({ kind, text }) => (
+      <span className="foreign min-w-0 font-medium">
+        {lead}
+        {more.length > 0 && <Dot />}
+      </span>
+      {more.map(({ kind, text }, index) => (
         <span key={kind} className={`foreign min-w-0 ${kind === 'eta' ? 'text-ink' : kind === 'leaves' ? 'text-warn-ink' : 'text-ink-2'}`}>
-          <span aria-hidden className="mr-2 text-ink-3">
-            ·
-          </span>
           {text}
+          {index < more.length - 1 && <Dot />}
         </span>
       ))}
       {children}
     </p>
+  );
+}
+
+function Dot() {
+  return (
+    <span aria-hidden className="ml-2 font-normal text-ink-3">
+      ·
+    </span>
   );
 }
 
@@ -47,32 +56,29 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
   const models = useLive('cortex')?.models ?? [];
   const demo = new Set(models.flatMap((model) => (model.demo ? [model.provider] : [])));
   const vram = plan.error?.vram;
-  return (
-    <div className="space-y-3 text-xs">
+  const does = (
+    <>
       {plan.assignments.length > 0 && (
         <Block title="Does it">
-          <ul aria-label="Assignments" className="space-y-1">
-            {bound(plan.assignments).map(({ one, capabilities }) => (
-              <li key={`${one.provider} ${one.tier}`} className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
-                <Name provider={one.provider} tier={one.tier} demo={demo.has(one.provider)} />
-                <PhaseMark phase={one.phase} />
-                {one.egress !== 'local' && <EgressBadge egress={one.egress} />}
-                <span className="foreign min-w-0 text-ink-3">{capabilities.join(', ')}</span>
-              </li>
-            ))}
-          </ul>
-        </Block>
-      )}
-      {plan.loads.length > 0 && (
-        <Block title="Is loaded">
-          <ul aria-label="Loads" className="space-y-1">
-            {plan.loads.map((load) => (
-              <li key={`${load.provider} ${load.tier}`} className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
-                <Name provider={load.provider} tier={load.tier} demo={demo.has(load.provider)} />
-                <Memory figure={load.vram} what="size not known" />
-                <span className="ml-auto text-ink-2">load {formatDuration(load.loadMs)}</span>
-              </li>
-            ))}
+          <ul aria-label="Assignments" className="divide-y border-y">
+            {bound(plan.assignments).map(({ one, capabilities }) => {
+              const load = plan.loads.find(({ provider, tier }) => provider === one.provider && tier === one.tier);
+              return (
+                <li key={`${one.provider} ${one.tier}`} className="space-y-0.5 py-1.5">
+                  <p className="flex flex-wrap items-center gap-x-3 gap-y-0.5">
+                    <Name provider={one.provider} tier={one.tier} demo={demo.has(one.provider)} />
+                    {one.egress === 'local' ? <PhaseMark phase={one.phase} /> : <EgressBadge egress={one.egress} />}
+                    {load && (
+                      <span className="ml-auto flex flex-wrap items-baseline gap-x-3">
+                        <Memory figure={load.vram} what="size not known" />
+                        <span className="whitespace-nowrap">loads in {formatDuration(load.loadMs)}</span>
+                      </span>
+                    )}
+                  </p>
+                  <p className="foreign text-2xs text-ink-3">{capabilities.join(', ')}</p>
+                </li>
+              );
+            })}
           </ul>
         </Block>
       )}
@@ -83,9 +89,13 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
       )}
       {vram && <Holders vram={vram} />}
       {plan.error?.hint && <p className="foreign text-ink-2">{plan.error.hint}</p>}
+    </>
+  );
+  const why = (
+    <>
       {plan.reasons.length > 0 && (
         <Block title="Why">
-          <ul className="list-disc space-y-0.5 pl-4 text-ink-2 marker:text-ink-3">
+          <ul aria-label="Reasons" className="list-disc space-y-0.5 pl-4 text-ink-2 marker:text-ink-3">
             {plan.reasons.map((reason) => (
               <li key={reason} className="foreign">
                 {reason}
@@ -96,7 +106,7 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
       )}
       {plan.rejected.length > 0 && (
         <Block title="Not taken">
-          <ul className="space-y-0.5 text-ink-2">
+          <ul aria-label="Not taken" className="space-y-0.5 text-ink-2">
             {plan.rejected.slice(0, 12).map(({ provider, tier, reason }) => (
               <li key={`${provider} ${tier} ${reason}`} className="foreign">
                 <bdi className="font-medium">
@@ -109,6 +119,14 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
           </ul>
         </Block>
       )}
+    </>
+  );
+  return (
+    <div className="@container text-xs">
+      <div className="grid gap-x-8 gap-y-3 @3xl:grid-cols-2">
+        <div className="min-w-0 space-y-3">{does}</div>
+        <div className="min-w-0 space-y-3">{why}</div>
+      </div>
     </div>
   );
 }

@@ -93,20 +93,20 @@ const columns: readonly Column<CapabilityEntry>[] = [
   { id: 'name', label: 'Capability', width: 'minmax(9rem,1.2fr)', cell: (one) => <bdi className="font-medium">{one.name}</bdi> },
   {
     id: 'now',
-    label: 'In memory',
+    label: 'Ready now',
     width: 'minmax(8rem,1.6fr)',
     cell: (one) =>
-      one.inMemory === 0 ? (
+      one.ready === 0 ? (
         <span className="text-ink-3">nobody</span>
       ) : (
         <span className="flex min-w-0 items-center gap-1.5">
           <bdi className="truncate">
             {listed(
-              one.providers.slice(0, one.inMemory).map((group) => group.name),
+              one.providers.slice(0, one.ready).map((group) => group.name),
               2,
             )}
           </bdi>
-          {one.providers.slice(0, one.inMemory).some((group) => group.demo) && <DemoBadge />}
+          {one.providers.slice(0, one.ready).some((group) => group.demo) && <DemoBadge />}
         </span>
       ),
   },

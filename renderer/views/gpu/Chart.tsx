@@ -53,7 +53,7 @@ export function Chart({
       font: '10px system-ui',
       gap: 2,
       size: 16,
-      space: 64,
+      space: 48,
       values: (_, ticks) => ticks.map((tick) => formatClock(tick * 1000).slice(0, 5)),
     };
     const made = new uPlot(

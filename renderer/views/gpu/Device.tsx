@@ -175,15 +175,19 @@ function InMemory({
             <button
               type="button"
               onClick={() => openGpu('models', provider)}
-              className="flex min-h-8 w-full flex-wrap items-center gap-x-3 gap-y-0.5 px-1 py-1 text-left hover:bg-raised/60"
+              className="flex min-h-8 w-full items-center gap-3 px-1 py-1 text-left hover:bg-raised/60"
             >
               <Swatch className={fillOf({ kind: 'model', provider, source: vram?.source ?? null }, hues)} />
-              <span className="min-w-32 flex-1">
-                <Name provider={provider} tier={tier} demo={state?.demo ?? false} />
+              <span className="flex min-w-0 flex-1 flex-wrap items-center gap-x-3 gap-y-0.5">
+                <span className="min-w-0 flex-[1_1_11rem]">
+                  <Name provider={provider} tier={tier} demo={state?.demo ?? false} />
+                </span>
+                <span className="flex min-w-0 flex-[0_1_15rem] items-center gap-3">
+                  <span className="w-20 shrink-0">{state && <PhaseMark phase={state.phase} />}</span>
+                  <span className="min-w-0 truncate text-ink-3">{state && <Holding state={state} cortex={cortex} />}</span>
+                </span>
               </span>
-              <span className="w-22">{state && <PhaseMark phase={state.phase} />}</span>
-              <span className="w-36 truncate text-ink-3">{state && <Holding state={state} cortex={cortex} />}</span>
-              <span className="w-32 text-right">
+              <span className="shrink-0 text-right">
                 <Memory figure={vram} what="size not known" />
               </span>
             </button>
@@ -208,7 +212,7 @@ function InMemory({
               </button>
             )}
           </span>
-          <span className="w-32 text-right">
+          <span className="shrink-0 text-right">
             {segment.source ? (
               <Memory figure={{ bytes: segment.bytes, source: segment.source }} />
             ) : (

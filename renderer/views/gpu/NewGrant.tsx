@@ -64,7 +64,7 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
           <p className="text-ink-3 text-xs">No model server is known, so there is nothing to grant.</p>
         ) : (
           <div className="flex max-h-32 flex-wrap gap-1 overflow-auto">
-            {index.map(({ name, inMemory }) => (
+            {index.map(({ name, ready }) => (
               <button
                 key={name}
                 type="button"
@@ -73,7 +73,7 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
                 className="inline-flex h-7 items-center gap-1.5 rounded-md px-2 font-medium text-ink-2 text-xs hairline hover:bg-raised aria-pressed:bg-accent-soft aria-pressed:text-accent-ink"
               >
                 {name}
-                {inMemory > 0 && <span className="text-2xs text-ok-ink">warm</span>}
+                {ready > 0 && <span className="text-2xs text-ok-ink">warm</span>}
               </button>
             ))}
           </div>
@@ -135,7 +135,7 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
           </p>
         </div>
       )}
-      <div className="flex justify-end gap-2 border-t pt-3">
+      <div className="sticky -bottom-4 -mx-4 -mb-4 flex justify-end gap-2 border-t bg-overlay px-4 py-3">
         <Button onClick={onClose}>{since === null ? 'Cancel' : 'Close'}</Button>
         <Button
           type="submit"
@@ -173,7 +173,7 @@ function Made({ grant, onClose }: { grant: Grant; onClose(): void }) {
         Any OpenAI client takes <code className="font-mono">{grant.base_url}</code> as base URL and the key as API key. Models:{' '}
         {grant.models.map((one) => one.model).join(', ')}.
       </p>
-      <div className="flex justify-end gap-2 border-t pt-3">
+      <div className="sticky -bottom-4 -mx-4 -mb-4 flex justify-end gap-2 border-t bg-overlay px-4 py-3">
         <Button
           onClick={() => {
             onClose();

@@ -1,5 +1,5 @@
 /** What a load or an eviction costs, and then one confirmation. */
-import { ChevronsUpDown } from 'lucide-react';
+import { ChevronsUpDown, TriangleAlert } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { useState } from 'react';
 import type { CortexState } from '../../../shared/cortex.ts';
@@ -153,14 +153,13 @@ export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState
               {shown.pinned && <Fact name="Pinned">it is meant to stay; whoever relies on it does without until it is loaded again</Fact>}
             </Facts>
             {leases.length > 0 && (
-              <ErrorState
-                compact
-                error={{
-                  code: 'conflict',
-                  message: `It is in use by ${listed(leases.map(holderWords))}. What is in flight is never cut off.`,
-                  hint: 'Wait until that is over, cancel the job or revoke the grant.',
-                }}
-              />
+              <div role="alert" className="flex gap-2.5 rounded-md bg-warn-soft px-3 py-2 text-xs">
+                <TriangleAlert aria-hidden className="mt-0.5 size-3.5 shrink-0 text-warn-ink" />
+                <p className="foreign min-w-0">
+                  <span className="font-medium text-warn-ink">It is in use by {listed(leases.map(holderWords))}.</span> What is in flight is
+                  never cut off: wait until it is over, cancel the job, or revoke the grant.
+                </p>
+              </div>
             )}
           </section>
         )}
@@ -190,7 +189,7 @@ async function evict(front: Front, provider: string): Promise<void> {
 
 function Foot({ onClose, children }: { onClose(): void; children: ReactNode }) {
   return (
-    <div className="flex justify-end gap-2 border-t pt-3">
+    <div className="sticky -bottom-4 -mx-4 -mb-4 flex justify-end gap-2 border-t bg-overlay px-4 py-3">
       <Button onClick={onClose}>Cancel</Button>
       {children}
     </div>

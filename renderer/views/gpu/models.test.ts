@@ -69,13 +69,9 @@ test('a provider banishes who is in memory and shares no group with it; whoever 
   );
 });
 
-test('a capability leads to its providers, those in memory first', () => {
+test('a capability leads to its providers, those that are warm first', () => {
   assert.deepEqual(
-    capabilitiesOf(groupModels(models)).map(({ name, providers, inMemory }) => [
-      name,
-      providers.map((one) => one.name).join(' '),
-      inMemory,
-    ]),
+    capabilitiesOf(groupModels(models)).map(({ name, providers, ready }) => [name, providers.map((one) => one.name).join(' '), ready]),
     [
       ['text-generation', 'cloud writer eyes', 2],
       ['vision-analysis', 'eyes', 0],

@@ -88,10 +88,11 @@ export function banishedBy(groups: readonly ProviderGroup[], name: string): stri
 export interface CapabilityEntry {
   name: string;
   providers: ProviderGroup[];
-  inMemory: number;
+  /** Of them, those that are warm; they come first. */
+  ready: number;
 }
 
-/** Capability to providers: those in memory first, then by name. */
+/** Capability to providers: those that are warm first, then by name. */
 export function capabilitiesOf(groups: readonly ProviderGroup[]): CapabilityEntry[] {
   const index = new Map<string, ProviderGroup[]>();
   for (const group of groups)
@@ -100,9 +101,9 @@ export function capabilitiesOf(groups: readonly ProviderGroup[]): CapabilityEntr
     .map(([name, providers]) => ({
       name,
       providers: providers.sort(
-        (a, b) => Number(isInMemory(b.shown.phase)) - Number(isInMemory(a.shown.phase)) || (a.name < b.name ? -1 : 1),
+        (a, b) => Number(b.shown.phase === 'warm') - Number(a.shown.phase === 'warm') || (a.name < b.name ? -1 : 1),
       ),
-      inMemory: providers.filter(({ shown }) => isInMemory(shown.phase)).length,
+      ready: providers.filter(({ shown }) => shown.phase === 'warm').length,
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -10,7 +10,7 @@ import { Countdown, Elapsed } from '../../parts/Values.tsx';
 import { isOpen } from '../../pump.ts';
 import { openQueue, useUi } from '../../ui.ts';
 import { Waterfall } from '../CrossingPanel.tsx';
-import { type Moment, momentsOf } from './timeline.ts';
+import { type Moment, momentsOf, waitTitle } from './timeline.ts';
 import { WaitWords } from './Waits.tsx';
 
 /** Everything that happened to a job, oldest first, with the exact time of each on hover. */
@@ -35,7 +35,7 @@ export function Timeline({ job, detail }: { job: Job; detail: JobDetail }) {
         <Line
           tone="accent"
           live
-          title={job.state === 'running' ? (job.progressNote ?? (streamed ? 'It is answering' : 'Waiting for the answer')) : 'Waits'}
+          title={job.state === 'running' ? (job.progressNote ?? (streamed ? 'It is answering' : 'Waiting for the answer')) : waitTitle(job)}
           aside={<Elapsed since={job.startedAt ?? job.createdAt} />}
         >
           {job.waits ? (

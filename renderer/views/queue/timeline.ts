@@ -128,13 +128,18 @@ const eventWords: Record<Exclude<JobEvent['kind'], Standing | 'started' | 'progr
   callback: 'Callback came in',
 };
 
+/** What a wait is called while nothing more is known of it. */
+export function waitTitle({ waits }: Pick<Job, 'waits'>): string {
+  return waits?.kind === 'gpu' ? 'Stands in line for the GPU' : 'Waits';
+}
+
 /** Events that last until the next one. */
 type Standing = 'queued' | 'waiting' | 'retried';
 
 /** `waits`: it does so now. */
 function standing(kind: Standing, waits: Job['waits']): string {
   const live = waits !== null;
-  if (waits?.kind === 'gpu') return 'Stands in line for the GPU';
+  if (waits?.kind === 'gpu') return waitTitle({ waits });
   switch (kind) {
     case 'queued':
       return live ? 'Stands in line' : 'Stood in line';

@@ -63,3 +63,14 @@ export const someWorld = (more: Partial<World> = {}): World => ({
   ...{ version: 1, at: 1_000_000, sovereign: false, devices: [], providers: [], residents: [], unavailable: [], inertiaMs: 10_000 },
   ...more,
 });
+
+/** mulberry32: the same numbers in every run. */
+export function createRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,5 +1,6 @@
 /** The controller of a provider, by its kind. */
 import { assertNever } from '../../../shared/errors.ts';
+import { createContainer } from './container.ts';
 import type { Controller, CreateController } from './controller.ts';
 import { createLlamaSwap } from './llama-swap.ts';
 import { createOllama } from './ollama.ts';
@@ -13,7 +14,9 @@ export const createController: CreateController = (provider, parts): Controller 
     case 'llama-swap':
       return createLlamaSwap(provider, parts);
     case 'openai':
+      return createOpenai(provider, parts);
     case 'container':
+      return createContainer({ ...provider, controller }, parts);
     case 'command':
       return createOpenai(provider, parts);
     default:

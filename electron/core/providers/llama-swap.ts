@@ -69,7 +69,7 @@ export function createLlamaSwap(provider: Provider, parts: ControllerParts): Con
     if (reply.status === 404) await unloadAll(model, signal);
     else if (reply.status >= 300) throw server.failed(asked, reply);
     const isGone = async () => !(await running(signal)).some((one) => one.model === model && one.state !== 'stopped');
-    await until({ check: isGone, withinMs: provider.drainMs, failure: `${name} did not end ${model}`, signal });
+    await until({ check: isGone, withinMs: provider.drainMs, failure: () => `${name} did not end ${model}`, signal });
   }
 
   /** Of a version that cannot end one model, which is as good as long as there is no other. */

@@ -117,7 +117,7 @@ export function createOllama(provider: Provider, parts: ControllerParts): Contro
       const running = await server.object({ path: '/api/ps', method: 'GET', signal });
       return !objectsOf(running, 'models').some((one) => sameModel(modelName(one.model) ?? modelName(one.name) ?? '', model));
     };
-    await until({ check: isGone, withinMs: provider.drainMs, failure: `${provider.name} did not unload ${model}`, signal });
+    await until({ check: isGone, withinMs: provider.drainMs, failure: () => `${provider.name} did not unload ${model}`, signal });
   }
 
   return {

@@ -55,6 +55,25 @@ export async function listServer(provider: Provider, server: Server, signal: Abo
   return { resident, models, usage };
 }
 
+/**
+ * Of a server that runs all the time its model is in memory: warm when it is ready, in the words of its tiers where it names its model in others
+ * or not at all.
+ */
+export async function listServing(provider: Provider, server: Server, signal: AbortSignal): Promise<Listing> {
+  const { tiers } = provider;
+  const first = tiers[0]!.model;
+  if ((await unready(provider, server, signal)) !== null)
+    return { resident: [{ model: first, phase: 'warming', vram: null, idleAt: null }], models: null, usage: null };
+  try {
+    const listing = await listServer(provider, server, signal);
+    const ours = listing.resident.filter(({ model }) => tiers.some((tier) => tier.model === model));
+    return { ...listing, resident: ours.length > 0 ? ours : [{ model: first, phase: 'warm', vram: null, idleAt: null }] };
+  } catch (caught) {
+    if (signal.aborted || !(caught instanceof Refusal)) throw caught;
+    return { resident: [{ model: first, phase: 'warm', vram: null, idleAt: null }], models: null, usage: null };
+  }
+}
+
 /** llama.cpp: the context it was started with and what else than text it takes. null where there is no such thing. */
 async function propsOf(server: Server, signal: AbortSignal): Promise<{ context: number | null; capabilities: string[] } | null> {
   const reply = await unlessAbsent(server, { path: '/props', signal });

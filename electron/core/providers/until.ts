@@ -8,7 +8,7 @@ export interface Until {
   check(): Promise<boolean>;
   withinMs: number;
   /** What is said when it did not come about: `vision did not start`. */
-  failure: string;
+  failure(): string;
   signal: AbortSignal;
 }
 
@@ -22,7 +22,7 @@ export async function until({ check, withinMs, failure, signal }: Until): Promis
     if (signal.aborted) throw new Refusal(reasonOf(signal));
     if (await check()) return;
     const left = end - performance.now();
-    if (left <= 0) throw new Refusal(refuse('upstream_timeout', `${failure} within ${seconds(withinMs)}.`));
+    if (left <= 0) throw new Refusal(refuse('upstream_timeout', `${failure()} within ${seconds(withinMs)}.`));
     await wait(Math.min(pause, left), undefined, { signal }).catch(() => {
       throw new Refusal(reasonOf(signal));
     });

@@ -5,12 +5,14 @@ import { hostOf, type Label, Malformed, type Published, publishedPort, type Unit
 
 const mostAliases = 100;
 const mostServices = 1000;
+const mostDepth = 200;
 const prefix = 'dispatcher.';
 
 type Json = Record<string, unknown>;
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 export function readCompose(file: string, text: string): { units: Unit[]; faults: Malformed[] } {
+  if (depthOf(text) > mostDepth) throw new Malformed('It is nested too deep.');
   const counter = new LineCounter();
   const lineAt = (offset: number | undefined) => (offset === undefined ? null : counter.linePos(offset).line);
   let document: Document.Parsed;
@@ -81,6 +83,17 @@ function unitOf({
   };
 }
 
+/** How many brackets are open at one place at most, those in texts counted as well: the parser takes time by the square of it. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let most = 0;
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    depth = bracket === '[' || bracket === '{' ? depth + 1 : Math.max(0, depth - 1);
+    most = Math.max(most, depth);
+  }
+  return most;
+}
+
 /** Compose's own name for what stands in a folder. */
 function projectOf(name: unknown, file: string): string {
   const called = typeof name === 'string' ? name : basename(dirname(file));
@@ -120,10 +133,15 @@ function labelsOf(
       add(split < 0 ? label : label.slice(0, split), split < 0 ? '' : label.slice(split + 1), at);
     });
   } else if (isObject(labels)) {
+    const places = new Map<string, number[]>();
+    for (const { key } of isMap(place) ? place.items : []) {
+      if (!isScalar(key) || typeof key.value !== 'string' || !key.value.startsWith(prefix)) continue;
+      places.set(key.value, [...(places.get(key.value) ?? []), key.range?.[0] ?? 0].slice(-2));
+    }
     for (const [key, value] of Object.entries(labels)) {
-      const pairs = isMap(place) ? place.items.filter((pair) => isScalar(pair.key) && pair.key.value === key) : [];
-      const at = lineAt((pairs.at(-1)?.key as Node | undefined)?.range?.[0]) ?? line;
-      if (pairs.length > 1 && key.startsWith(prefix)) throw new Malformed(`${key} stands here twice.`, { line: at });
+      const [first, again] = places.get(key) ?? [];
+      const at = lineAt(again ?? first) ?? line;
+      if (again !== undefined) throw new Malformed(`${key} stands here twice.`, { line: at });
       add(key, value, at);
     }
   } else if (labels != null && JSON.stringify(labels).includes(prefix))

@@ -36,9 +36,12 @@ export function readQuadlet(file: string, text: string): { units: Unit[]; faults
   const line = lineOf('Container') ?? 1;
   if (name.endsWith('@'))
     throw new Malformed('A template has no container of its own. Write the labels into a unit without "@".', { line, unit: name });
+  const service = last('ServiceName')?.value ?? name;
+  // It is an argument of systemctl, which takes what starts with "-" for an option.
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$/.test(service))
+    throw new Malformed(`"${service.slice(0, 80)}" cannot be the name of a service.`, { line, unit: name });
   const called = last('ContainerName');
   const container = called ? specified(called.value, name) : `systemd-${name}`;
-  const service = `${last('ServiceName')?.value ?? name}.service`;
   const system =
     file.startsWith(`${sep}etc${sep}`) || file.startsWith(`${sep}usr${sep}`) || file.startsWith(`${sep}run${sep}containers${sep}`);
   // Units of users may stand in /etc as well, but not of the one who has no home there.
@@ -55,8 +58,8 @@ export function readQuadlet(file: string, text: string): { units: Unit[]; faults
         // Quadlet removes its containers when they end, so only its own manager can start them.
         controller: {
           kind: 'command',
-          start: ['systemctl', ...manager, 'start', service],
-          stop: ['systemctl', ...manager, 'stop', service],
+          start: ['systemctl', ...manager, 'start', `${service}.service`],
+          stop: ['systemctl', ...manager, 'stop', `${service}.service`],
         },
         container,
         ports: all('PublishPort').flatMap(({ value, line: at }) => publishedPort(specified(value, name), at) ?? []),

@@ -50,100 +50,74 @@ export function readUnits(file: string, text: string): Scanned {
 // --- labels to an entry of the registry -------------------------------------------------------------------------------
 
 const lists = new Set(['capabilities', 'groups', 'tools', 'devices']);
-const texts = new Set(['description', 'model', 'name', 'endpoint', 'egress', 'tier', 'controller']);
+const texts = new Set(['description', 'model', 'endpoint', 'egress', 'controller', 'container']);
 const tierKeys = new Set(['model', 'vram', 'context', 'load_time']);
+/** Whoever can write a file in a scanned folder is not by that one who may run programs here, or send our secrets somewhere. */
+const registryOnly = new Set(['auth', 'start', 'stop', 'socket']);
 
 /** Labels are texts; what reads them wants numbers where numbers belong. */
 function nodeOf(key: string, { value, line }: Label): Node {
-  const scalar = (text: string): Node => ({ kind: 'scalar', at: line, value: text });
+  const scalar = (word: string): Node => ({ kind: 'scalar', at: line, value: word });
   const text = value.trim();
-  if (lists.has(key))
-    return {
-      kind: 'list',
-      at: line,
-      items: text
-        .split(/[\s,]+/)
-        .filter((word) => word !== '')
-        .map(scalar),
-    };
+  if (lists.has(key)) return { kind: 'list', at: line, items: (text.match(/[^\s,]+/g) ?? []).map(scalar) };
   if (texts.has(key)) return scalar(text);
   if (text === 'true' || text === 'false') return { kind: 'scalar', at: line, value: text === 'true' };
-  if (/^\d{1,15}(?:\.\d{1,15})?$/.test(text)) return { kind: 'scalar', at: line, value: Number(text) };
-  if (text.startsWith('[')) {
-    const items = argumentsIn(text);
-    if (items) return { kind: 'list', at: line, items: items.map(scalar) };
-  }
-  return scalar(text);
+  return /^\d{1,15}(?:\.\d{1,15})?$/.test(text) ? { kind: 'scalar', at: line, value: Number(text) } : scalar(text);
 }
 
-/** `["systemctl", "start", "x"]`. */
-function argumentsIn(text: string): string[] | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : null;
-  } catch {
-    return null;
-  }
-}
+const words = (key: string) => key.split('.').map((word) => word.replaceAll('-', '_'));
+const mapOf = (at: number, entries: Iterable<Entry>): Node => ({ kind: 'map', at, entries: [...entries] });
 
 function providerOf(unit: Unit, file: string): Provider {
   const entries = new Map<string, Entry>();
   const tiers = new Map<string, { at: number; entries: Entry[] }>();
-  let name: { value: string; line: number } = { value: unit.name, line: unit.line };
-  let port: Label | null = null;
-  let tier: Label | null = null;
-  const seen = new Set<string>();
+  const own = new Map<string, Label>();
   for (const label of unit.labels) {
-    const path = label.key.split('.');
-    const key = path[0]!.replaceAll('-', '_');
-    if (seen.has(label.key)) throw new Malformed(`dispatcher.${label.key} stands here twice.`, { line: label.line });
-    seen.add(label.key);
-    if (path.some((part) => part === '')) throw new Malformed(`dispatcher.${label.key} is no label of Dispatcher.`, { line: label.line });
-    if (label.key === 'name') name = { value: label.value.trim(), line: label.line };
-    else if (label.key === 'port') port = label;
-    else if (label.key === 'tier') tier = label;
+    const path = words(label.key);
+    const [key = '', inner] = path;
+    const fault = (message: string) => new Malformed(`dispatcher.${label.key} ${message}`, { line: label.line });
+    const entry = (name: string): Entry => ({ key: name, at: label.line, value: nodeOf(name, label) });
+    if (path.includes('')) throw fault('is no label of Dispatcher.');
+    if (path.some((word) => registryOnly.has(word)) && key !== 'tier') throw fault('may only be said in the registry.');
+    if (key === 'controller' && label.value.trim() === 'command') throw fault('may name a command only in the registry.');
+    if (['name', 'port', 'tier'].includes(label.key)) own.set(label.key, label);
     else if (key === 'tier') {
-      const field = path.at(-1)!.replaceAll('-', '_');
-      const of = path.slice(1, -1).join('.');
-      if (of === '' || !tierKeys.has(field)) {
-        const hint = 'Write dispatcher.tier.NAME.model, .vram, .context or .load_time.';
-        throw new Malformed(`dispatcher.${label.key} is no label of Dispatcher. ${hint}`, { line: label.line });
-      }
-      const known = tiers.get(of) ?? { at: label.line, entries: [] };
-      known.entries.push({ key: field, at: label.line, value: nodeOf(field, label) });
-      tiers.set(of, known);
-    } else if (path.length === 2) {
-      const inner = { key: path[1]!.replaceAll('-', '_'), at: label.line, value: nodeOf(path[1]!, label) };
-      const outer = entries.get(key);
-      if (outer && outer.value.kind === 'map') outer.value.entries.push(inner);
-      else if (outer) throw new Malformed(`dispatcher.${key} is said twice, as a word and as a block.`, { line: label.line });
-      else entries.set(key, { key, at: label.line, value: { kind: 'map', at: label.line, entries: [inner] } });
-    } else if (entries.has(key)) throw new Malformed(`dispatcher.${key} is said twice.`, { line: label.line });
-    else
-      entries.set(path.length === 1 ? key : label.key, {
-        key: path.length === 1 ? key : label.key,
-        at: label.line,
-        value: nodeOf(key, label),
-      });
+      const field = path.at(-1)!;
+      // Names of tiers have dots in them: 1.5B.
+      const name = label.key.split('.').slice(1, -1).join('.');
+      if (name === '' || !tierKeys.has(field))
+        throw fault('is no label of Dispatcher. Write dispatcher.tier.NAME.model, .vram, .context or .load_time.');
+      const tier = tiers.get(name) ?? { at: label.line, entries: [] };
+      if (tier.entries.some((one) => one.key === field)) throw fault('stands here twice.');
+      tier.entries.push(entry(field));
+      tiers.set(name, tier);
+    } else if (inner === undefined) {
+      if (entries.has(key)) throw fault('stands here twice.');
+      entries.set(key, entry(key));
+    } else {
+      const outer = entries.get(key) ?? { key, at: label.line, value: mapOf(label.line, []) };
+      if (path.length > 2 || outer.value.kind !== 'map')
+        throw fault('is no label of Dispatcher, or stands beside one that it contradicts.');
+      outer.value.entries.push(entry(inner));
+      entries.set(key, outer);
+    }
   }
+  const tier = own.get('tier');
   if (tier && tiers.size > 0) throw new Malformed('dispatcher.tier names the one tier, but there are others.', { line: tier.line });
   if (tier) tiers.set(tier.value.trim(), { at: tier.line, entries: [...tierKeys].flatMap((key) => take(entries, key)) });
   if (tiers.size > 0) {
-    const value: Node = {
-      kind: 'map',
-      at: unit.line,
-      entries: [...tiers].map(([key, each]) => ({ key, at: each.at, value: { kind: 'map', at: each.at, entries: each.entries } })),
-    };
-    entries.set('tiers', { key: 'tiers', at: unit.line, value });
+    const each = [...tiers].map(([key, { at, entries: those }]) => ({ key, at, value: mapOf(at, those) }));
+    entries.set('tiers', { key: 'tiers', at: unit.line, value: mapOf(unit.line, each) });
   }
-  if (!/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$/.test(name.value))
-    throw new Malformed(`"${name.value.slice(0, 80)}" is not a name. A provider name has letters, digits, "-", "_" and ".".`, {
-      line: name.line,
-    });
+  const name = own.get('name')?.value.trim() ?? unit.name;
+  if (!/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$/.test(name)) {
+    const message = `"${name.slice(0, 80)}" is not a name. A provider name has letters, digits, "-", "_" and ".".`;
+    throw new Malformed(message, { line: own.get('name')?.line ?? unit.line });
+  }
   return compiled(unit, file, {
-    name: name.value,
-    node: { kind: 'map', at: unit.line, entries: [...entries.values()] },
-    endpoint: entries.has('endpoint') ? null : endpointOf(unit, port),
+    name,
+    node: mapOf(unit.line, entries.values()),
+    endpoint: entries.has('endpoint') ? null : endpointOf(unit, own.get('port') ?? null),
   });
 }
 
@@ -160,7 +134,13 @@ function compiled(unit: Unit, file: string, { name, node, endpoint }: { name: st
     path,
     error(at, message, hint = null) {
       const say = typeof hint === 'function' ? hint() : hint;
-      const where = path.length > 0 ? `dispatcher.${path.filter((part) => typeof part === 'string').join('.')}: ` : '';
+      const where =
+        path.length > 0
+          ? `dispatcher.${path
+              .filter((part) => typeof part === 'string')
+              .join('.')
+              .replace(/^tiers/, 'tier')}: `
+          : '';
       faults.push({ at, message: `${where}${message}${say ? ` ${say}` : ''}` });
     },
     warning() {
@@ -171,6 +151,8 @@ function compiled(unit: Unit, file: string, { name, node, endpoint }: { name: st
   const wantsContainer = value?.controller?.value.kind === 'container';
   const provider =
     value &&
+    // What could not be read is missing as well, and one fault is to be told once.
+    faults.length === 0 &&
     compileProvider(
       value,
       {
@@ -184,7 +166,7 @@ function compiled(unit: Unit, file: string, { name, node, endpoint }: { name: st
       },
       report,
     );
-  const [first, ...more] = faults.sort((a, b) => a.at - b.at);
+  const [first, ...more] = faults;
   if (first) throw new Malformed(`${first.message}${more.length > 0 ? ` (and ${more.length} more)` : ''}`, { line: first.at });
   if (!provider) throw new Malformed('Its labels say nothing.', { line: unit.line });
   return { ...provider, description: provider.description ?? unit.image };

@@ -130,6 +130,30 @@ test('a warm model that answered a moment ago is not asked again', async (t) => 
   assert.deepEqual(server.seen, ['load big:70B', 'pulse big:70B']);
 });
 
+test('a server that is busy is asked whether it has the model, not for a word of it', async (t) => {
+  await using server = await startOllamaStandIn({ 'big:70B': GiB });
+  const scene = await openScene(t, { providers: [aProvider('big', server, { sizes: { '70B': GiB } })], servers: [server] });
+  await scene.lease(text).leased;
+  const over = scene.cortex.calling('big');
+  server.hold.pulse = new Promise(() => {});
+  await scene.lease(text).leased;
+  over();
+  assert.deepEqual(server.seen, ['load big:70B', 'pulse big:70B']);
+});
+
+test('another tier of a provider comes in place of the one it holds', async (t) => {
+  await using server = await startOllamaStandIn({ 'big:70B': 20 * GiB, 'big:8B': 6 * GiB });
+  const providers = [aProvider('big', server, { sizes: { '70B': 20 * GiB, '8B': 6 * GiB } })];
+  const scene = await openScene(t, { providers, servers: [server] });
+  await scene.cortex.operations['OS.models.load']({ provider: 'big', tier: '8B' }, owner, aRun(scene));
+  const small = [...server.loaded];
+  await scene.lease({ ...text, tier: '70B', priority: 90 }).leased;
+  assert.deepEqual([small, [...server.loaded]], [['big:8B'], ['big:70B']]);
+  assert.deepEqual(scene.steps(), [
+    ...['model_loading', 'model_warm', 'model_draining', 'model_unloading', 'model_gone', 'model_loading', 'model_warm'],
+  ]);
+});
+
 test('a load that runs out of memory takes the next tier, and is remembered', async (t) => {
   await using server = await startOllamaStandIn({ 'big:70B': 20 * GiB, 'big:8B': 6 * GiB });
   const providers = [aProvider('big', server, { sizes: { '70B': 20 * GiB, '8B': 6 * GiB } })];

@@ -48,8 +48,8 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
     }
     if (ending.aborted) return;
     if (verdict.warm || verdict.provider !== null) fell.delete(lease);
-    // It is judged in the world that this was seen in.
-    loop.world(world.world());
+    // It is judged in the world that this was seen in, or made.
+    if (!verdict.warm || plan.loads.length + plan.evictions.length > 0) loop.world(world.world());
     if (verdict.warm) loop.animated(lease);
     else loop.notAnimated(lease, { provider: verdict.provider, error: verdict.error });
   }
@@ -130,7 +130,7 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
 
   return {
     animate: (lease, plan) => run(() => bring(lease, plan)),
-    evict: (provider, tier) => run(async () => void (await manifests.banish(provider, tier, 'idle'))),
+    evict: (provider, tier) => run(async () => void (await manifests.banish(provider, tier, 'unused'))),
     async [Symbol.asyncDispose]() {
       await Promise.all(running);
     },

@@ -37,6 +37,8 @@ export interface CortexParts {
   /** A row of kind `change`; resolves when it is durable. What it rejects with keeps the step from being taken. */
   record(what: string, detail: Record<string, unknown>): Promise<void>;
   publish(event: EventBody, signal: string | null): void;
+  /** Whether anybody hears events; signals are kept in any case. Absent: somebody does. */
+  watched?(): boolean;
   patience?: Partial<Patience>;
 }
 
@@ -179,6 +181,11 @@ export function createCortex(parts: CortexParts): Cortex {
     if (timer !== null) clearTimeout(timer);
     timer = null;
     if (spans.ending.aborted) return;
+    // How it stands is made when somebody looks.
+    if (parts.watched?.() === false) {
+      if (signal !== null) parts.publish({ type: 'cortex', cortex: shown }, signal);
+      return;
+    }
     const { version } = shown;
     const cortex = state();
     if (signal !== null || cortex.version !== version) parts.publish({ type: 'cortex', cortex }, signal);
@@ -227,11 +234,12 @@ export function createCortex(parts: CortexParts): Cortex {
     start: grants.start,
     operations: createCortexOperations({
       ...{ world, loop, manifests, grants, state, need, clock },
-      bound,
+      used,
       samples: parts.store.read.gpuSamples,
       registry: parts.registry,
       discover: parts.discover,
       ending: spans.ending,
+      pause: spans.pause,
     }),
     async [Symbol.asyncDispose]() {
       // First whoever waits hears of it; then what they waited for is cut off.

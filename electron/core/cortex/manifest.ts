@@ -1,6 +1,6 @@
 /** One provider at a time: making it warm, healing it, letting it go. What is asked of one provider is done one after the other. */
 import type { Provider, Resident, Tier } from '../../../shared/cortex.ts';
-import { refuse, type WireError } from '../../../shared/errors.ts';
+import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type { CortexSettings, GpuDevice } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
 import type { Controller } from '../providers/controller.ts';
@@ -196,15 +196,20 @@ export function createManifests(parts: ManifestParts): Manifests {
   // --- pulse and healing -----------------------------------------------------------------------------------------------
 
   /** null: it answered, now or a short time ago. */
-  async function pulse({ provider: { name }, tier, controller }: Place): Promise<WireError | null> {
+  async function pulse(at: Place): Promise<WireError | null> {
+    const { provider, tier, controller } = at;
+    const { name } = provider;
     const { pulseMs, retries, pauseMs } = parts.patience;
     const last = pulses.get(name);
-    const isFresh = last?.tier === tier.name && now() - last.at < settings().pulseFreshMs && callersTrust(name);
+    const isFresh = last?.tier === tier.name && now() - last.at < settings().pulseFreshMs && isUp(name);
     if (isFresh) return null;
     pulses.delete(name);
     const late = refuse('upstream_timeout', `${name} did not answer a pulse within ${pulseMs} ms.`, { hint: 'Look at its log.' });
     for (let tried = 0; ; tried++) {
-      const error = await refusalOf(spans.within(pulseMs, late, (signal) => controller.pulse(tier, signal)));
+      // One that is busy answers a completion when its turn comes; that it has its model and answers says enough.
+      const isBusy = callers.count(name) > 0;
+      const ask = (signal: AbortSignal) => (isBusy ? ready(at, signal) : controller.pulse(tier, signal));
+      const error = await refusalOf(spans.within(pulseMs, late, ask));
       if (error === null) {
         pulses.set(name, { tier: tier.name, at: now() });
         return null;
@@ -217,8 +222,14 @@ export function createManifests(parts: ManifestParts): Manifests {
     }
   }
 
+  async function ready({ provider: { name, controller: spec }, tier, controller }: Place, signal: AbortSignal): Promise<void> {
+    const { resident } = await controller.list(signal);
+    if (spec.kind === 'openai' || resident.some(({ model }) => sameModel(model, tier.model))) return;
+    throw new Refusal(refuse('upstream_failed', `${name} does not hold ${tier.model} any more.`));
+  }
+
   /** A pulse of a moment ago says nothing of a server that is known to be down now. */
-  const callersTrust = (provider: string) => {
+  const isUp = (provider: string) => {
     const { phase } = world.phase(provider);
     return phase === 'warm' || phase === 'warming';
   };

@@ -17,7 +17,7 @@ import type { CortexOperation, Implementation, ParsedOf } from '../operations.ts
 import type { Discover } from '../providers/controller.ts';
 import { addProvider } from '../registry/registry.ts';
 import type { Run } from '../runners/runner.ts';
-import type { Bound } from './bound.ts';
+import { createAsking } from './asking.ts';
 import type { Grants } from './grants.ts';
 import type { Manifests } from './manifest.ts';
 import type { WorldSource } from './world.ts';
@@ -29,7 +29,7 @@ export interface CortexOperationParts {
   grants: Grants;
   state(): CortexState;
   need(ask: ParsedOf<'OS.resolve.need'>['need']): Need;
-  bound(plan: Resolved): Bound[];
+  used(provider: string, about: { priority: number }): void;
   samples(filter: { device?: string; since: number; until: number }): GpuSample[];
   registry: {
     text(): string;
@@ -40,6 +40,8 @@ export interface CortexOperationParts {
   /** What answers on the well-known ports of this machine. */
   discover(signal: AbortSignal): ReturnType<Discover>;
   ending: AbortSignal;
+  /** Resolves after so many milliseconds. */
+  pause(ms: number): Promise<void>;
   clock(): number;
 }
 
@@ -48,6 +50,7 @@ const ANSWER_MS = 500;
 
 export function createCortexOperations(parts: CortexOperationParts): Pick<Implementation, CortexOperation> {
   const { world, loop, manifests, grants, registry, clock } = parts;
+  const asking = createAsking(loop);
   let found: Discovered[] = [];
 
   function declared(name: string): Provider {
@@ -88,6 +91,7 @@ export function createCortexOperations(parts: CortexOperationParts): Pick<Implem
     by: Principal,
     run: Run,
   ): Promise<{ lease: Lease; plan: Resolved }> {
+    const { priority } = declared(name);
     const { need, plan } = planned(name, tier);
     if (plan.outcome === 'refusal') throw new Refusal(plan.error ?? refuse('no_capability', `${name} cannot be loaded.`));
     if (tier !== undefined && !plan.assignments.some((one) => one.provider === name && one.tier === tier))
@@ -99,30 +103,23 @@ export function createCortexOperations(parts: CortexOperationParts): Pick<Implem
         }),
       );
     const id = `lease_${randomBytes(8).toString('hex')}`;
-    const { promise, resolve, reject } = Promise.withResolvers<{ lease: Lease; plan: Resolved }>();
-    const onGone = () => reject(new Refusal(run.cutoff.reason ?? refuse('cancelled', 'The caller cancelled.')));
-    run.signal.addEventListener('abort', onGone, { once: true });
-    const ask = { id, holder: { kind: 'load' as const, id }, caller: by.id, need };
-    const expiresAt = loop.now() + Math.max(0, run.deadlineAt - clock() - ANSWER_MS);
-    loop.lease(
-      { ...ask, expiresAt, until: expiresAt },
+    const waitMs = Math.max(0, run.deadlineAt - clock() - ANSWER_MS);
+    let got: { lease: Lease; plan: Resolved } | null = null;
+    await asking.ask(
+      { id, holder: { kind: 'load', id }, caller: by.id, need, task: id, waitMs, lastsMs: 0, signal: run.signal },
       {
-        held: (waits) => run.progress(null, waits.reason),
-        leased: (got) => {
-          const lease = loop.leases().leases.find((one) => one.id === id);
-          if (lease) resolve({ lease, plan: got });
-          else reject(new Refusal(refuse('conflict', `${name} was loaded, and is gone again.`)));
+        held(given) {
+          got = { lease: loop.leases().leases.find((one) => one.id === id)!, plan: given };
         },
-        unleased: (error) => reject(new Refusal(error)),
+        lost() {},
       },
     );
-    try {
-      return await promise;
-    } finally {
-      // From here on it stays for as long as it does when nobody uses it.
-      run.signal.removeEventListener('abort', onGone);
-      loop.release(id);
-    }
+    loop.release(id);
+    // Nobody uses it: from here on it makes room as it always does, not only for what is as urgent as this was. The schedule believes what
+    // is said of a later millisecond than its own.
+    await parts.pause(2);
+    parts.used(name, { priority });
+    return got!;
   }
 
   async function unload({ provider: name }: ParsedOf<'OS.models.unload'>): Promise<{ provider: string; freedBytes: number | null }> {

@@ -2,15 +2,13 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { Provider } from '../../../shared/cortex.ts';
 import { createController } from './controllers.ts';
-import { openParts, providerOf, refusal } from './testing.ts';
+import { freePort, openParts, providerOf, refusal } from './testing.ts';
 import { until } from './until.ts';
 
 const run = promisify(execFile);
@@ -101,15 +99,6 @@ after(async () => {
 function withPodman(t: TestContext): NonNullable<typeof podman> {
   if (broken !== null) t.skip(broken);
   return podman!;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const container = (name: string, more: Partial<Provider> & { endpoint?: string; socket?: string } = {}) => {

@@ -1,5 +1,6 @@
 /** The controller of a provider, by its kind. */
 import { assertNever } from '../../../shared/errors.ts';
+import { createCommand } from './command.ts';
 import { createContainer } from './container.ts';
 import type { Controller, CreateController } from './controller.ts';
 import { createLlamaSwap } from './llama-swap.ts';
@@ -18,7 +19,7 @@ export const createController: CreateController = (provider, parts): Controller 
     case 'container':
       return createContainer({ ...provider, controller }, parts);
     case 'command':
-      return createOpenai(provider, parts);
+      return createCommand({ ...provider, controller }, parts);
     default:
       return assertNever(controller);
   }

@@ -411,6 +411,16 @@ export function openParts(more: Partial<ControllerParts> & { sovereign?(): boole
   };
 }
 
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
 /** The code and message of what it is refused with; throws where it is not. */
 export async function refusal(work: Promise<unknown>): Promise<[string, string]> {
   const caught = await work.then(

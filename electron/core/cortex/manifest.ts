@@ -1,12 +1,12 @@
 /** One provider at a time: making it warm, healing it, letting it go. What is asked of one provider is done one after the other. */
 import type { Provider, Resident, Tier } from '../../../shared/cortex.ts';
-import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
+import { refuse, type WireError } from '../../../shared/errors.ts';
 import type { CortexSettings, GpuDevice } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
-import type { Controller } from '../providers/controller.ts';
 import { sameModel } from '../providers/ollama.ts';
 import { type Budget, measure } from './budget.ts';
 import type { Callers } from './callers.ts';
+import { createPulses, mayHeal, type Patience, type Place } from './pulse.ts';
 import { refusalOf, type Spans } from './spans.ts';
 import type { WorldSource } from './world.ts';
 
@@ -18,21 +18,6 @@ export interface Wanted {
   tier: string;
   device: string | null;
 }
-
-/** How patient it is; the defaults are right for everything but tests. */
-export interface Patience {
-  /** How long a pulse may take. */
-  pulseMs: number;
-  /** Pulses after the first that failed, and the pause before the first of them; it doubles. */
-  retries: number;
-  pauseMs: number;
-  /** How long a provider whose load failed is left alone. */
-  restMs: number;
-  /** How long a server may take to show that it let go, its own time for it aside. */
-  goneMs: number;
-}
-
-export const patience: Patience = { pulseMs: 15_000, retries: 2, pauseMs: 500, restMs: 5000, goneMs: 10_000 };
 
 /** Loads in a row that may fail. */
 const FAILURES_MOST = 3;
@@ -62,33 +47,14 @@ export interface Manifests {
   reset(provider: string): Promise<void>;
 }
 
-interface Place {
-  provider: Provider;
-  tier: Tier;
-  controller: Controller;
-}
-
 export function createManifests(parts: ManifestParts): Manifests {
-  const { world, budget, gpu, callers, spans, settings, now, tell } = parts;
-  const lines = new Map<string, { what: string; over: Promise<unknown> }>();
+  const { world, budget, gpu, callers, spans, now, tell } = parts;
+  const inLine = createLine();
   const unloads = new Map<string, Promise<WireError | null>>();
   const failures = new Map<string, number>();
-  const pulses = new Map<string, { tier: string; at: number }>();
+  const pulses = createPulses(parts);
   /** Loads and unloads under way, and how many began: what is in use says what one took only where it was alone. */
   const moves = { now: 0, begun: 0 };
-
-  /** Behind what is done with this provider now, or together with it where that is the same. */
-  function inLine<T>(provider: string, what: string, work: () => Promise<T>): Promise<T> {
-    const last = lines.get(provider);
-    if (last?.what === what) return last.over as Promise<T>;
-    const over = last === undefined ? work() : last.over.then(work, work);
-    lines.set(provider, { what, over });
-    const leave = () => {
-      if (lines.get(provider)?.over === over) lines.delete(provider);
-    };
-    over.then(leave, leave);
-    return over;
-  }
 
   const residentOf = (provider: string): Resident | null => world.world().residents.find((one) => one.provider === provider) ?? null;
 
@@ -124,7 +90,7 @@ export function createManifests(parts: ManifestParts): Manifests {
         if (error !== null) return { ok: false, why: error.code === 'vram_exhausted' ? 'memory' : 'failed', error };
       }
     }
-    const error = await pulse(at);
+    const error = await pulses.pulse(at);
     return error === null ? { ok: true } : { ok: false, why: 'failed', error };
   }
 
@@ -132,7 +98,7 @@ export function createManifests(parts: ManifestParts): Manifests {
     const { name, warmMs } = provider;
     const about = { provider: name, tier: tier.name, model: tier.model, device };
     const resident = newResident(provider, tier, device);
-    pulses.delete(name);
+    pulses.forget(name);
     world.note(name, { phase: 'warming', resident });
     const unwritten = await refusalOf(tell('model_loading', { ...about, eta_ms: resident.reloadMs }));
     const alone = begin();
@@ -193,52 +159,14 @@ export function createManifests(parts: ManifestParts): Manifests {
     idleAt: null,
   });
 
-  // --- pulse and healing -----------------------------------------------------------------------------------------------
-
-  /** null: it answered, now or a short time ago. */
-  async function pulse(at: Place): Promise<WireError | null> {
-    const { provider, tier, controller } = at;
-    const { name } = provider;
-    const { pulseMs, retries, pauseMs } = parts.patience;
-    const last = pulses.get(name);
-    const isFresh = last?.tier === tier.name && now() - last.at < settings().pulseFreshMs && isUp(name);
-    if (isFresh) return null;
-    pulses.delete(name);
-    const late = refuse('upstream_timeout', `${name} did not answer a pulse within ${pulseMs} ms.`, { hint: 'Look at its log.' });
-    for (let tried = 0; ; tried++) {
-      // One that is busy answers a completion when its turn comes; that it has its model and answers says enough.
-      const isBusy = callers.count(name) > 0;
-      const ask = (signal: AbortSignal) => (isBusy ? ready(at, signal) : controller.pulse(tier, signal));
-      const error = await refusalOf(spans.within(pulseMs, late, ask));
-      if (error === null) {
-        pulses.set(name, { tier: tier.name, at: now() });
-        return null;
-      }
-      await refusalOf(
-        tell('model_pulse_failed', { provider: name, tier: tier.name, try: tried + 1, error: error.code, said: error.message }),
-      );
-      if (tried === retries || spans.ending.aborted || !mayHeal(error)) return error;
-      await spans.pause(pauseMs * 2 ** tried);
-    }
-  }
-
-  async function ready({ provider: { name, controller: spec }, tier, controller }: Place, signal: AbortSignal): Promise<void> {
-    const { resident } = await controller.list(signal);
-    if (spec.kind === 'openai' || resident.some(({ model }) => sameModel(model, tier.model))) return;
-    throw new Refusal(refuse('upstream_failed', `${name} does not hold ${tier.model} any more.`));
-  }
-
-  /** A pulse of a moment ago says nothing of a server that is known to be down now. */
-  const isUp = (provider: string) => {
-    const { phase } = world.phase(provider);
-    return phase === 'warm' || phase === 'warming';
-  };
+  // --- healing ---------------------------------------------------------------------------------------------------------
 
   /** True when it was ended and started. Never while a call is in flight there. */
   async function restart({ provider, controller }: Place, why: WireError): Promise<boolean> {
     const { name, warmMs, stopMs } = provider;
     if (!(await calm(provider))) return false;
-    await refusalOf(tell('model_restarting', { provider: name, error: why.code, said: why.message }));
+    const unwritten = await refusalOf(tell('model_restarting', { provider: name, error: why.code, said: why.message }));
+    if (unwritten !== null) return false;
     const late = refuse('upstream_timeout', `${name} did not restart in time.`);
     let restarted = false;
     const error = await refusalOf(
@@ -252,7 +180,7 @@ export function createManifests(parts: ManifestParts): Manifests {
       );
       return false;
     }
-    pulses.delete(name);
+    pulses.forget(name);
     world.note(name, { phase: 'gone' });
     await world.refresh(name);
     await refusalOf(tell('model_restarted', { provider: name }));
@@ -302,7 +230,7 @@ export function createManifests(parts: ManifestParts): Manifests {
       await refusalOf(tell('model_kept', { ...about, in_flight: callers.count(name) }));
       return error;
     }
-    pulses.delete(name);
+    pulses.forget(name);
     const unwritten = await refusalOf(tell('model_unloading', about));
     if (unwritten !== null) {
       keep();
@@ -372,7 +300,7 @@ export function createManifests(parts: ManifestParts): Manifests {
     banishing: () => unloads,
     async reset(provider) {
       failures.delete(provider);
-      pulses.delete(provider);
+      pulses.forget(provider);
       // What it says of itself counts again.
       world.note(provider, { phase: 'error', detail: 'it was reset', until: now() });
       await world.refresh(provider);
@@ -390,5 +318,18 @@ const haltedError = (provider: string, detail: string | null) =>
     hint: 'Look at its log, then reset it with OS.models.reset.',
   });
 
-/** Another try, or a new start of its server, could change it. */
-const mayHeal = ({ code, status = 500 }: WireError) => code.startsWith('upstream_') && status >= 500;
+/** What is done with one provider, in turns: behind what is done with it now, or together with it where that is the same. */
+function createLine(): <T>(provider: string, what: string, work: () => Promise<T>) => Promise<T> {
+  const last = new Map<string, { what: string; over: Promise<unknown> }>();
+  return <T>(provider: string, what: string, work: () => Promise<T>): Promise<T> => {
+    const before = last.get(provider);
+    if (before?.what === what) return before.over as Promise<T>;
+    const over = before === undefined ? work() : before.over.then(work, work);
+    last.set(provider, { what, over });
+    const leave = () => {
+      if (last.get(provider)?.over === over) last.delete(provider);
+    };
+    over.then(leave, leave);
+    return over;
+  };
+}

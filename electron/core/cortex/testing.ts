@@ -17,7 +17,7 @@ import type { Run } from '../runners/runner.ts';
 import { createScratch } from '../store/scratch.ts';
 import { createBudget } from './budget.ts';
 import { type Cortex, createCortex } from './cortex.ts';
-import type { Patience } from './manifest.ts';
+import type { Patience } from './pulse.ts';
 import { createWorldSource } from './world.ts';
 
 export const GiB = 1024 ** 3;

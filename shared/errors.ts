@@ -128,6 +128,21 @@ export function toProblem(error: WireError): {
   };
 }
 
+/** The failure as OpenAI's API words it, for clients that know no other shape. */
+export function toOpenAi(error: WireError): { error: { message: string; type: string; param: string | null; code: ErrorCode } } {
+  const { code, message, hint, issues } = error;
+  const status = httpStatus(error);
+  const type = openAiTypes[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error');
+  return { error: { message: hint === null ? message : `${message} ${hint}`, type, param: issues?.[0]?.path || null, code } };
+}
+
+const openAiTypes: Record<number, string> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  429: 'rate_limit_error',
+};
+
 export function httpStatus(error: WireError): number {
   return error.code === 'halted' && error.status !== undefined ? error.status : catalogue[error.code].http;
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { Ask, type Call, type Operation, operations } from '../../shared/contract.ts';
+import type { Grant } from '../../shared/cortex.ts';
 import { Refusal, refuse, toProblem, toWire, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Door, Principal } from '../../shared/model.ts';
 import { type Core, reportBug, textOf } from '../core/core.ts';
@@ -11,8 +12,10 @@ import { commonHeaders, fail, json, page, problemHeaders, rawAnswer, serviceHead
 import { type Asset, loadAssets } from './assets.ts';
 import { mountIngest, type TurnAway } from './ingest.ts';
 import { invalidInput, parseJson } from './input.ts';
+import { type Dialect, failAs } from './model-answer.ts';
+import { mountModels } from './openai.ts';
 import { DispatchBody, openApi, schemaOf } from './openapi.ts';
-import { createGate, type Gate, unauthenticated } from './session.ts';
+import { type Credential, createGate, type Gate, unauthenticated } from './session.ts';
 import { createWsDoor } from './ws.ts';
 
 export interface HttpDoor extends AsyncDisposable {
@@ -98,19 +101,41 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
 
   app.decorateRequest('principal', null);
   app.decorateRequest('secret', '');
+  app.decorateRequest('grant', null);
   app.addHook('onRequest', (request, reply, done) => {
+    const { dialect, open } = request.routeOptions.config as RouteConfig;
+    if (dialect !== undefined) return admitToModels(request, reply, dialect) ? done() : undefined;
     const admission = gate.admit(request.raw);
     if (!admission.ok && admission.error.code !== 'unauthenticated') return turnAway(request.raw, reply.raw, admission.error);
     if (closing) return fail(reply.raw, refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Start it again.' }));
     if (admission.ok && admission.credential) {
       request.principal = admission.credential.principal;
       request.secret = admission.credential.secret;
-    } else if ((request.routeOptions.config as { open?: boolean }).open !== true) {
+    } else if (open !== true) {
       if (request.method === 'GET' && wantsPage(request.raw)) return signInPage(reply.raw);
       return turnAway(request.raw, reply.raw, admission.ok ? unauthenticated('No token was sent.') : admission.error);
     }
     done();
   });
+
+  /** To the model door, where the keys of grants are good and failures have the shape that its clients read. False: turned away. */
+  const admitToModels = (request: FastifyRequest, reply: FastifyReply, dialect: Dialect): boolean => {
+    const admission = gate.admit(request.raw, core.cortex);
+    const error = !admission.ok
+      ? admission.error
+      : closing
+        ? refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Start it again.' })
+        : admission.credential === null
+          ? unauthenticated('No API key was sent.')
+          : null;
+    if (error !== null) {
+      core.reject({ door: 'openai', error, detail: recordOf(request.raw) });
+      failAs(dialect, reply.raw, error);
+      return false;
+    }
+    Object.assign(request, (admission as { credential: Credential }).credential);
+    return true;
+  };
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(/^application\/(json|[\w.-]+\+json)(;|$)/i, { parseAs: 'string' }, (_request, text, done) => {
@@ -144,6 +169,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   for (const operation of Object.values(operations) as Operation[]) mountOperation(app, core, operation);
   mountDispatch(app, core, turnAway);
   mountIngest(app, core, turnAway);
+  mountModels(app, core);
 
   let description: string | null = null;
   app.get('/openapi.json', async (request, reply) => {
@@ -231,7 +257,16 @@ declare module 'fastify' {
     /** Who asks; null on the routes that need no token. */
     principal: Principal | null;
     secret: string;
+    /** The grant it is made under; only at the model door. */
+    grant: Grant | null;
   }
+}
+
+interface RouteConfig {
+  /** Needs no token. */
+  open?: boolean;
+  /** Of the model door, and whose words its failures have. */
+  dialect?: Dialect;
 }
 
 // --- operations and dispatch ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
  */
 import { hash, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Grant } from '../../shared/cortex.ts';
 import { refuse, type WireError } from '../../shared/errors.ts';
 import type { Principal } from '../../shared/model.ts';
 import type { Core } from '../core/core.ts';
@@ -13,13 +14,18 @@ export interface Credential {
   principal: Principal;
   /** Asked again for as long as a connection lives, because a token can be revoked. */
   secret: string;
+  /** The grant whose key it is; null for a token. */
+  grant: Grant | null;
 }
+
+/** Who knows the keys of grants. */
+export type Grants = Pick<Core['cortex'], 'authenticate' | 'endedGrant'>;
 
 export type Admission = { ok: true; credential: Credential | null } | { ok: false; error: WireError };
 
 export interface Gate {
-  /** `credential` is null when none was sent; a wrong one is an error. Errors: input_invalid, host_refused, origin_refused, unauthenticated. */
-  admit(request: IncomingMessage): Admission;
+  /** `credential` is null when none was sent; a wrong one is an error. The key of a grant is one only for whoever brings `grants`. Errors: input_invalid, host_refused, origin_refused, unauthenticated. */
+  admit(request: IncomingMessage, grants?: Grants): Admission;
   /** A code that opens one browser session for the owner of `secret`, within 5 minutes. */
   issueCode(secret: string): string;
   /** The `Set-Cookie` value for a code, once; null when it is unknown, used or too old. */
@@ -46,13 +52,17 @@ export function createGate(core: Pick<Core, 'authenticate'>, port: number, now: 
     map.set(key, entry);
   };
 
-  const authenticate = (secret: string): Admission => {
+  const authenticate = (secret: string, grants?: Grants): Admission => {
     const principal = core.authenticate(secret);
-    return principal ? { ok: true, credential: { principal, secret } } : { ok: false, error: unauthenticated('This token is not valid.') };
+    if (principal) return { ok: true, credential: { principal, secret, grant: null } };
+    const granted = grants?.authenticate(secret);
+    if (granted) return { ok: true, credential: { ...granted, secret } };
+    const ended = grants?.endedGrant(secret)?.revoked;
+    return { ok: false, error: unauthenticated(ended ? `This grant ended: ${ended.why}.` : 'This token is not valid.') };
   };
 
   return {
-    admit(request) {
+    admit(request, grants) {
       const { headers, method } = request;
       const duplicate = duplicateHeader(request.rawHeaders);
       if (duplicate) return failed('input_invalid', `The header ${duplicate} is there twice.`, 'Send it once.');
@@ -70,7 +80,7 @@ export function createGate(core: Pick<Core, 'authenticate'>, port: number, now: 
       if (authorization !== undefined) {
         const secret = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
         return secret
-          ? authenticate(secret)
+          ? authenticate(secret, grants)
           : { ok: false, error: unauthenticated('The Authorization header is not of the form Bearer <token>.') };
       }
       const cookie = headers.cookie === undefined ? null : readCookie(headers.cookie, cookieName);

@@ -133,7 +133,7 @@ export function createWsDoor({ core, gate, authMs = 5000, beatMs = 15_000 }: WsO
         if (found === null || principal === null)
           return turnOut(unauthenticated(found === null ? 'The first message was not the token.' : 'This token is not valid.'));
         const full = crowded(principal.id);
-        return full ? socket.close(1013, full.message) : open({ principal, secret: found });
+        return full ? socket.close(1013, full.message) : open({ principal, grant: null, secret: found });
       }
       if (!core.authenticate(peer.credential.secret)) return socket.close(1008, 'The token was revoked.');
       hear(data as Buffer, isBinary);

@@ -5,6 +5,7 @@ import type { Attempt, Route, RouteKind } from '../../../shared/model.ts';
 import { type Breakers, breakerOpen, endpointKey } from '../breaker.ts';
 import { type Egress, type EgressAnswer, EgressRefusal } from '../egress.ts';
 import { chatProtocol } from './chat.ts';
+import { credentials } from './credentials.ts';
 import { flowHeaders, flowProtocol, type IngestAddress } from './flow.ts';
 import { httpProtocol, type Protocol } from './protocol.ts';
 import type { Outcome, Run, Runner } from './runner.ts';
@@ -71,16 +72,8 @@ export function createHttpRunner(options: HttpRunnerOptions): Runner {
       if (!Array.isArray(told)) return told;
       headers.push(...told);
     }
-    if (route.auth === null) return headers;
-    const value = secret(route.auth.env);
-    if (value === null || value === '') {
-      return refuse('registry_invalid', `${route.name} needs a secret in ${route.auth.env}, which is not set.`, {
-        hint: `Set the environment variable ${route.auth.env} and start Dispatcher again.`,
-      });
-    }
-    if (route.auth.kind === 'bearer') headers.push('authorization', `Bearer ${value.trim()}`);
-    else headers.push(route.auth.header ?? 'x-api-key', value.trim());
-    return headers;
+    const shown = credentials(route.name, { auth: route.auth, secret });
+    return Array.isArray(shown) ? [...headers, ...shown] : shown;
   }
 
   async function tryOnce(route: Route, run: Run, ready: { key: string; protocol: Protocol }): Promise<Tried & { again: boolean }> {

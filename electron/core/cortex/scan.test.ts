@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -338,6 +338,27 @@ describe('Quadlet units', () => {
     for (const text of ['', 'nonsense', unit(), '[Container]\nLabel="open\n'])
       assert.deepEqual(quadlet(text), { providers: [], invalid: [] }, text);
   });
+});
+
+test('what registry.yaml shows of labels is right as it stands', () => {
+  const lines = readFileSync(join(import.meta.dirname, '../../../resources/registry.yaml'), 'utf8').split('\n');
+  const example = (first: string) => {
+    const from = lines.findIndex((line) => line.startsWith(`#     ${first}`));
+    const rest = lines.slice(from);
+    const until = rest.findIndex((line) => !line.startsWith('#     '));
+    return rest
+      .slice(0, until)
+      .map((line) => line.slice(6).replace(/ {2,}# .*/, ''))
+      .join('\n');
+  };
+  const scanned = [compose(example('services:')), quadlet(example('[Container]'))];
+  assert.deepEqual(
+    scanned.map(({ providers: [provider], invalid }) => [provider?.name, provider?.endpoint, provider?.tiers[0]?.vram?.bytes, invalid]),
+    [
+      ['vision', 'http://127.0.0.1:8081', 7 * GiB, []],
+      ['vision', 'http://127.0.0.1:8002', Math.round(4.2 * GiB), []],
+    ],
+  );
 });
 
 describe('folders', () => {

@@ -322,6 +322,13 @@ describe('what changes', () => {
         [1_070_000, null],
       ],
     );
+    const { version } = world.source.world();
+    world.clock.now += 100;
+    world.source.used('a', { priority: 10 });
+    assert.deepEqual([world.source.world().version, idleAt()[0]], [version, 1_070_000], 'a busy model is no news each time');
+    world.clock.now += 900;
+    world.source.used('a', { priority: 10 });
+    assert.deepEqual([world.source.world().version, idleAt()[0]], [version + 1, 1_071_000]);
     // One model that two providers have takes its memory once.
     assert.deepEqual(
       world.source.world().residents.map(({ vram }) => vram?.bytes ?? null),

@@ -60,7 +60,8 @@ type Content = Omit<World, 'version' | 'at'>;
 export function createWorldSource(options: WorldOptions): LiveWorld {
   const { registry, parts, gpu, budget, sovereign, now, onChange } = options;
   const notes = new Map<string, Noted & { contradicted: number }>();
-  const uses = new Map<string, { at: number; priority: number | null }>();
+  /** `shown`: the time of use that the world was last built with. */
+  const uses = new Map<string, { at: number; priority: number | null; shown: number }>();
   const homes = new Map<string, string | null>();
   const controllers = new Map<string, { key: string; controller: Controller }>();
   let declared: Provider[] = [];
@@ -213,7 +214,8 @@ export function createWorldSource(options: WorldOptions): LiveWorld {
     const at = now();
     const there = new Set(residents.map(({ provider }) => provider));
     for (const name of uses.keys()) if (!there.has(name)) uses.delete(name);
-    for (const name of there) if (!uses.has(name)) uses.set(name, { at, priority: null });
+    for (const name of there) if (!uses.has(name)) uses.set(name, { at, priority: null, shown: at });
+    for (const use of uses.values()) use.shown = use.at;
   }
 
   /** What is kept free for the sidecar, on the device that it would be on, while it is not resident. */
@@ -285,8 +287,13 @@ export function createWorldSource(options: WorldOptions): LiveWorld {
       changed();
     },
     used(name, { priority }) {
-      uses.set(name, { at: now(), priority });
-      changed();
+      const at = now();
+      const before = uses.get(name);
+      uses.set(name, { at, priority, shown: before?.shown ?? at });
+      // A busy model is used many times a second, and nobody needs to know to the millisecond when it would go.
+      const idleMs = content?.providers.find((provider) => provider.name === name)?.idleMs ?? null;
+      const same = before?.priority === priority && (idleMs === null || at - before.shown < Math.min(1000, idleMs / 10));
+      if (!same) changed();
     },
     async refresh(name) {
       const owner = merged?.declaredAs.get(name) ?? declared.find((provider) => provider.name === name);

@@ -1,9 +1,9 @@
 /** Ollama (docs/api.md): it keeps what it loaded for as long as `keep_alive` says, and unloads at 0. */
-import type { Provider, Tier } from '../../../shared/cortex.ts';
+import type { Figure, Provider, Tier } from '../../../shared/cortex.ts';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Controller, ControllerParts, ListedModel, Listing } from './controller.ts';
 import { pulseServer, wordsFor } from './openai.ts';
-import { countOf, createServer, fails, isObject, modelName, objectsOf } from './server.ts';
+import { countOf, createServer, fails, isObject, modelName, objectsOf, type Server } from './server.ts';
 import { until } from './until.ts';
 
 type Shown = Pick<ListedModel, 'capabilities' | 'context' | 'remote'>;
@@ -22,39 +22,18 @@ export function createOllama(provider: Provider, parts: ControllerParts): Contro
   const known = new Map<string, Shown>();
 
   async function list(signal: AbortSignal): Promise<Listing> {
-    const [tags, running] = await Promise.all([
-      server.object({ path: '/api/tags', method: 'GET', signal }),
-      server.object({ path: '/api/ps', method: 'GET', signal }),
-    ]);
-    const listed = objectsOf(tags, 'models').flatMap((item) => {
-      const model = modelName(item.model) ?? modelName(item.name);
-      return model === null ? [] : [{ model, item }];
-    });
+    const { listed, resident } = await tagsOf(server, parts.clock(), signal);
     const models: ListedModel[] = new Array(listed.length);
     let next = 0;
     const worker = async () => {
       for (let at = next++; at < listed.length; at = next++) {
         const { model, item } = listed[at]!;
         const shown = await show({ model, item, signal });
-        const size = countOf(item.size);
-        const vram = shown.remote
-          ? ({ bytes: 0, source: 'reported' } as const)
-          : size === null
-            ? null
-            : ({ bytes: Math.round(size * MEMORY_PER_WEIGHT), source: 'estimated' } as const);
+        const vram = shown.remote ? ({ bytes: 0, source: 'reported' } as const) : guessOf(item);
         models[at] = { model, vram, ...shown };
       }
     };
     await Promise.all(Array.from({ length: SHOWN_AT_ONCE }, worker));
-    const resident: Listing['resident'] = [];
-    for (const item of objectsOf(running, 'models')) {
-      const model = modelName(item.model) ?? modelName(item.name);
-      if (model === null) continue;
-      const bytes = countOf(item.size_vram);
-      const ends = typeof item.expires_at === 'string' ? Date.parse(item.expires_at) : Number.NaN;
-      const idleAt = ends > 0 && ends - parts.clock() < FOREVER_MS ? ends : null;
-      resident.push({ model, phase: 'warm', vram: bytes === null ? null : { bytes, source: 'reported' }, idleAt });
-    }
     return { resident, models, usage: null };
   }
 
@@ -133,6 +112,38 @@ export function createOllama(provider: Provider, parts: ControllerParts): Contro
       return ours.length > 0;
     },
   };
+}
+
+/** What GET alone tells: what it has, as it lists it, and what is in memory. `now` in milliseconds since the epoch. */
+export async function tagsOf(
+  server: Server,
+  now: number,
+  signal: AbortSignal,
+): Promise<{ listed: { model: string; item: Record<string, unknown> }[]; resident: Listing['resident'] }> {
+  const [tags, running] = await Promise.all([
+    server.object({ path: '/api/tags', method: 'GET', signal }),
+    server.object({ path: '/api/ps', method: 'GET', signal }),
+  ]);
+  const listed = objectsOf(tags, 'models').flatMap((item) => {
+    const model = modelName(item.model) ?? modelName(item.name);
+    return model === null ? [] : [{ model, item }];
+  });
+  const resident: Listing['resident'] = [];
+  for (const item of objectsOf(running, 'models')) {
+    const model = modelName(item.model) ?? modelName(item.name);
+    if (model === null) continue;
+    const bytes = countOf(item.size_vram);
+    const ends = typeof item.expires_at === 'string' ? Date.parse(item.expires_at) : Number.NaN;
+    const idleAt = ends > 0 && ends - now < FOREVER_MS ? ends : null;
+    resident.push({ model, phase: 'warm', vram: bytes === null ? null : { bytes, source: 'reported' }, idleAt });
+  }
+  return { listed, resident };
+}
+
+/** Of what it takes in memory, by its size on disk. */
+export function guessOf(item: Record<string, unknown>): Figure | null {
+  const size = countOf(item.size);
+  return size === null ? null : { bytes: Math.round(size * MEMORY_PER_WEIGHT), source: 'estimated' };
 }
 
 /** `llama3` is `llama3:latest`. */

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import type { ControllerSpec } from '../../../shared/cortex.ts';
+import { tempFolder } from '../testing.ts';
 import { aProvider, aRun, GiB, openScene, outOfMemory, owner, refusedWith, startOllamaStandIn } from './testing.ts';
 
 const text = { capabilities: ['text-generation'] };
 const broken = { status: 500, error: 'llama runner process no longer running' };
+const freePort = async () => {
+  const { port, ...server } = await startOllamaStandIn({});
+  await server[Symbol.asyncDispose]();
+  return port;
+};
 const loads = (seen: string[]) => seen.filter((line) => line.startsWith('load'));
 
 /** Two servers on one card that has room for one of their models. */
@@ -108,6 +117,42 @@ test('a pulse that is not answered is tried again, then its controller restarts 
     ...['model_restarting', 'model_restarted', 'model_loading', 'model_warm'],
   ]);
   assert.deepEqual(server.seen.slice(-3), ['unload big:70B', 'load big:70B', 'pulse big:70B']);
+});
+
+/** A server of one model, which is killed by the first word it is asked for. */
+const frail = `
+  const { existsSync, writeFileSync } = require('node:fs');
+  const [port, marker] = process.argv.slice(2);
+  require('node:http').createServer((request, response) => {
+    const isPulse = request.url === '/v1/chat/completions';
+    if (isPulse && !existsSync(marker)) {
+      writeFileSync(marker, '');
+      process.kill(process.pid, 'SIGKILL');
+    }
+    const body = isPulse ? { choices: [{ message: { content: 'o' } }] } : { data: [{ id: 'box:only' }], status: 'ok' };
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  }).listen(Number(port), '127.0.0.1');
+  // Should nobody end it.
+  setTimeout(() => process.exit(), 60_000);
+`;
+
+test('a server that is killed in the middle of a pulse is started again', async (t) => {
+  using folder = tempFolder();
+  const [script, marker] = [join(folder.path, 'server.cjs'), join(folder.path, 'marker')];
+  writeFileSync(script, frail);
+  const port = await freePort();
+  const controller: ControllerSpec = { kind: 'command', start: [process.execPath, script, `${port}`, marker], stop: [] };
+  const provider = aProvider('box', { url: `http://127.0.0.1:${port}` }, { sizes: { only: GiB }, controller });
+  const scene = await openScene(t, { providers: [provider], servers: [] });
+  const { id, leased } = scene.lease(text);
+  await leased;
+  assert.deepEqual(
+    scene.steps().filter((step) => step !== 'model_pulse_failed'),
+    ['model_loading', 'model_warm', 'model_restarting', 'model_restarted', 'model_loading', 'model_warm'],
+  );
+  assert.ok(scene.steps().includes('model_pulse_failed'));
+  scene.loop.release(id);
+  await scene.cortex.operations['OS.models.unload']({ provider: 'box' }, owner, aRun(scene));
 });
 
 test('a model that stays silent is not granted: the next candidate is', async (t) => {

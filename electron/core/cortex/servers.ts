@@ -90,6 +90,8 @@ export function createServers({ createController, parts, onSaid, paces: pace }: 
     }
     for (const [key, provider] of wanted) {
       const known = servers.get(key);
+      // The switch may have been turned.
+      if (started && known?.said.failure?.code === 'sovereign_refused') void ask(known);
       if (known && JSON.stringify(known.provider) === JSON.stringify(provider)) continue;
       // A controller names a tier of its provider while it loads, also where the tiers are not known.
       const tiers = provider.tiers.length > 0 ? provider.tiers : [{ name: 'auto', model: '', vram: null, context: null, loadMs: 0 }];
@@ -140,9 +142,10 @@ export function createServers({ createController, parts, onSaid, paces: pace }: 
   function arm(server: Server): void {
     if (ending.signal.aborted || !started || servers.get(server.key) !== server || server.timer) return;
     const { failures, said } = server;
-    const usual = server.provider.egress === 'remote' ? pace.remote : pace.near;
-    const most = Math.max(usual, said.failure?.code === 'upstream_refused' ? pace.refused : pace.hanging);
-    const pause = failures === 0 ? usual : Math.min(most, usual * 2 ** Math.min(20, failures - 1));
+    const far = server.provider.egress === 'remote';
+    const most = said.failure?.code === 'upstream_refused' ? pace.refused : far ? pace.hanging * 6 : pace.hanging;
+    const usual = far ? pace.remote : pace.near;
+    const pause = failures === 0 ? usual : Math.min(most, pace.near * 2 ** Math.min(20, failures - 1));
     server.timer = setTimeout(() => void ask(server), pause).unref();
   }
 

@@ -39,12 +39,16 @@ const card: GpuDevice = {
 /** A live world over these providers, with a clock that is turned by hand. */
 async function openWorld(
   providers: Provider[],
-  more: { scan?: string[]; sidecar?: string; keys?: Record<string, string>; asks?: number } = {},
+  more: { scan?: string[]; sidecar?: string; keys?: Record<string, string>; pace?: number } = {},
 ) {
+  const { pace = 15 } = more;
   await using stack = new AsyncDisposableStack();
   const clock = { now: 1_000_000 };
   const epoch = Date.parse('2026-11-21T12:00:00Z');
-  const parts = stack.use(openParts({ secret: (name) => more.keys?.[name] ?? null, clock: () => epoch + clock.now }));
+  const switches = { sovereign: false };
+  const parts = stack.use(
+    openParts({ sovereign: () => switches.sovereign, secret: (name) => more.keys?.[name] ?? null, clock: () => epoch + clock.now }),
+  );
   const devices = [structuredClone(card)];
   const gpu = stack.use(createGpu({ pretended: () => devices, onChange: () => source.sensed(), clock: () => epoch }));
   await gpu.probe().catch(() => undefined);
@@ -52,7 +56,6 @@ async function openWorld(
   if (more.sidecar) registry.cortex.sidecar = { provider: more.sidecar, lexicon: null, budgetMs: 2000 };
   const worlds: World[] = [];
   const waiting = new Set<{ isIt(world: World): boolean; found(world: World): void }>();
-  const switches = { sovereign: false };
   const source = stack.use(
     createWorldSource({
       registry: () => registry,
@@ -66,7 +69,7 @@ async function openWorld(
         worlds.push(world);
         for (const one of waiting) if (one.isIt(world)) one.found(world);
       },
-      paces: { near: 15, remote: 15, refused: 15, hanging: 15, patience: 2000 },
+      paces: { near: pace, remote: pace, refused: pace, hanging: pace, patience: 2000 },
     }),
   );
   const owned = stack.move();
@@ -236,6 +239,20 @@ describe('what there is', () => {
     ]);
     assert.deepEqual([world.source.world().residents, server.asked], [[], []]);
   });
+});
+
+test('a server on the internet that is to say what it has is not asked while sovereign is on, and is at once after', async () => {
+  await using server = await startVllm('big');
+  await using world = await openWorld([providerOf(server.url, { name: 'cloud', models: [], egress: 'remote' })], { pace: 3_600_000 });
+  world.switches.sovereign = true;
+  world.source.configure();
+  world.source.start();
+  await world.source.ready();
+  assert.match(world.source.phase('cloud').detail ?? '', /sovereign/i);
+  assert.deepEqual(server.asked, []);
+  world.switches.sovereign = false;
+  world.source.configure();
+  assert.deepEqual(names(await world.when((now) => now.providers.length > 0)), ['cloud.big']);
 });
 
 describe('what changes', () => {

@@ -2,7 +2,7 @@
 import type { Eviction, Need, Rejected } from '../../../shared/cortex.ts';
 import type { Candidates, Form } from './resolve-candidates.ts';
 import { contextWeights, leastSwapPriority, members, type Occupant, type Room, type View } from './resolve-room.ts';
-import type { Plan } from './resolve-search.ts';
+import type { Choice, Plan } from './resolve-search.ts';
 
 export const gigabytes = (bytes: number) => `${(bytes / 1024 ** 3).toFixed(1)} GB`;
 
@@ -46,13 +46,11 @@ export interface Told {
   view: View;
   candidates: Candidates;
   evictions: readonly Eviction[];
-  /** The best form of the chosen provider that comes before the chosen one. */
-  better: Form | null;
 }
 
 /** The device on which a form would have most room, and what is free there. */
 export function widestShelf(form: Form, room: Room): { device: number; id: string; free: number } {
-  let found = { device: -1, id: '', free: Number.NEGATIVE_INFINITY };
+  let found = { device: -1, id: '', free: form.bytes === 0 ? 0 : Number.NEGATIVE_INFINITY };
   for (const device of form.devices) {
     const shelf = room.devices[device];
     const free = shelf === undefined ? 0 : shelf.free - (form.pinned ? 0 : shelf.reserved);
@@ -61,41 +59,69 @@ export function widestShelf(form: Form, room: Room): { device: number; id: strin
   return found;
 }
 
-/** Why a form of a known size is not had now: what it needs, what there is, and who holds the rest. */
-export function shortWords(form: Form, { need, room }: { need: Need; room: Room }): string {
-  const stays = (occupant: Occupant) => stayWords(occupant, need, room);
-  for (const occupant of form.forced) {
-    const why = stays(occupant);
-    if (why !== null) return `${occupant.resident.provider} ${occupant.resident.tier} would have to go, but ${why}`;
+/** Why a form is not had now: what it needs, what there is, and who holds the rest. */
+export function createShortWords({ need, room }: { need: Need; room: Room }): (form: Form) => string {
+  const holders = room.devices.map((): Occupant | null => null);
+  for (const occupant of room.occupants) {
+    const { device, bytes } = occupant;
+    if (device >= 0 && bytes > (holders[device]?.bytes ?? 0)) holders[device] = occupant;
   }
-  if (form.bytes === 0) return 'what would have to go for it costs too much';
-  const { device, id, free } = widestShelf(form, room);
-  const numbers = `${form.tier.name} needs ${gigabytes(form.bytes)}, ${gigabytes(Math.max(0, free))} are free on ${id}`;
-  const holder = room.occupants.filter((occupant) => occupant.device === device).sort((a, b) => b.bytes - a.bytes)[0];
-  const why = holder === undefined || free >= form.bytes ? null : stays(holder);
-  return why === null ? numbers : `${numbers}; ${why}`;
+  return (form) => {
+    for (const occupant of form.forced) {
+      const why = stayWords(occupant, need, room);
+      if (why !== null) return `${occupant.resident.provider} ${occupant.resident.tier} would have to go, but ${why}`;
+    }
+    const { device, id, free } = widestShelf(form, room);
+    if (form.forced.length > 0 && free >= form.bytes) {
+      return `${several(form.forced.map(({ resident }) => `${resident.provider} ${resident.tier}`))} would have to go for it`;
+    }
+    if (form.bytes === 0) return 'it may not stand beside the rest';
+    const numbers = `${form.tier.name} needs ${gigabytes(form.bytes)}, ${gigabytes(Math.max(0, free))} are free on ${id}`;
+    const holder = holders[device] ?? null;
+    const why = holder === null || free >= form.bytes ? null : stayWords(holder, need, room);
+    return why === null ? numbers : `${numbers}; ${why}`;
+  };
 }
 
-/** `8B because vision is resident`, and the cause alone. */
-export function downgradeOf(form: Form, better: Form, { plan, view }: Told): { cause: string; reason: string } {
+/** `8B because vision is resident`, and the cause alone. What else the plan loads counts as resident. */
+export function downgradeOf(choice: Choice, better: Form, { need, plan, view }: Told): { cause: string; reason: string } {
   const { room } = view;
+  const { form } = choice;
   const gone = new Set(members(plan.evictions));
-  const own = better.forced.find((occupant) => occupant.resident.provider === form.provider.name && !gone.has(occupant));
-  const { device, id, free } = widestShelf(better, room);
-  const beside = room.occupants.filter((occupant) => occupant.device === device && occupant.bytes > 0 && !gone.has(occupant));
-  const names = [...new Set(beside.sort((a, b) => b.bytes - a.bytes || a.index - b.index).map(({ resident }) => resident.provider))];
-  const others = names.filter((name) => name !== form.provider.name);
-  const barred = better.forced.filter((occupant) => occupant !== own).map(({ resident }) => resident.provider);
-  const first = (those: readonly string[]) => `${several(those.slice(0, 3))} ${those.length === 1 ? 'is' : 'are'} resident`;
-  const full = better.bytes > 0 && free < better.bytes;
-  const fits = own === undefined ? free : free + (own.device === device ? own.bytes : 0);
-  let cause = `${better.tier.name} is not to be had beside the rest of the plan`;
-  if (full && fits < better.bytes) cause = others.length > 0 ? first(others) : `${better.tier.name} does not fit`;
-  else if (own !== undefined) cause = `${form.tier.name} is resident already, and a change would cost a swap`;
-  else if (barred.length > 0) cause = `${first(barred)} and shares no group with it`;
+  const mates = plan.choices.filter((other) => other !== choice && other.form.bytes > 0);
+  const taken = (device: number) => mates.reduce((sum, mate) => sum + (mate.device === device ? mate.form.bytes : 0), 0);
+  const beside = { ...room, devices: room.devices.map((shelf, device) => ({ ...shelf, free: shelf.free - taken(device) })) };
+  for (const { device, bytes } of gone) if (device >= 0) beside.devices[device]!.free += bytes;
+  // Where it could be if it stood alone; else where there is most room.
+  const held = room.devices.map(({ free }) => free);
+  for (const { device, bytes } of room.occupants) if (device >= 0) held[device]! += bytes;
+  const able = better.devices.filter((device) => device >= 0 && held[device]! >= better.bytes);
+  const { device, id, free } = widestShelf(able.length === 0 ? better : { ...better, devices: able }, beside);
+  const own = better.forced.find((occupant) => occupant.provider === form.provider && !gone.has(occupant)) ?? null;
   const numbers =
-    better.bytes > 0 ? `: ${better.tier.name} needs ${gigabytes(better.bytes)}, ${gigabytes(Math.max(0, free))} are free on ${id}` : '';
-  return { cause, reason: `${form.tier.name} because ${cause}${numbers}.` };
+    better.bytes === 0 ? '' : `: ${better.tier.name} needs ${gigabytes(better.bytes)}, ${gigabytes(Math.max(0, free))} are free on ${id}`;
+  const said = (cause: string) => ({ cause, reason: `${form.tier.name} because ${cause}${numbers}.` });
+
+  if (better.bytes > free + (own?.device === device ? own.bytes : 0)) {
+    const standing = room.occupants.filter((occupant) => occupant.device === device && occupant.bytes > 0 && !gone.has(occupant));
+    const holders = [
+      ...standing.map(({ resident, bytes }) => ({ name: resident.provider, bytes })),
+      ...mates.filter((mate) => mate.device === device).map((mate) => ({ name: mate.form.provider.name, bytes: mate.form.bytes })),
+    ].sort((a, b) => b.bytes - a.bytes);
+    const names = [...new Set(holders.map(({ name }) => name))].filter((name) => name !== form.provider.name).slice(0, 3);
+    if (names.length === 0) return said(`${better.tier.name} does not fit`);
+    return said(`${several(names)} ${names.length === 1 ? 'is' : 'are'} resident`);
+  }
+  if (own !== null) {
+    const stays = stayWords(own, need, room);
+    return said(stays ?? `${own.resident.tier} is resident already, and ${better.tier.name} would cost a swap`);
+  }
+  const barred = better.forced.find((occupant) => !gone.has(occupant));
+  return said(
+    barred === undefined
+      ? `${better.tier.name} is not to be had beside the rest of the plan`
+      : `${barred.resident.provider} is resident and shares no group with ${form.provider.name}`,
+  );
 }
 
 export function reasonsOf(told: Told): string[] {
@@ -145,12 +171,13 @@ const freeWords = (free: number, id: string) =>
 /** Why whoever could be had, in itself, is not in the plan. */
 export function outranked({ need, plan, view, candidates }: Told): Rejected[] {
   const { room } = view;
-  const chosen = new Set(plan.choices.map(({ form }) => form.provider));
+  const chosen = new Map(plan.choices.map(({ form }) => [form.provider, form.position]));
   const remote = plan.choices.some(({ form }) => form.remote === 1);
   const together = plan.choices.reduce((mask, { form }) => mask | form.mask, 0);
   const alone = plan.choices.length === 1;
   const names = several(plan.choices.map(({ form }) => form.provider.name));
   const rejected: Rejected[] = [];
+  const shortWords = createShortWords({ need, room });
   const roughlyFits = createRoughlyFits(view);
   let last: { provider: unknown; fitting: boolean; forms: Form[] } | null = null;
   const close = () => {
@@ -159,7 +186,7 @@ export function outranked({ need, plan, view, candidates }: Told): Rejected[] {
     const { name } = form.provider;
     let reason = `fits, but ${names} ${alone ? 'comes' : 'come'} first`;
     if (form.remote === 1 && !remote) reason = 'remote, and nearer ones will do';
-    else if (!last.fitting) reason = shortWords(last.forms.at(-1)!, { need, room });
+    else if (!last.fitting) reason = shortWords(last.forms.at(-1)!);
     else if (alone && form.mask !== together) reason = `covers less than ${names}`;
     else if (plan.evictions.paid === 0 && form.phase === 'cold' && form.bytes > 0 && widestShelf(form, room).free < form.bytes) {
       reason = `${form.tier.name} would need evictions, ${names} ${alone ? 'needs' : 'need'} none`;
@@ -167,7 +194,11 @@ export function outranked({ need, plan, view, candidates }: Told): Rejected[] {
     rejected.push({ provider: name, tier: null, reason });
   };
   for (const form of candidates.forms) {
-    if (chosen.has(form.provider)) continue;
+    const position = chosen.get(form.provider);
+    if (position !== undefined) {
+      if (form.position < position) rejected.push({ provider: form.provider.name, tier: form.tier.name, reason: shortWords(form) });
+      continue;
+    }
     if (last === null || last.provider !== form.provider) {
       close();
       last = { provider: form.provider, fitting: false, forms: [] };

@@ -4,7 +4,7 @@ import { refuse, type WireError } from '../../../shared/errors.ts';
 import { type Candidates, type Form, findCandidates } from './resolve-candidates.ts';
 import { createRoom, type Effort, leastSwapPriority, members, type Room, rightNow, type View, viewAt } from './resolve-room.ts';
 import { type Bounds, createFinder, easiest, type Plan, worthwhile } from './resolve-search.ts';
-import { downgradeOf, gigabytes, outranked, reasonsOf, shortWords, stayWords, widestShelf } from './resolve-words.ts';
+import { createShortWords, downgradeOf, gigabytes, outranked, reasonsOf, stayWords, widestShelf } from './resolve-words.ts';
 
 export { contextWeights, leastSwapPriority } from './resolve-room.ts';
 
@@ -100,9 +100,9 @@ export function resolveCounted(need: Need, world: World, limit = mostSteps): { r
     const later = earliest();
     if (later === null) {
       allow(0.2);
-      const error = shortError({ need, room, forms: easy, all, effort });
-      for (const form of forms)
-        rejected.push({ provider: form.provider.name, tier: form.tier.name, reason: shortWords(form, { need, room }) });
+      const error = shortError({ need, world, room, forms: easy, all, effort });
+      const reasonOf = createShortWords({ need, room });
+      for (const form of forms) rejected.push({ provider: form.provider.name, tier: form.tier.name, reason: reasonOf(form) });
       return counted(refused({ need, world, error, rejected }));
     }
     allow(0.2);
@@ -184,6 +184,7 @@ function missingError({ need, candidates, missing }: { need: Need; candidates: C
 
 interface Short {
   need: Need;
+  world: World;
   room: Room;
   forms: readonly Form[];
   all: number;
@@ -191,7 +192,7 @@ interface Short {
 }
 
 /** Nothing that ends or goes makes room. */
-function shortError({ need, room, forms, all, effort }: Short): WireError {
+function shortError({ need, world, room, forms, all, effort }: Short): WireError {
   const endless: Room = { ...room, devices: room.devices.map((shelf) => ({ ...shelf, free: Number.POSITIVE_INFINITY })) };
   const roomy = createFinder(forms, viewAt(endless, Number.POSITIVE_INFINITY, effort), effort);
   const plan = roomy.find({ all, remote: 30, providers: 30 }, 'first');
@@ -211,15 +212,14 @@ function shortError({ need, room, forms, all, effort }: Short): WireError {
   const together = plan.choices.reduce((sum, { form }) => sum + form.bytes, 0);
   const { id, free } = widestShelf(largest, room);
   const known = Number.isFinite(free);
-  const holders = room.occupants
-    .map(({ resident }) => ({
-      ...{
-        name: `${resident.provider} ${resident.tier}`,
-        bytes: resident.vram?.bytes ?? null,
-        source: resident.vram?.source ?? ('estimated' as const),
-      },
-    }))
-    .sort((a, b) => (b.bytes ?? 0) - (a.bytes ?? 0));
+  const holders = [
+    ...room.occupants.map(({ resident: { provider, tier, vram } }) => ({
+      ...{ name: `${provider} ${tier}`, bytes: vram?.bytes ?? null, source: vram?.source ?? ('estimated' as const) },
+    })),
+    ...world.devices
+      .filter(({ others }) => others.bytes > 0)
+      .map(({ name, others }) => ({ name: `other programs on ${name}`, bytes: others.bytes, source: others.source })),
+  ].sort((a, b) => (b.bytes ?? 0) - (a.bytes ?? 0));
   const message = known
     ? `${largest.provider.name} ${largest.tier.name} needs ${gigabytes(largest.bytes)}, ${gigabytes(Math.max(0, free))} are free on ${id}.`
     : `There is no room for ${largest.provider.name} ${largest.tier.name}.`;
@@ -285,18 +285,19 @@ function answer({ need, world, plan, view, candidates }: Answer): Resolved {
   const waitsFor = grant ? [] : [...new Set(going.flatMap(({ resident }) => resident.leases.map(({ id }) => id)))].sort();
 
   const lower = choices
-    .map(({ form }) => ({
-      form,
-      better: candidates.forms.find((other) => other.provider === form.provider && other.position < form.position),
-    }))
+    .map((choice) => {
+      const { provider, position } = choice.form;
+      return { choice, better: candidates.forms.find((other) => other.provider === provider && other.position < position) };
+    })
     .find(({ better }) => better !== undefined);
-  const told = { need, plan, view, candidates, evictions, better: lower?.better ?? null };
+  const told = { need, plan, view, candidates, evictions };
   const reasons = reasonsOf(told);
   let downgrade: Resolved['downgrade'] = null;
   if (lower?.better !== undefined) {
-    const { form, better } = lower;
-    const { cause, reason } = downgradeOf(form, better, told);
-    downgrade = { provider: form.provider.name, from: better.tier.name, to: form.tier.name, cause };
+    const { choice, better } = lower;
+    const { provider, tier } = choice.form;
+    const { cause, reason } = downgradeOf(choice, better, told);
+    downgrade = { provider: provider.name, from: better.tier.name, to: tier.name, cause };
     reasons.unshift(reason);
   }
   if (!grant) reasons.unshift(...waitWords({ need, view, going, waitsFor, waitMs }));

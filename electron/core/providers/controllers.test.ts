@@ -222,6 +222,14 @@ test('llama.cpp and vLLM: always warm, with the context they were started with a
     models: [{ model: 'llama', capabilities: [], vram: null, context: 32_768, remote: false }],
     usage: { running: 3, waiting: 1, cacheShare: 0.25 },
   });
+  // What is not there is not asked for again and again.
+  const again = of(vllm, 'llama');
+  for (let times = 0; times < 3; times++) await again.list(never);
+  assert.equal(vllm.asked.filter((line) => line === 'GET /props').length, 2);
+  // Nor is a server without declared tiers a surprise.
+  cpp.loading = true;
+  const undeclared = createController(providerOf(cpp.url, { models: [] }), parts);
+  assert.deepEqual((await undeclared.list(never)).resident, []);
 });
 
 test('a pulse asks for one token, one embedding, or the readiness of the server, and knows an answer from none', async () => {

@@ -25,8 +25,7 @@ export async function listServer(provider: Provider, server: Server, signal: Abo
   const reply = await server.ask(asked);
   // llama.cpp, while it loads.
   if (reply.status === 503 && /loading model/i.test(reply.text)) {
-    const { model } = provider.tiers[0]!;
-    return { resident: [{ model, phase: 'warming', vram: null, idleAt: null }], models: null, usage: null };
+    return { resident: firstOf(provider, 'warming'), models: null, usage: null };
   }
   if (reply.status >= 300 || !isObject(reply.json)) throw server.failed(asked, reply);
   const listed = objectsOf(reply.json, 'data');
@@ -61,22 +60,25 @@ export async function listServer(provider: Provider, server: Server, signal: Abo
  */
 export async function listServing(provider: Provider, server: Server, signal: AbortSignal): Promise<Listing> {
   const { tiers } = provider;
-  const first = tiers[0]!.model;
-  if ((await unready(provider, server, signal)) !== null)
-    return { resident: [{ model: first, phase: 'warming', vram: null, idleAt: null }], models: null, usage: null };
+  if ((await unready(provider, server, signal)) !== null) return { resident: firstOf(provider, 'warming'), models: null, usage: null };
   try {
     const listing = await listServer(provider, server, signal);
     const ours = listing.resident.filter(({ model }) => tiers.some((tier) => tier.model === model));
-    return { ...listing, resident: ours.length > 0 ? ours : [{ model: first, phase: 'warm', vram: null, idleAt: null }] };
+    return { ...listing, resident: ours.length > 0 ? ours : firstOf(provider, 'warm') };
   } catch (caught) {
     if (signal.aborted || !(caught instanceof Refusal)) throw caught;
-    return { resident: [{ model: first, phase: 'warm', vram: null, idleAt: null }], models: null, usage: null };
+    return { resident: firstOf(provider, 'warm'), models: null, usage: null };
   }
+}
+
+/** What is in the memory of a server that does not name it. */
+function firstOf({ tiers }: Provider, phase: 'warming' | 'warm'): Listing['resident'] {
+  return tiers.slice(0, 1).map(({ model }) => ({ model, phase, vram: null, idleAt: null }));
 }
 
 /** llama.cpp: the context it was started with and what else than text it takes. null where there is no such thing. */
 async function propsOf(server: Server, signal: AbortSignal): Promise<{ context: number | null; capabilities: string[] } | null> {
-  const reply = await unlessAbsent(server, { path: '/props', signal });
+  const reply = await server.optional('/props', signal);
   if (reply === null || !isObject(reply.json)) return null;
   const { default_generation_settings: settings, modalities } = reply.json;
   if (!isObject(settings) && !isObject(modalities)) return null;
@@ -89,7 +91,7 @@ async function propsOf(server: Server, signal: AbortSignal): Promise<{ context: 
 
 /** Prometheus text of vLLM (`vllm:num_requests_running`...) or llama.cpp (`llamacpp:requests_processing`...). */
 async function usageOf(server: Server, signal: AbortSignal): Promise<Usage | null> {
-  const reply = await unlessAbsent(server, { path: '/metrics', signal });
+  const reply = await server.optional('/metrics', signal);
   if (reply === null) return null;
   const sums = new Map<string, number>();
   for (const [, name, value] of reply.text.matchAll(/^((?:vllm|llamacpp):\w+)(?:\{[^\n]{0,2000}?\})? (\S+)/gm)) {
@@ -103,17 +105,6 @@ async function usageOf(server: Server, signal: AbortSignal): Promise<Usage | nul
     waiting: first('vllm:num_requests_waiting', 'llamacpp:requests_deferred'),
     cacheShare: first('vllm:kv_cache_usage_perc', 'vllm:gpu_cache_usage_perc', 'llamacpp:kv_cache_usage_ratio'),
   };
-}
-
-/** What only some servers have; null where it is not there or fails, because nothing depends on it. */
-async function unlessAbsent(server: Server, { path, signal }: { path: string; signal: AbortSignal }) {
-  try {
-    const reply = await server.ask({ path, method: 'GET', timeoutMs: 2000, signal });
-    return reply.status < 300 ? reply : null;
-  } catch (caught) {
-    if (signal.aborted || !(caught instanceof Refusal)) throw caught;
-    return null;
-  }
 }
 
 // --- capabilities -----------------------------------------------------------------------------------------------------

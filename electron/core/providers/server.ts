@@ -26,17 +26,25 @@ export interface Server {
   ask(ask: Ask): Promise<Reply>;
   /** The JSON object of an answer below 300. Rejects with Refusal: those of `ask`, and `failed` of any other status or body. */
   object(ask: Ask): Promise<Record<string, unknown>>;
+  /**
+   * `GET path` of what only some servers have; null where it is not there, which is believed for a minute, or fails: nothing depends on it.
+   * Rejects only with what the signal was aborted with.
+   */
+  optional(path: string, signal: AbortSignal): Promise<Reply | null>;
   /** What an answer means that is a failure, by its status or its body. */
   failed(ask: Pick<Ask, 'method' | 'path'>, reply: Reply): Refusal;
 }
 
 const ASK_MS = 5000;
+const OPTIONAL_MS = 2000;
+const ABSENT_MS = 60_000;
 /** A list of two thousand models with all their metadata is about one. */
 const MOST_BYTES = 4 * 1024 ** 2;
 const MOST_WORDS = 300;
 
 /** `path` of an ask stands below the provider's endpoint, whether that ends in `/v1` or not. */
-export function createServer(provider: Provider, { egress, secret }: ControllerParts): Server {
+export function createServer(provider: Provider, { egress, secret, clock }: ControllerParts): Server {
+  const absentUntil = new Map<string, number>();
   const { name, auth } = provider;
   const base = provider.endpoint.replace(/\/+$/, '').replace(/\/v1$/, '');
 
@@ -85,6 +93,18 @@ export function createServer(provider: Provider, { egress, secret }: ControllerP
   return {
     ask,
     failed,
+    async optional(path, signal) {
+      if (clock() < (absentUntil.get(path) ?? 0)) return null;
+      try {
+        const reply = await ask({ path, method: 'GET', timeoutMs: OPTIONAL_MS, signal });
+        if (reply.status < 300) return reply;
+        if ([404, 405, 501].includes(reply.status)) absentUntil.set(path, clock() + ABSENT_MS);
+        return null;
+      } catch (caught) {
+        if (signal.aborted || !(caught instanceof Refusal)) throw caught;
+        return null;
+      }
+    },
     async object(asked) {
       const reply = await ask(asked);
       if (reply.status < 300 && isObject(reply.json) && !fails(reply.json)) return reply.json;

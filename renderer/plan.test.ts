@@ -75,7 +75,7 @@ test('a load says what it takes, what goes for it, when it is ready, and what it
       etaMs: 9500,
       downgrade: { provider: 'writer', from: '70B', to: '8B', cause: 'vision is resident' },
     }),
-    ['work', 'Loads writer 8B (6.0 GB)', 'evicts eyes 7B', 'ready in about 10 s', '8B instead of 70B: vision is resident'],
+    ['work', 'Loads writer 8B (6.0 GB)', 'evicts eyes 7B', 'ready in about 10 s', '8B instead of 70B because vision is resident'],
   );
 });
 

@@ -1,5 +1,5 @@
 /** What a plan of the cortex means, in words. Pure. */
-import type { Eviction, Figure, Lease, Resolved } from '../shared/cortex.ts';
+import type { Eviction, Lease, Resolved } from '../shared/cortex.ts';
 import { assertNever } from '../shared/errors.ts';
 import { formatBytes, formatRough } from './format.ts';
 
@@ -59,11 +59,6 @@ export function holderWords({ holder, caller }: Pick<Lease, 'holder' | 'caller'>
   }
 }
 
-export function figureWords(figure: Figure | null): string {
-  if (figure === null) return 'size not known';
-  return `${figure.source === 'estimated' ? '≈ ' : ''}${formatBytes(figure.bytes)} ${figure.source}`;
-}
-
 export function listed(names: readonly string[], most = 3): string {
   const shown = names.slice(0, most);
   const left = names.length - shown.length;
@@ -103,7 +98,7 @@ function eta({ etaMs, outcome }: Resolved): PlanWords['more'] {
 function others({ downgrade, assignments }: Resolved): PlanWords['more'] {
   const away = [...new Set(assignments.filter(({ egress }) => egress !== 'local').map(({ provider }) => provider))];
   return [
-    ...(downgrade ? [{ kind: 'downgrade' as const, text: `${downgrade.to} instead of ${downgrade.from}: ${downgrade.cause}` }] : []),
+    ...(downgrade ? [{ kind: 'downgrade' as const, text: `${downgrade.to} instead of ${downgrade.from} because ${downgrade.cause}` }] : []),
     ...(away.length > 0 ? [{ kind: 'leaves' as const, text: `the words leave this machine for ${listed(away)}` }] : []),
   ];
 }

@@ -15,10 +15,6 @@ const phases: Record<ModelPhase, { word: string; icon: LucideIcon; className: st
   unknown: { word: 'Unknown', icon: CircleHelp, className: 'text-warn-ink', title: 'Its server does not answer' },
 };
 
-export function phaseWord(phase: ModelPhase): string {
-  return phases[phase].word;
-}
-
 /** The state of a model as icon and word; the word may be left to the accessible name. */
 export function PhaseMark({ phase, words = true }: { phase: ModelPhase; words?: boolean }) {
   const { word, icon: Icon, className, title } = phases[phase];

@@ -190,7 +190,7 @@ function seconds(ms: number): string {
 function Block({ title, children }: { title: string; children: ReactNode }) {
   return (
     <div className="space-y-1">
-      <h3 className="font-medium text-2xs text-ink-3">{title}</h3>
+      <p className="font-medium text-2xs text-ink-3">{title}</p>
       {children}
     </div>
   );

@@ -86,10 +86,12 @@ export function needWords({ capabilities, model, tier }: Pick<Need, 'capabilitie
 
 /** Who it is for; a job leads to the queue, a grant to the grants. */
 export function Holder({ holder, caller }: Pick<Lease, 'holder' | 'caller'>) {
-  if (holder.kind === 'load')
+  const grants = useLive('cortex')?.grants;
+  // A grant that waits for its turn is not made yet.
+  if (holder.kind === 'load' || (holder.kind === 'grant' && !grants?.some((one) => one.id === holder.id)))
     return (
       <span className="min-w-0 truncate">
-        a load by <bdi>{caller}</bdi>
+        {holder.kind === 'load' ? 'a load by' : 'a grant for'} <bdi>{caller}</bdi>
       </span>
     );
   return (

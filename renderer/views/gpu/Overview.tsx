@@ -14,8 +14,11 @@ import { Time } from '../../parts/Values.tsx';
 import { openGpu, useUi } from '../../ui.ts';
 import { Device } from './Device.tsx';
 import { Leases, Line } from './Line.tsx';
+import { groupModels } from './models.ts';
 import { Probes } from './Servers.tsx';
 import { mergeSamples } from './series.ts';
+
+const POOL_SHOWN = 12;
 
 const ranges = [
   { value: '0.25', label: '15 min' },
@@ -131,9 +134,9 @@ function NoDevice({ gpu, models }: { gpu: GpuState; models: number }) {
 }
 
 function Pools({ cortex }: { cortex: CortexState }) {
-  const { pools, sidecar } = cortex;
+  const { pools, sidecar, models } = cortex;
+  const groups = useMemo(() => new Map(groupModels(models).map((group) => [group.name, group])), [models]);
   if (pools.length === 0 && sidecar === null) return null;
-  const of = new Map(cortex.models.map((model) => [model.provider, model]));
   return (
     <Panel title="Pools and sidecar" flush>
       <ul aria-label="Pools" className="divide-y">
@@ -141,22 +144,28 @@ function Pools({ cortex }: { cortex: CortexState }) {
           <li key={pool.name} className="space-y-1 px-3 py-2 text-xs">
             <p className="flex items-center gap-2">
               <bdi className="font-medium text-sm">{pool.name}</bdi>
-              {pool.providers.length > 0 && pool.providers.every((name) => of.get(name)?.demo) && <DemoBadge />}
+              {pool.providers.length > 0 && pool.providers.every((name) => groups.get(name)?.demo) && <DemoBadge />}
               <code className="min-w-0 truncate font-mono text-2xs text-ink-3">{pool.endpoint}</code>
               <span className="ml-auto shrink-0 text-ink-3">
                 {pool.waiting === 0 ? 'nobody waits' : `${formatCount(pool.waiting)} waiting`}
               </span>
             </p>
             <p className="flex flex-wrap gap-1">
-              {pool.providers.slice(0, 12).map((name) => (
-                <button key={name} type="button" className="max-w-full" onClick={() => openGpu('models', name)}>
-                  <Badge tone={pool.warm.includes(name) ? 'ok' : 'quiet'} title={pool.warm.includes(name) ? 'Warm' : 'Not in memory'}>
-                    <bdi className="truncate">{name}</bdi>
-                    {pool.warm.includes(name) && ' warm'}
-                  </Badge>
-                </button>
-              ))}
-              {pool.providers.length > 12 && <span className="text-ink-3">and {pool.providers.length - 12} more</span>}
+              {pool.providers.slice(0, POOL_SHOWN).map((name) => {
+                const shown = groups.get(name)?.shown;
+                const warm = shown?.phase === 'warm';
+                return (
+                  <button key={name} type="button" className="min-h-6 max-w-full" onClick={() => openGpu('models', name)}>
+                    <Badge tone={warm ? 'ok' : 'quiet'} title={warm ? shown.model : 'Not warm'}>
+                      <bdi className="truncate">{name}</bdi>
+                      {warm && ` ${shown.tier} warm`}
+                    </Badge>
+                  </button>
+                );
+              })}
+              {pool.providers.length > POOL_SHOWN && (
+                <span className="text-ink-3 leading-6">and {formatCount(pool.providers.length - POOL_SHOWN)} more</span>
+              )}
               {pool.providers.length === 0 && <span className="text-ink-3">no provider is at this address</span>}
             </p>
           </li>
@@ -165,12 +174,12 @@ function Pools({ cortex }: { cortex: CortexState }) {
           <li className="flex flex-wrap items-center gap-x-2 gap-y-0.5 px-3 py-2 text-xs">
             <span className="font-medium text-sm">Sidecar</span>
             <bdi className="min-w-0 truncate text-ink-2">{sidecar.provider}</bdi>
-            {of.get(sidecar.provider)?.demo && <DemoBadge />}
+            {groups.get(sidecar.provider)?.demo && <DemoBadge />}
             <span className="ml-auto">
               <PhaseMark phase={sidecar.state} />
             </span>
             <span className="w-full text-2xs text-ink-3">
-              Small and always there: turns words into parameters; its memory is kept free.
+              Small and always there: turns words into parameters; while it is not in memory its place is kept free.
             </span>
           </li>
         )}

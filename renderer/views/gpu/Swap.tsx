@@ -34,8 +34,20 @@ export function LoadDialog({
   const groups = groupModels(cortex.models).filter((group) => group.shown.egress !== 'remote');
   const [picked, setPicked] = useState<{ provider: string | null; tier: string | null }>({ provider, tier });
   const group = groups.find((one) => one.name === picked.provider) ?? null;
-  const asked = { model: picked.provider ?? '', ...(picked.tier !== null && { tier: picked.tier }) };
-  const query = useOperation('OS.resolve.need', { need: asked }, { enabled: group !== null, staleMs: 0 });
+  // As OS.models.load asks: this provider and tier before all that is idle, by the name of the model where a better tier would be taken.
+  const tierPicked = group?.tiers.find((one) => one.tier === picked.tier) ?? null;
+  const byProvider = useOperation(
+    'OS.resolve.need',
+    { need: { model: picked.provider ?? '', ...(tierPicked && { tier: tierPicked.tier }), priority: 100 } },
+    { enabled: group !== null, staleMs: 0 },
+  );
+  const other = tierPicked !== null && byProvider.data?.assignments.some((one) => one.tier !== tierPicked.tier) === true;
+  const byModel = useOperation(
+    'OS.resolve.need',
+    { need: { model: tierPicked?.model ?? '', priority: 100 } },
+    { enabled: group !== null && other, staleMs: 0 },
+  );
+  const query = other ? byModel : byProvider;
   const plan = group === null ? undefined : query.data;
   const warm = plan?.outcome === 'grant' && plan.loads.length === 0 && plan.evictions.length === 0;
   const evicts = (plan?.evictions.length ?? 0) > 0;

@@ -56,13 +56,13 @@ function Finding({ words, jobs }: { words: string; jobs: readonly string[] }) {
   const shown = jobs.slice(0, all ? SHOWN_MOST : SHOWN);
   return (
     <>
-      <dt className="text-ink-2">{words}</dt>
-      <dd className="flex max-h-24 min-w-0 flex-wrap gap-x-3 gap-y-0.5 overflow-auto">
+      <dt className="text-ink-2 leading-6">{words}</dt>
+      <dd className="flex max-h-24 min-w-0 flex-wrap gap-x-3 overflow-auto">
         {shown.map((job) => (
           <button
             key={job}
             type="button"
-            className="font-mono text-2xs text-accent-ink leading-4 hover:underline"
+            className="font-mono text-2xs text-accent-ink leading-6 hover:underline"
             onClick={() => openQueue('jobs', job)}
           >
             {job}
@@ -70,7 +70,7 @@ function Finding({ words, jobs }: { words: string; jobs: readonly string[] }) {
         ))}
         {all && jobs.length > shown.length && <span className="text-ink-2">and {formatCount(jobs.length - shown.length)} more</span>}
         {!all && jobs.length > shown.length && (
-          <button type="button" className="text-accent-ink hover:underline" onClick={() => setAll(true)}>
+          <button type="button" className="text-accent-ink leading-6 hover:underline" onClick={() => setAll(true)}>
             {formatCount(jobs.length - shown.length)} more
           </button>
         )}

@@ -15,11 +15,11 @@ export function WaitWords({ job, brief = false }: { job: Job; brief?: boolean })
       {until !== null && (
         <span className="text-ink">
           {kind === 'callback' && <span className="text-ink-3">given up </span>}
-          {kind === 'gpu' && <span className="text-ink-3">models ready </span>}
+          {kind === 'gpu' && !brief && <span className="text-ink-3">models ready </span>}
           {kind === 'gpu' ? <Eta at={until} /> : <Countdown at={until} />}
         </span>
       )}
-      {position !== null && (
+      {position !== null && !(brief && kind === 'gpu' && until !== null) && (
         <span className="text-ink">
           {until !== null && ', '}
           {formatPlace(position)}

@@ -259,3 +259,36 @@ test('nothing is asked of a remote provider while sovereign is on', async () => 
   const codes = [await refusal(controller.list(never)), await refusal(controller.pulse(provider.tiers[0]!, never))];
   assert.deepEqual([codes.map(([code]) => code), vllm.asked], [['sovereign_refused', 'sovereign_refused'], []]);
 });
+
+test('a cloud model is not asked for under sovereign, though its server is on this machine', async () => {
+  let sovereign = true;
+  await using parts = openParts({ sovereign: () => sovereign });
+  await using ollama = await startOllama(library);
+  const provider = providerOf(ollama.url, { ...kind('ollama'), models: ['gpt-oss:120b-cloud', 'renamed:latest', 'llama3:8b'] });
+  const controller = createController(provider, parts);
+  await controller.list(never);
+  const before = ollama.asked.length;
+  const [named, renamed, local] = provider.tiers;
+  const codes = [];
+  for (const tier of [named!, renamed!])
+    for (const work of [controller.load(tier, never), controller.pulse(tier, never)]) codes.push((await refusal(work))[0]);
+  assert.deepEqual([codes, ollama.asked.length - before], [Array(4).fill('sovereign_refused'), 0]);
+  await controller.load(local!, never);
+  sovereign = false;
+  await controller.load(named!, never);
+  assert.deepEqual([...ollama.loaded], ['llama3:8b', 'gpt-oss:120b-cloud']);
+});
+
+test('a server that dies in an unload, and one that keeps what it was told to let go, are said', async () => {
+  await using parts = openParts();
+  await using ollama = await startOllama(library);
+  const provider = providerOf(ollama.url, { ...kind('ollama'), models: ['llama3:8b'], drainMs: 300 });
+  const controller = createController(provider, parts);
+  await controller.load(provider.tiers[0]!, never);
+  ollama.keeps = true;
+  const kept = await refusal(controller.unload(provider.tiers[0]!, never));
+  ollama.everywhere = 'die';
+  const [code] = await refusal(controller.unload(provider.tiers[0]!, never));
+  assert.deepEqual(kept, ['upstream_timeout', 'box did not unload llama3:8b within 0.3 s.']);
+  assert.match(code, /^upstream_(failed|unreachable|refused)$/);
+});

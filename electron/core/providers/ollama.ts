@@ -58,7 +58,20 @@ export function createOllama(provider: Provider, parts: ControllerParts): Contro
     return shown;
   }
 
+  /** The server is here, but what it is asked for would be passed on: not even to load is such a model asked for under sovereign. */
+  function allowed(model: string): void {
+    const told = [...known].some(([key, { remote }]) => remote && sameModel((JSON.parse(key) as string[])[0]!, model));
+    if (!told && !isRemote(model)) return;
+    if (parts.egress.check(provider.endpoint, 'remote')?.code !== 'sovereign_refused') return;
+    throw new Refusal(
+      refuse('sovereign_refused', `Sovereign is on: ${model} runs on another machine, wherever ${provider.name} is, so nothing was sent.`, {
+        hint: 'Turn sovereign off, or use a model that runs here.',
+      }),
+    );
+  }
+
   async function load({ model }: Tier, signal: AbortSignal): Promise<void> {
+    allowed(model);
     const bounds = { method: 'POST', timeoutMs: provider.warmMs, signal } as const;
     // Without `num_ctx`: a later request without it would load the model again.
     const asked = { ...bounds, path: '/api/generate', body: { model, keep_alive: -1, stream: false } };
@@ -103,7 +116,10 @@ export function createOllama(provider: Provider, parts: ControllerParts): Contro
     list,
     load,
     unload,
-    pulse: (tier, signal) => pulseServer({ provider, server, tier, signal }),
+    async pulse(tier, signal) {
+      allowed(tier.model);
+      await pulseServer({ provider, server, tier, signal });
+    },
     /** Ends the programs that run its models; the server itself is not ours to start. */
     async restart(signal) {
       const { resident } = await list(signal);

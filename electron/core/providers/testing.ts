@@ -24,6 +24,8 @@ export interface StandIn extends AsyncDisposable {
   everywhere: Fault | null;
   /** Models in memory. */
   loaded: Set<string>;
+  /** Of Ollama: somebody uses it, so that an unload is put off. */
+  keeps: boolean;
 }
 
 interface Request {
@@ -80,7 +82,16 @@ async function start(routes: Routes, port = 0): Promise<StandIn> {
     server.close();
     await once(server, 'close');
   };
-  const self: StandIn = { url: '', port: 0, asked: [], fault: null, everywhere: null, loaded: new Set(), [Symbol.asyncDispose]: end };
+  const self: StandIn = {
+    url: '',
+    port: 0,
+    asked: [],
+    fault: null,
+    everywhere: null,
+    loaded: new Set(),
+    keeps: false,
+    [Symbol.asyncDispose]: end,
+  };
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   self.port = (server.address() as AddressInfo).port;
@@ -179,7 +190,7 @@ export function startOllama(models: OllamaModel[], options: { port?: number } = 
     const done = { model: model.name, created_at: '2026-01-01T00:00:00Z', response: '', done: true };
     if (path === '/api/generate' && body.keep_alive === 0 && !body.prompt) {
       // It answers before the program has ended.
-      setImmediate(() => self.loaded.delete(model.name));
+      if (!self.keeps) setImmediate(() => self.loaded.delete(model.name));
       return send(response, 200, { ...done, done_reason: 'unload' });
     }
     if (path === '/api/generate' && embeds(model)) return send(response, 400, { error: `"${model.name}" does not support generate` });

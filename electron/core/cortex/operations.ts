@@ -1,20 +1,12 @@
 /** The built-in routes of the cortex. */
 import { randomBytes } from 'node:crypto';
-import {
-  type CortexState,
-  type Discovered,
-  emptyCortex,
-  type GpuSample,
-  type Lease,
-  type Need,
-  type Provider,
-  type Resolved,
-} from '../../../shared/cortex.ts';
+import type { CortexState, Discovered, GpuSample, Lease, Need, Provider, Resolved } from '../../../shared/cortex.ts';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { Principal } from '../../../shared/model.ts';
 import type { Loop } from '../jobs/loop.ts';
 import type { CortexOperation, Implementation, ParsedOf } from '../operations.ts';
 import type { Discover } from '../providers/controller.ts';
+import { proposalOf } from '../providers/discover.ts';
 import { addProvider } from '../registry/registry.ts';
 import type { Run } from '../runners/runner.ts';
 import { createAsking } from './asking.ts';
@@ -207,38 +199,3 @@ const costOf = ({ provider, tier, stopMs, reloadMs, contextMs }: Resolved['evict
   `${provider} ${tier} (${((stopMs + reloadMs + contextMs) / 1000).toFixed(1)} s to have it back)`;
 
 const address = (endpoint: string) => endpoint.replace(/\/+$/, '').replace(/\/v1$/, '').replace('//localhost', '//127.0.0.1');
-
-/** Its models are asked for at the server, so that none is named here. */
-function proposalOf({ endpoint, kind, models }: Omit<Discovered, 'known' | 'proposal'>): string {
-  const { port } = new URL(endpoint);
-  const what = kind === 'ollama' || kind === 'llama-swap' ? kind : 'openai';
-  const names = models.map(({ model }) => model.replaceAll(/[^\x20-\x7e]/g, ' '));
-  return [
-    `${kind.replaceAll('.', '-')}-${port || '80'}:`,
-    `  controller: ${what}`,
-    `  endpoint: ${endpoint}`,
-    '  egress: local',
-    ...(names.length > 0 ? [`  # It has ${names.slice(0, 10).join(', ').slice(0, 100)}.`] : []),
-    '',
-  ].join('\n');
-}
-
-/** Those of a core without a cortex. */
-export function cortexOperations(): Pick<Implementation, CortexOperation> {
-  const none = (): never => {
-    throw new Refusal(refuse('no_capability', 'No provider is declared.', { hint: 'Name one under providers: in the registry.' }));
-  };
-  return {
-    'OS.resolve.need': none,
-    'OS.cortex': () => emptyCortex,
-    'OS.gpu.history': () => ({ samples: [] }),
-    'OS.models.load': none,
-    'OS.models.unload': none,
-    'OS.models.reset': none,
-    'OS.discover': () => ({ found: [], looked: [] }),
-    'OS.providers.add': none,
-    'OS.grants': () => ({ grants: [], leases: [], queue: [] }),
-    'OS.grants.create': none,
-    'OS.grants.revoke': none,
-  };
-}

@@ -11,6 +11,7 @@ import { Cutoff } from '../cutoff.ts';
 import { createEgress } from '../egress.ts';
 import { createGpu } from '../gpu.ts';
 import { createLoop } from '../jobs/loop.ts';
+import type { Discover } from '../providers/controller.ts';
 import { createController } from '../providers/controllers.ts';
 import { defaultCortex } from '../registry/providers.ts';
 import type { Run } from '../runners/runner.ts';
@@ -149,6 +150,8 @@ export interface Scene {
   /** Of the clock of the wall, which stands still unless it is moved. */
   time: { at: number };
   sovereign: { on: boolean };
+  /** The file. */
+  registry: { text: string };
   loop: ReturnType<typeof createLoop>;
   store: Awaited<ReturnType<ReturnType<typeof createScratch>['open']>>;
   /** The steps that were told, without their details. */
@@ -173,6 +176,8 @@ export interface SceneOptions {
   patience?: Partial<Patience>;
   scratch?: ReturnType<typeof createScratch>;
   routes?: string[];
+  /** What answers on the well-known ports. */
+  found?: Awaited<ReturnType<Discover>>['found'];
 }
 
 /** A cortex with one card, real in all but the servers behind it and the card. */
@@ -205,6 +210,7 @@ export async function openScene(t: TestContext, options: SceneOptions): Promise<
   const signals: string[] = [];
   const events: EventBody[] = [];
   const jobs = new Map<string, JobState>();
+  const registry = { text: 'orgs: {}\n' };
   const providers = [...options.providers];
   const loop = stack.use(
     createLoop({
@@ -232,8 +238,14 @@ export async function openScene(t: TestContext, options: SceneOptions): Promise<
     ...{ world, budget, loop, store, gpu, clock },
     alerts: () => [],
     settings: () => settings,
-    registry: { text: () => '', revision: () => '', save: () => Promise.resolve() },
-    discover: () => Promise.resolve({ found: [], looked: [] }),
+    registry: {
+      text: () => registry.text,
+      revision: () => 'r1',
+      async save(next) {
+        registry.text = next;
+      },
+    },
+    discover: async () => ({ found: options.found ?? [], looked: ['11434'] }),
     hasRoute: (name) => (options.routes ?? []).includes(name),
     job: (id) => (jobs.has(id) ? { state: jobs.get(id)! } : null),
     url: () => 'http://127.0.0.1:7777',
@@ -265,7 +277,7 @@ export async function openScene(t: TestContext, options: SceneOptions): Promise<
   cortex.start();
   let leases = 0;
   return {
-    ...{ cortex, settings, providers, jobs, rows, signals, events, time, sovereign, loop, store },
+    ...{ cortex, settings, providers, jobs, rows, signals, events, time, sovereign, registry, loop, store },
     steps: () => rows.map(({ what }) => what),
     step: (what) =>
       new Promise((resolve) => {

@@ -105,8 +105,12 @@ function sizeOf(value: unknown, left = EVENT_RESULT + 1): number {
   return size;
 }
 
-/** The crossing as an event carries it: a long result is cut, and says so. */
+/** Their answer has a secret that is shown once, to whoever asked for it. */
+const SHOWN_ONCE: ReadonlySet<string> = new Set(['OS.tokens.create', 'OS.grants.create']);
+
+/** The crossing as an event carries it: a long result is cut, and says so; a secret is not for everybody who watches. */
 export function eventOf(record: Crossing): Crossing {
+  if (record.route !== null && SHOWN_ONCE.has(record.route)) return { ...record, result: JSON.parse(redact(record.result)) as unknown };
   return sizeOf(record.result) > EVENT_RESULT ? { ...record, result: cutResult(record.result) } : record;
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Demo } from '../resources/demo/demo.ts';
 import { Refusal, refuse, toWire } from '../shared/errors.ts';
 import type { Core } from './core/core.ts';
 import { type Answer, claimHome, type Question } from './home.ts';
@@ -46,7 +47,7 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
   };
   const claim = stack.use(await claimHome(home, answer));
   const registryFile = join(home, demo ? 'demo-registry.yaml' : 'registry.yaml');
-  const secrets = demo ? stack.use(await prepareDemo(home, registryFile)).secrets : {};
+  const demonstration = demo ? stack.use(await prepareDemo(home, registryFile)) : null;
   const { createCore } = await import('./core/core.ts');
   const core = stack.use(
     await createCore({
@@ -56,7 +57,8 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
       version,
       demo,
       mock,
-      secret: (name) => env[name] ?? secrets[name] ?? null,
+      ...(demonstration && { gpus: demonstration.gpus }),
+      secret: (name) => env[name] ?? demonstration?.secrets[name] ?? null,
     }),
   );
   const owned = stack.move();
@@ -83,7 +85,7 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
 }
 
 /** Starts the demo services and sees to it that the demo registry in the home names the ports they have now. */
-async function prepareDemo(home: string, registryFile: string): Promise<AsyncDisposable & { secrets: Record<string, string> }> {
+async function prepareDemo(home: string, registryFile: string): Promise<Demo> {
   const before = readPorts(home);
   const { startDemo } = await import('../resources/demo/demo.ts');
   const demo = await startDemo({ home });

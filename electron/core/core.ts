@@ -25,6 +25,7 @@ import { createOperationRunner, dangers } from './operations.ts';
 import { createModels } from './operator/models.ts';
 import { orchestratorOperations } from './podium/operations.ts';
 import { createPrincipals, type Principals } from './principals.ts';
+import { discover } from './providers/discover.ts';
 import { addExample, addMcpServer, openRegistry } from './registry/registry.ts';
 import { createRejections, type Reject } from './rejections.ts';
 import { createRouting, learnOperator } from './routing.ts';
@@ -33,6 +34,7 @@ import { createGridRunner } from './runners/grid.ts';
 import { createHttpRunner } from './runners/http.ts';
 import { createMcpHub } from './runners/mcp.ts';
 import { createMockRunner } from './runners/mock.ts';
+import { createModelRunner } from './runners/model.ts';
 import { createPodium } from './runners/podium.ts';
 import type { Runner } from './runners/runner.ts';
 import { createToolRunner } from './runners/tool.ts';
@@ -200,39 +202,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         ),
     }),
   );
-  const models = stack.use(
-    openCortex({
-      ...{ store, egress, loop, secret, clock },
-      discover: async () => ({ found: [], looked: [] }),
-      pretended: options.gpus,
-      served: () => routing.table?.registry ?? registry.registry,
-      sovereign: () => sovereign.on,
-      publish: journal.publish,
-      hasRoute: (name) => findRoute(table(), name) !== null,
-      job: (id) => jobNow(id),
-      url: () => url,
-      async record(what, detail) {
-        await store.append({
-          at: clock(),
-          kind: 'change',
-          caller: 'core',
-          door: 'core',
-          route: null,
-          outcome: what,
-          detail: redact(detail),
-        });
-      },
-      registry: {
-        text: () => registry.text(),
-        revision: () => registry.revision,
-        async save(text, revision) {
-          registry.save(text, revision);
-          await routing.refresh();
-        },
-      },
-    }),
-  );
-  const { cortex, gpu } = models;
+  let serving = registry.registry;
   const http = createHttpRunner({
     egress,
     breakers,
@@ -240,6 +210,15 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     secret,
     resolveRoute: (name) => table().routes.get(name)?.spec ?? null,
     ingestAddress: () => ingestAddress(table().registry.callbacks, { url, secret }),
+  });
+  const model = createModelRunner({
+    egress,
+    breakers,
+    clock,
+    secret,
+    granted: (grant, model) => cortex.granted(grant, model),
+    under: (grant, cut) => cortex.under(grant, cut),
+    calling: (provider) => cortex.calling(provider),
   });
   const tools = createToolbox({ store, egress, settings: () => table().registry.tools, clock });
   const tool = createToolRunner(tools, clock);
@@ -289,6 +268,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     if (spec.kind === 'tool' && !(mock && tools.get(spec.service)?.outward)) return tool;
     if (mock) return mocked;
     if (spec.kind === 'mcp') return hub.runner;
+    if (spec.need !== null) return model;
     return spec.kind === 'podium' ? podium.run : http;
   }
 
@@ -313,7 +293,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
           runnerOf,
           dangers,
         },
-        onSwap({ registry: { orgs, routes, rules } }, isFirst) {
+        onSwap({ registry: next }, isFirst) {
+          const { orgs, routes, rules } = next;
+          serving = next;
           breakers.assign(routes);
           configureLoop();
           health.refresh();
@@ -328,6 +310,39 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   );
   /** There is one from before the core answers its first call. */
   const table = (): Table => routing.table!;
+
+  const models = stack.use(
+    openCortex({
+      ...{ store, egress, loop, secret, clock, discover },
+      pretended: options.gpus,
+      served: () => serving,
+      sovereign: () => sovereign.on,
+      publish: journal.publish,
+      hasRoute: (name) => findRoute(table(), name) !== null,
+      job: (id) => jobNow(id),
+      url: () => url,
+      async record(what, detail) {
+        await store.append({
+          at: clock(),
+          kind: 'change',
+          caller: 'core',
+          door: 'core',
+          route: null,
+          outcome: what,
+          detail: redact(detail),
+        });
+      },
+      registry: {
+        text: () => registry.text(),
+        revision: () => registry.revision,
+        async save(text, revision) {
+          registry.save(text, revision);
+          await routing.refresh();
+        },
+      },
+    }),
+  );
+  const { cortex, gpu } = models;
 
   /** Whatever the registry and the MCP servers say now serves soon; what came of it is an event. */
   function serve(signal: string): void {
@@ -526,6 +541,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     breakers,
     health,
     stats,
+    models: { need: (ask, route) => (mock ? null : ask === null ? route.need : cortex.need(ask)), bound: cortex.bound },
     callbacks,
     principal: principals.of,
     clock,

@@ -15,8 +15,19 @@ import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
 import { isRebuildable } from './jobs/boot.ts';
+import type { ModelParts } from './jobs/claim.ts';
 import { createKeys, type Look } from './jobs/keys.ts';
-import { type Accepted, type Crossed, createLife, type Found, type Life, reportBug, routeGone, type SealedCall } from './jobs/life.ts';
+import {
+  type Accepted,
+  type Crossed,
+  createLife,
+  type Found,
+  gone,
+  type Life,
+  reportBug,
+  routeGone,
+  type SealedCall,
+} from './jobs/life.ts';
 import type { Live } from './jobs/live.ts';
 import type { Loop } from './jobs/loop.ts';
 import type { Seal } from './jobs/seal.ts';
@@ -40,6 +51,7 @@ export interface SeamParts {
   breakers: Breakers;
   health: Health;
   stats: Stats;
+  models: ModelParts;
   /** What stands against a callback URL, and what brings a result there. */
   callbacks: { check(url: string): WireError | null; begin(record: Crossing, url: string): void };
   /** Whoever has this id now; null: nobody. */
@@ -76,7 +88,7 @@ export function createSeam(parts: SeamParts): Seam {
   const ids = createIds(clock);
   const keys = createKeys({ find: (caller, key): HeldKey | null => store?.read.key(caller, key) ?? null });
   const life = createLife({
-    ...{ store, signer, seal, journal, loop, keys, health, stats, clock },
+    ...{ store, signer, seal, journal, loop, keys, health, stats, clock, models: parts.models },
     newId: ids.next,
     deliver: parts.callbacks.begin,
     route: (name) => findRoute(parts.table(), name),
@@ -171,6 +183,7 @@ export function createSeam(parts: SeamParts): Seam {
             ...(breaker.retryAt !== null && { retryAfterMs: Math.max(0, breaker.retryAt - clock()) }),
           })
         : null;
+    const plan = !spec?.need || parts.mock ? null : loop.peek(spec.need);
     return {
       route: spec?.name ?? null,
       confidence: decision.confidence,
@@ -191,8 +204,8 @@ export function createSeam(parts: SeamParts): Seam {
               allowed: blocked === null,
               reason: blocked?.message ?? (endpoint === null ? inProcess[spec.egress] : reasonOf[spec.egress]),
             },
-      refusal: decision.error ?? denied ?? waits ?? blocked ?? open,
-      plan: null,
+      refusal: decision.error ?? denied ?? waits ?? blocked ?? open ?? plan?.error ?? null,
+      plan,
       expectedMs: spec === null ? null : (stats.of(spec.name)?.p50Ms ?? null),
     };
   }
@@ -267,6 +280,13 @@ export function createSeam(parts: SeamParts): Seam {
     if (!decision.route) return refuseWith(decision.error!);
     const { route } = decision;
     record.route = route.spec.name;
+    if (call.need !== undefined && route.spec.need === null)
+      return refuseWith(
+        refuse('input_invalid', `${route.spec.name} takes no model from the cortex.`, {
+          hint: 'Leave need out, or call OS.model.',
+          issues: [{ path: 'need', message: 'not for this route' }],
+        }),
+      );
     const input = inputOf(call, record, { table, route });
     let look: Look | null = null;
     if (route.tracked) {
@@ -479,6 +499,11 @@ export function createSeam(parts: SeamParts): Seam {
               'internal',
               'The words of this job cannot be read any more: who sent it is gone, or the key beside the database is another one.',
             );
+      end();
+      return record;
+    }
+    if (kept.passed) {
+      record.error = gone();
       end();
       return record;
     }

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import type { Provider } from '../../../shared/cortex.ts';
 import { tempFolder } from '../testing.ts';
 import { createController } from './controllers.ts';
-import { freePort, openParts, providerOf, refusal } from './testing.ts';
+import { freePort } from './standin/testing.ts';
+import { openParts, providerOf, refusal } from './testing.ts';
 import { until } from './until.ts';
 
 const never = new AbortController().signal;

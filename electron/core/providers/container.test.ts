@@ -7,8 +7,11 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import type { Provider } from '../../../shared/cortex.ts';
+import { Refusal } from '../../../shared/errors.ts';
+import { inert } from '../mcp/display.ts';
 import { createController } from './controllers.ts';
-import { freePort, openParts, providerOf, refusal } from './testing.ts';
+import { freePort } from './standin/testing.ts';
+import { openParts, providerOf, refusal } from './testing.ts';
 import { until } from './until.ts';
 
 const run = promisify(execFile);
@@ -16,7 +19,9 @@ const never = new AbortController().signal;
 
 /** A real Podman with everything it keeps in a folder of its own, its API on a socket there, and an image of busybox. */
 async function openPodman() {
+  await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'dp-'));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const rootfs = join(folder, 'rootfs');
   for (const path of ['bin', 'tmp', 'www/v1']) mkdirSync(join(rootfs, path), { recursive: true });
   cpSync('/usr/bin/busybox', join(rootfs, 'bin/busybox'));
@@ -44,8 +49,15 @@ async function openPodman() {
   await run('tar', ['-C', rootfs, '-cf', tar, '.']);
   await podman('import', tar, 'localhost/tiny:1');
   const service = spawn('podman', [...kept, 'system', 'service', '--time', '0', `unix://${socket}`], { env, stdio: 'ignore' });
+  stack.defer(async () => {
+    await podman('rm', '--all', '--force', '--time', '0').catch(() => {});
+    service.kill('SIGTERM');
+    if (service.exitCode === null && service.signalCode === null) await once(service, 'exit');
+    await run('umount', ['--recursive', join(folder, 'root')]).catch(() => {});
+  });
   const hears = async () => statSync(socket, { throwIfNoEntry: false }) !== undefined;
   await until({ check: hears, withinMs: 20_000, failure: () => 'the API of podman did not come up', signal: never });
+  const owned = stack.move();
   return {
     socket,
     /** A container of that image that runs `script`. */
@@ -53,13 +65,7 @@ async function openPodman() {
       podman('create', '--name', name, ...options, '--entrypoint', '["/bin/sh","-c"]', 'localhost/tiny:1', script),
     state: (name: string) => podman('inspect', '--format', '{{.State.Status}} {{.State.ExitCode}}', name),
     running: async () => (await podman('ps', '--format', '{{.Names}}')).split('\n').filter((line) => line !== ''),
-    async [Symbol.asyncDispose]() {
-      await podman('rm', '--all', '--force', '--time', '0').catch(() => {});
-      service.kill('SIGTERM');
-      if (service.exitCode === null && service.signalCode === null) await once(service, 'exit');
-      await run('umount', ['--recursive', join(folder, 'root')]).catch(() => {});
-      rmSync(folder, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
@@ -88,7 +94,9 @@ before(async () => {
     const [, message] = await refusal(createController(provider, parts).load(provider.tiers[0]!, never));
     if (!message.includes('exit code 0')) broken = `podman cannot run a container here: ${message}`;
   } catch (caught) {
-    broken = `podman does not work here: ${(caught as Error).message.slice(0, 300)}`;
+    // A program that failed, or a Podman that is mute; anything else is a fault of this test.
+    if (!(caught instanceof Refusal) && !(caught instanceof Error && 'stderr' in caught)) throw caught;
+    broken = `podman does not work here: ${inert('stderr' in caught ? String(caught.stderr) : caught.message, 300)}`;
   }
 });
 

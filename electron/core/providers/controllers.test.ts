@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createController } from './controllers.ts';
-import { openParts, providerOf, refusal, type StandIn, startLlamaCpp, startLlamaSwap, startOllama, startVllm } from './testing.ts';
+import type { StandIn } from './standin/testing.ts';
+import { openParts, providerOf, refusal, startLlamaCpp, startLlamaSwap, startOllama, startVllm } from './testing.ts';
 
 const GiB = 1024 ** 3;
 const library = [

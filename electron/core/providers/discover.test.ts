@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { parseRegistry } from '../registry/parse.ts';
 import { discover, proposalOf } from './discover.ts';
-import { freePort, openParts, refusal, startLlamaCpp, startLlamaSwap, startOllama, startStranger, startVllm } from './testing.ts';
+import { freePort } from './standin/testing.ts';
+import { openParts, refusal, startLlamaCpp, startLlamaSwap, startOllama, startStranger, startVllm } from './testing.ts';
 
 const never = new AbortController().signal;
 const library = [

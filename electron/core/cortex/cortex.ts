@@ -159,8 +159,6 @@ export function createCortex(parts: CortexParts): Cortex {
     const seen = stateOf({
       world: world.world(),
       phase: world.phase,
-      footprint: budget.footprint,
-      loadMs: budget.loadMs,
       lastUsedAt: callers.lastAt,
       gpu: gpu.state(),
       ...loop.leases(),

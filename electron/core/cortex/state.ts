@@ -19,8 +19,6 @@ import type { CortexSettings, GpuState } from '../../../shared/model.ts';
 export interface Seen {
   world: World;
   phase(provider: string): { phase: ModelPhase; detail: string | null };
-  footprint(provider: Provider, tier: Provider['tiers'][number]): ModelState['vram'];
-  loadMs(provider: Provider, tier: Provider['tiers'][number]): number;
   lastUsedAt(provider: string): number | null;
   gpu: GpuState;
   leases: Lease[];
@@ -80,8 +78,8 @@ function modelsOf(provider: Provider, seen: Seen): ModelState[] {
       // Where no tier is in memory it is said once, with the best.
       detail: tier.name === shown ? detail : null,
       device: here?.device ?? null,
-      vram: here?.vram ?? seen.footprint(provider, tier),
-      loadMs: seen.loadMs(provider, tier),
+      vram: here?.vram ?? tier.vram,
+      loadMs: tier.loadMs,
       leases: leases.filter(({ models }) => models.some((one) => one.provider === name && one.tier === tier.name)).map(({ id }) => id),
       waiting: tier.name === shown ? waiting : 0,
       idleAt: here?.idleAt ?? null,

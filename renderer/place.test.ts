@@ -12,11 +12,14 @@ test('without an address the tab that was last open is', () => {
   assert.deepEqual(placeOf(null, 'lanes'), { tab: 'lanes', open: null });
 });
 
-test('an address inside GPU names the tab and what is open in it, and anything else is the overview', () => {
-  assert.deepEqual(['models', 'models/a/b', null, 'elsewhere'].map(gpuPlaceOf), [
-    { tab: 'models', open: null },
-    { tab: 'models', open: 'a/b' },
-    { tab: 'overview', open: null },
-    { tab: 'overview', open: null },
-  ]);
+test('an address inside GPU names the tab and what is open in it; without one the tab that was last open is', () => {
+  assert.deepEqual(
+    ['models', 'models/a/b', null, 'elsewhere'].map((item) => gpuPlaceOf(item, 'grants')),
+    [
+      { tab: 'models', open: null },
+      { tab: 'models', open: 'a/b' },
+      { tab: 'grants', open: null },
+      { tab: 'overview', open: null },
+    ],
+  );
 });

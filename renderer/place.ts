@@ -39,8 +39,9 @@ export const gpuTabWords: Record<GpuTab, { label: string; also: string }> = {
   servers: { label: 'Servers', also: 'discover pools sidecar invalid compose quadlet probes' },
 };
 
-export function gpuPlaceOf(item: string | null): { tab: GpuTab; open: string | null } {
+export function gpuPlaceOf(item: string | null, remembered: GpuTab): { tab: GpuTab; open: string | null } {
   const slash = item?.indexOf('/') ?? -1;
-  const tab = gpuTabs.find((one) => one === (slash < 0 ? item : item!.slice(0, slash))) ?? 'overview';
-  return { tab, open: slash < 0 ? null : item!.slice(slash + 1) };
+  const name = slash < 0 ? item : item!.slice(0, slash);
+  const tab = gpuTabs.find((one) => one === name);
+  return tab ? { tab, open: slash < 0 ? null : item!.slice(slash + 1) } : { tab: item === null ? remembered : 'overview', open: null };
 }

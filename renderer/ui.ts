@@ -2,7 +2,7 @@
 import { create } from 'zustand';
 import { persist } from 'zustand/middleware';
 import type { JobState } from '../shared/model.ts';
-import { type GpuTab, itemOf, placeOf, type QueueTab } from './place.ts';
+import { type GpuTab, gpuPlaceOf, itemOf, placeOf, type QueueTab } from './place.ts';
 
 export const views = ['dispatch', 'queue', 'routes', 'health', 'gpu', 'audit', 'settings'] as const;
 export type View = (typeof views)[number];
@@ -47,6 +47,8 @@ export interface Ui {
     /** The start whose report has been read. */
     bootSeen: number | null;
   };
+  /** The tab of GPU that was last open. */
+  gpuTab: GpuTab;
   history: { open: boolean };
   /** Any view may keep its own filters here under its name; they come back after a restart. */
   filters: Record<string, unknown>;
@@ -71,8 +73,9 @@ const fromAddress = (): Pick<Ui, 'view' | 'item'> | null => {
   return view ? { view, item: rest.length > 0 ? decodeURIComponent(rest.join('/')) : null } : null;
 };
 
-/** Going somewhere in Queue opens its tab, and keeps it open. */
-function rememberTab(view: View, item: string | null, { queue }: Ui): Pick<Ui, 'queue'> | null {
+/** Going somewhere in Queue or GPU opens its tab, and keeps it open. */
+function rememberTab(view: View, item: string | null, { queue, gpuTab }: Ui): Pick<Ui, 'queue'> | Pick<Ui, 'gpuTab'> | null {
+  if (view === 'gpu') return { gpuTab: gpuPlaceOf(item, gpuTab).tab };
   if (view !== 'queue') return null;
   const { tab } = placeOf(item, queue.tab);
   return tab === queue.tab ? null : { queue: { ...queue, tab } };
@@ -85,7 +88,7 @@ export function openQueue(tab: QueueTab, open: string | null = null): void {
 
 /** Opens something in GPU, or only the tab. */
 export function openGpu(tab: GpuTab, open: string | null = null): void {
-  useUi.getState().go('gpu', open === null ? (tab === 'overview' ? null : tab) : `${tab}/${open}`);
+  useUi.getState().go('gpu', open === null ? tab : `${tab}/${open}`);
 }
 
 /** Shows what it costs, over the GPU view. */
@@ -102,6 +105,7 @@ export const useUi = create<Ui>()(
       item: null,
       theme: 'system',
       queue: { tab: 'jobs', q: '', state: null, route: null, lane: null, signals: true, bootSeen: null },
+      gpuTab: 'overview',
       history: { open: true },
       filters: {},
       draft: '',
@@ -127,7 +131,7 @@ export const useUi = create<Ui>()(
         const { queue, ...rest } = (kept ?? {}) as Partial<Ui>;
         return { ...fresh, ...rest, queue: { ...fresh.queue, ...queue } };
       },
-      partialize: ({ view, theme, queue, history: past, filters }) => ({ view, theme, queue, history: past, filters }),
+      partialize: ({ view, theme, queue, gpuTab, history: past, filters }) => ({ view, theme, queue, gpuTab, history: past, filters }),
     },
   ),
 );

@@ -23,11 +23,12 @@ export function Gpu() {
   const gpu = useLive('gpu');
   const cortex = useLive('cortex');
   const item = useUi((ui) => ui.item);
+  const remembered = useUi((ui) => ui.gpuTab);
   const dialog = useUi((ui) => ui.gpuDialog);
   const set = useUi((ui) => ui.set);
   if (!gpu || !cortex) return <LoadingView title="GPU" what="Asking the GPU" />;
 
-  const { tab, open } = gpuPlaceOf(item);
+  const { tab, open } = gpuPlaceOf(item, remembered);
   const now = Date.now();
   const warm = new Set(cortex.models.filter((one) => isInMemory(one.phase) && one.egress === 'local').map((one) => one.provider)).size;
   const granted = cortex.grants.filter((one) => !one.revoked && one.expires_at > now).length;

@@ -60,7 +60,7 @@ export function Chart({
       {
         width: Math.max(1, element.clientWidth),
         height: HEIGHT,
-        padding: [4, 0, 0, 0],
+        padding: [4, 14, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 5, fill: line, stroke: line }, drag: { x: false }, sync: { key: sync } },
         scales: {

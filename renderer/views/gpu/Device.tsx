@@ -162,7 +162,7 @@ function InMemory({
   cortex: CortexState;
   probed: GpuDevice | null;
 }) {
-  const rest = bar?.segments.filter(({ kind }) => kind !== 'model') ?? [];
+  const rest = bar?.segments.filter(({ kind, bytes }) => kind !== 'model' && (kind !== 'reserved' || bytes > 0)) ?? [];
   const [programs, setPrograms] = useState(false);
   const list = useId();
   const known = probed?.processes ?? [];

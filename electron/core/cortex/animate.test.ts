@@ -274,6 +274,18 @@ test('somebody loads a model and unloads it again; not while it is used', async 
   assert.deepEqual([...one.loaded], []);
 });
 
+test('what nobody used for its idle time goes by itself', async (t) => {
+  await using server = await startOllamaStandIn({ 'big:70B': GiB });
+  const providers = [aProvider('big', server, { sizes: { '70B': GiB }, idleMs: 100 })];
+  const scene = await openScene(t, { providers, servers: [server] });
+  const { id, leased } = scene.lease(text);
+  await leased;
+  const gone = scene.step('model_gone');
+  scene.loop.release(id);
+  const { cause } = await gone;
+  assert.deepEqual([cause, [...server.loaded]], ['unused', []]);
+});
+
 test('nothing is loaded that cannot be put on record', async (t) => {
   await using server = await startOllamaStandIn({ 'big:70B': GiB });
   const scene = await openScene(t, { providers: [aProvider('big', server, { sizes: { '70B': GiB } })], servers: [server] });

@@ -4,7 +4,7 @@ import type { Grant } from '../../../shared/cortex.ts';
 import type { WireError } from '../../../shared/errors.ts';
 import { hashToken } from '../principals.ts';
 import { createScratch } from '../store/scratch.ts';
-import { aProvider, aRun, GiB, openScene, owner, refusedWith, type Scene, startOllamaStandIn } from './testing.ts';
+import { aProvider, aRun, GiB, type OllamaStandIn, openScene, owner, refusedWith, type Scene, startOllamaStandIn } from './testing.ts';
 
 const need = { capabilities: ['text-generation'] };
 const caller = { id: 'tok_1', name: 'Robot', capabilities: ['dispatch'] } as const;
@@ -68,17 +68,20 @@ test('what `model` means under a grant', async (t) => {
   assert.equal(scene.cortex.state().grants[0]?.requests, 5);
 });
 
-const causes: Record<string, { end(scene: Scene, grant: Grant): unknown; why: RegExp; code?: string; provider?: object }> = {
+const causes: Record<
+  string,
+  { end(scene: Scene, about: { grant: Grant; server: OllamaStandIn }): unknown; why: RegExp; code?: string; provider?: object }
+> = {
   'its task ended': { end: (scene) => scene.cortex.ended('job_1'), why: /its task job_1 ended/ },
   'its time was over': {
-    end(scene, { expires_at }) {
-      scene.time.at = expires_at;
+    end(scene, { grant }) {
+      scene.time.at = grant.expires_at;
       return scene.step('grant_ended');
     },
     why: /its time was over/,
   },
   'somebody revoked it': {
-    end: (scene, { id }) => scene.cortex.operations['OS.grants.revoke']({ id }, caller, aRun(scene)),
+    end: (scene, { grant }) => scene.cortex.operations['OS.grants.revoke']({ id: grant.id }, caller, aRun(scene)),
     why: /Robot revoked it/,
   },
   'sovereign was switched on': {
@@ -98,12 +101,19 @@ const causes: Record<string, { end(scene: Scene, grant: Grant): unknown; why: Re
     },
     why: /big is not among the providers any more/,
   },
+  'its server died': {
+    async end(scene, { server }) {
+      await server.die();
+      await scene.refresh('big');
+    },
+    why: /big cannot be had any more/,
+  },
   'the core ends': { end: (scene) => scene.cortex[Symbol.asyncDispose](), why: /Dispatcher shut down/ },
 };
 
 for (const [name, { end, why, code = 'unauthenticated', provider = {} }] of Object.entries(causes)) {
   test(`a grant ends when ${name}`, async (t) => {
-    const { scene } = await setUp(t, provider);
+    const { server, scene } = await setUp(t, provider);
     scene.jobs.set('job_1', 'running');
     const grant = await create(scene, { task: 'job_1', ttl_ms: 20 });
     const cut: WireError[] = [];
@@ -111,7 +121,7 @@ for (const [name, { end, why, code = 'unauthenticated', provider = {} }] of Obje
     const done = scene.cortex.under(grant.id, () => assert.fail('that call was over'));
     done();
     const ended = scene.step('grant_ended');
-    await end(scene, grant);
+    await end(scene, { grant, server });
     await ended;
     over();
     const late: WireError[] = [];

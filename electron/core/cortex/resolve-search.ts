@@ -1,5 +1,6 @@
-/** The best plan by the order that `resolve` has in its docstring: dominance, then branch and bound. */
-import { bitCount, createCompatible, type Form } from './resolve-candidates.ts';
+/** The best plan by the order that `resolve` has in its docstring: branch and bound. */
+import { createCompatible, type Form } from './resolve-candidates.ts';
+import { type Bounds, createCover } from './resolve-dominance.ts';
 import { type Effort, type Heap, spent, type View } from './resolve-room.ts';
 
 export interface Choice {
@@ -12,84 +13,6 @@ export interface Plan {
   /** By names. */
   choices: Choice[];
   evictions: Heap;
-}
-
-/** Whatever a plan has `other` in, this could stand in its place as far as memory, groups and evictions go. */
-function asEasy(form: Form, other: Form): boolean {
-  if ((form.mask & other.mask) !== other.mask || form.remote > other.remote) return false;
-  if (form.inPlace !== null && form.inPlace !== other.inPlace && (form.inPlace.evictable || form.inPlace.goneAt !== null)) return false;
-  if (form.bytes > 0) {
-    if (form.bytes > other.bytes || form.pinned !== other.pinned) return false;
-    if (form.reach !== '' && form.reach !== other.reach) return false;
-  }
-  if (form.groups !== '' && form.groups !== other.groups) return false;
-  return form.forced.every((occupant) => other.forced.includes(occupant));
-}
-
-const asGood = (form: Form, other: Form) =>
-  form.position <= other.position &&
-  form.loads <= other.loads &&
-  form.lan <= other.lan &&
-  form.readyMs <= other.readyMs &&
-  (form.rank <= other.rank || form.position < other.position || form.loads < other.loads || form.lan < other.lan);
-
-/** Those that no other one makes needless. */
-function undominated(sorted: readonly Form[], better: (form: Form, other: Form) => boolean, effort: Effort): Form[] {
-  const kept: Form[] = [];
-  for (const form of sorted) {
-    let needless = false;
-    // Past the limit all are kept: more work for the search, and no other answer.
-    for (const other of effort.steps < effort.limit ? kept : []) {
-      effort.steps += 1;
-      if (better(other, form)) {
-        needless = true;
-        break;
-      }
-    }
-    if (!needless) kept.push(form);
-  }
-  return kept;
-}
-
-/** Enough to find out whether there is a plan at all: what is worse only by rank is left out. */
-export function easiest(forms: readonly Form[], effort: Effort): Form[] {
-  return undominated(
-    [...forms].sort((a, b) => a.ease - b.ease),
-    asEasy,
-    effort,
-  );
-}
-
-/** Enough to find the best plan within bounds. */
-export function worthwhile(forms: readonly Form[], bounds: Bounds, effort: Effort): Form[] {
-  const fewest = createCover([...new Set(forms.map(({ mask }) => mask))], effort);
-  const useful = forms.filter(({ remote, mask }) => remote <= bounds.remote && fewest(bounds.all & ~mask) < bounds.providers);
-  return undominated(
-    useful.sort((a, b) => a.merit - b.merit),
-    (form, other) => asEasy(form, other) && asGood(form, other),
-    effort,
-  );
-}
-
-/** How many providers with these masks it takes to cover something, memory aside; at least so many where there is too much to cover to know. */
-function createCover(masks: readonly number[], effort: Effort): (open: number) => number {
-  const widest = masks.reduce((most, mask) => Math.max(most, bitCount(mask)), 1);
-  const known = new Map<number, number>([[0, 0]]);
-  const fewest = (open: number): number => {
-    const before = known.get(open);
-    if (before !== undefined) return before;
-    const width = bitCount(open);
-    if (width > 8) return Math.ceil(width / widest);
-    const bit = open & -open;
-    let least = Number.POSITIVE_INFINITY;
-    for (const mask of masks) {
-      effort.steps += 1;
-      if ((mask & bit) !== 0) least = Math.min(least, 1 + fewest(open & ~mask));
-    }
-    known.set(open, least);
-    return least;
-  };
-  return fewest;
 }
 
 /** A form with the devices that have room for it, cheapest first. */
@@ -107,12 +30,6 @@ interface Least {
   lan: number;
   readyMs: number;
   ranks: number[];
-}
-
-export interface Bounds {
-  all: number;
-  remote: number;
-  providers: number;
 }
 
 export interface Finder {
@@ -175,6 +92,19 @@ function compareLists(a: readonly number[], b: readonly number[]): number {
   return a.length - b.length;
 }
 
+/** The least that a plan comes to that goes on from here. */
+function boundOf(score: Score, rest: Least | null): Score {
+  if (rest === null) return score;
+  return {
+    costMs: Math.max(score.costMs, rest.costMs),
+    paid: rest.costMs > score.costMs ? 0 : score.paid,
+    tiers: score.tiers + rest.tiers,
+    loads: score.loads + rest.loads,
+    readyMs: Math.max(score.readyMs, rest.readyMs),
+    lan: score.lan + rest.lan,
+  };
+}
+
 function createSearch(
   entries: readonly Entry[],
   { view, effort, compatible }: { view: View; effort: Effort; compatible: (a: string, b: string) => boolean },
@@ -216,9 +146,21 @@ function createSearch(
       least.lan = Math.max(least.lan, lan);
       least.readyMs = Math.max(least.readyMs, readyMs);
     }
-    least.ranks = [...new Set(entries.filter(({ form }) => (form.mask & open) !== 0).map(({ form }) => form.rank))].sort((a, b) => a - b);
+    // Whoever else comes covers some of it, and it takes so many.
+    const touching = entries.filter(({ form }) => (form.mask & open) !== 0).map(({ form }) => form);
+    const each = (of: (form: Form) => number) => touching.reduce((lowest, form) => Math.min(lowest, of(form)), Number.POSITIVE_INFINITY);
+    least.tiers = Math.max(least.tiers, least.providers * each(({ position }) => position));
+    least.loads = Math.max(least.loads, least.providers * each(({ loads }) => loads));
+    least.lan = Math.max(least.lan, least.providers * each(({ lan }) => lan));
+    least.ranks = [...new Set(touching.map(({ rank }) => rank))].sort((a, b) => a - b);
     bounds.set(open, least);
     return least;
+  }
+
+  const leastDevice = new Map<number, number>();
+  for (const { form, devices } of entries) {
+    const least = devices.reduce((lowest, { device }) => Math.min(lowest, device), leastDevice.get(form.rank) ?? Number.POSITIVE_INFINITY);
+    leastDevice.set(form.rank, least);
   }
 
   const rarest = new Map<number, number>();
@@ -240,8 +182,8 @@ function createSearch(
 
     const sorted = () => [...chosen].sort((a, b) => a.form.rank - b.form.rank);
 
-    /** Whether the names of a plan that goes on from here could still come first. */
-    function namesMayWin(open: number, slots: number): boolean {
+    /** How the least names that a plan can have that goes on from here compare with the best. */
+    function compareNames(open: number, slots: number): number {
       const ranks = chosen.map(({ form }) => form.rank);
       let added = 0;
       for (const rank of open === 0 ? [] : leastFor(open).ranks) {
@@ -250,12 +192,24 @@ function createSearch(
         ranks.push(rank);
         added += 1;
       }
-      return (
+      ranks.sort((a, b) => a - b);
+      return compareLists(ranks, best!.ranks);
+    }
+
+    /** Of plans of the same names as the best: whether tiers or devices may still come first. */
+    function placesMayWin(): boolean {
+      const { ranks, plan } = best!;
+      const places = ranks.map((rank) => chosen.find(({ form }) => form.rank === rank) ?? null);
+      const order =
         compareLists(
-          ranks.sort((a, b) => a - b),
-          best!.ranks,
-        ) <= 0
-      );
+          places.map((choice) => choice?.form.position ?? 0),
+          plan.choices.map(({ form }) => form.position),
+        ) ||
+        compareLists(
+          places.map((choice, i) => choice?.device ?? leastDevice.get(ranks[i]!)!),
+          plan.choices.map(({ device }) => device),
+        );
+      return order < 0;
     }
 
     function finish(score: Score, evictions: Heap): void {
@@ -297,37 +251,31 @@ function createSearch(
           readyMs: Math.max(score.readyMs, form.readyMs),
           lan: score.lan + form.lan,
         };
+        let names: number | null = null;
+        const mayWin = (reached: Score): boolean => {
+          if (best === null) return true;
+          const order = compareScores(boundOf(reached, rest), best.score);
+          if (order !== 0) return order < 0;
+          // The same on every device, and no better than this when another plan has become the best meanwhile.
+          names ??= compareNames(after, slots - 1);
+          return names < 0 || (names === 0 && placesMayWin());
+        };
         for (const { device, costMs, paid } of devices) {
           chosen.push({ form, device });
           next.costMs = Math.max(score.costMs, costMs);
           next.paid = costMs > score.costMs ? paid : costMs < score.costMs ? score.paid : Math.max(score.paid, paid);
-          if (mayWin(next, rest, { open: after, slots: slots - 1 })) {
+          if (mayWin(next)) {
             const evictions = view.evictions(chosen);
             if (evictions !== null) {
               const reached = { ...next, costMs: evictions.costMs, paid: evictions.paid };
               if (after === 0) finish(reached, evictions);
-              else if (mayWin(reached, rest, { open: after, slots: slots - 1 })) go(after, remote + form.remote, reached);
+              else if (mayWin(reached)) go(after, remote + form.remote, reached);
             }
           }
           chosen.pop();
           if (spent(effort) || (wanted === 'first' && best !== null)) return;
         }
       }
-    }
-
-    function mayWin(score: Score, rest: Least | null, { open, slots }: { open: number; slots: number }): boolean {
-      if (best === null) return true;
-      const costMs = rest === null ? score.costMs : Math.max(score.costMs, rest.costMs);
-      const bound: Score = {
-        costMs,
-        paid: costMs > score.costMs ? 0 : score.paid,
-        tiers: score.tiers + (rest?.tiers ?? 0),
-        loads: score.loads + (rest?.loads ?? 0),
-        readyMs: Math.max(score.readyMs, rest?.readyMs ?? 0),
-        lan: score.lan + (rest?.lan ?? 0),
-      };
-      const order = compareScores(bound, best.score);
-      return order < 0 || (order === 0 && namesMayWin(open, slots));
     }
 
     if (providersFor(all) <= providers) go(all, 0, { costMs: 0, paid: 0, tiers: 0, loads: 0, readyMs: 0, lan: 0 });

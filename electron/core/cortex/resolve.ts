@@ -2,8 +2,9 @@
 import type { Assignment, Eviction, Need, Rejected, Resolved, World } from '../../../shared/cortex.ts';
 import { refuse, type WireError } from '../../../shared/errors.ts';
 import { type Candidates, type Form, findCandidates } from './resolve-candidates.ts';
+import { type Bounds, easiest, worthwhile } from './resolve-dominance.ts';
 import { createRoom, type Effort, leastSwapPriority, members, type Room, rightNow, type View, viewAt } from './resolve-room.ts';
-import { type Bounds, createFinder, easiest, type Plan, worthwhile } from './resolve-search.ts';
+import { createFinder, type Plan } from './resolve-search.ts';
 import { createShortWords, downgradeOf, gigabytes, outranked, reasonsOf, stayWords, widestShelf } from './resolve-words.ts';
 
 export { contextWeights, leastSwapPriority } from './resolve-room.ts';

@@ -541,7 +541,11 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     breakers,
     health,
     stats,
-    models: { need: (ask, route) => (mock ? null : ask === null ? route.need : cortex.need(ask)), bound: cortex.bound },
+    models: {
+      need: (ask, route) => (mock ? null : ask === null ? route.need : cortex.need(ask)),
+      bound: cortex.bound,
+      ended: cortex.ended,
+    },
     callbacks,
     principal: principals.of,
     clock,

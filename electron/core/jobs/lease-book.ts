@@ -47,6 +47,8 @@ export interface Book {
   /** null: nobody said yet what there is, so everybody waits. */
   known: Known | null;
   entries: Dictionary<string, Entry>;
+  /** Jobs among them that have no models yet. */
+  waitingJobs: number;
   /** Who waits, by what they can be resolved as one. */
   groups: Dictionary<string, Group>;
   /** All who wait: priority, then age. */
@@ -160,6 +162,13 @@ export interface Claim {
 export interface Turn {
   next: Book;
   effects: LeaseEffect[];
+}
+
+/** The one place where an entry changes, with what is counted of it; null: it is gone. */
+export function put(book: Book, id: string, entry: Entry | null): void {
+  const waits = (one: Entry | null | undefined) => Number(one?.ask.holder.kind === 'job' && one.phase !== 'held');
+  book.waitingJobs += waits(entry) - waits(book.entries.get(id));
+  book.entries = entry === null ? book.entries.delete(id) : book.entries.set(id, entry);
 }
 
 /** Of a provider whose leases nobody has timed yet. */

@@ -2,6 +2,7 @@
 import { Map as Dictionary, List } from 'immutable';
 import type { GpuWaiter, Lease, Need, Resolved } from '../../../shared/cortex.ts';
 import { assertNever, refuse, type WireError } from '../../../shared/errors.ts';
+import type { Waits } from '../../../shared/model.ts';
 import {
   type Animation,
   type Book,
@@ -12,6 +13,7 @@ import {
   nothingFound,
   placeOf,
   providersOf,
+  put,
   type Turn,
 } from './lease-book.ts';
 import { blockedBy, choose, type Hands, lookAgain, noteOvertaking, serveLine, settledChoice, standingOf, viewOf } from './lease-line.ts';
@@ -39,6 +41,7 @@ export function createLeases(): Leases {
     starveMs: 60_000,
     known: null,
     entries: Dictionary(),
+    waitingJobs: 0,
     groups: Dictionary(),
     line: null,
     uses: Dictionary(),
@@ -92,6 +95,15 @@ export function peekLease(leases: Leases, need: Need, at: number): Resolved {
     error: null,
     reasons: [...new Set([reason, ...plan.reasons])],
   };
+}
+
+/** Why a lease has no models yet, as it is now; null when it has, or is not there. */
+export function leaseWaits(leases: Leases, lease: string): Waits | null {
+  const entry = leases.entries.get(lease);
+  if (entry === undefined || entry.phase === 'held') return null;
+  if (entry.phase === 'animating') return entry.told;
+  const { position, eta, reason } = standingOf(leases, entry);
+  return { kind: 'gpu', reason, until: eta, position };
 }
 
 /** Everybody who has models or stands in line for some, first to last. */
@@ -210,7 +222,7 @@ function forget(turn: Turn, entry: Entry): void {
   if (entry.phase === 'waiting') leave(turn, entry);
   else letGo(turn, entry);
   if (entry.deadline !== null) next.deadlines = withoutItem(next.deadlines, entry.deadline);
-  next.entries = next.entries.delete(entry.ask.id);
+  put(next, entry.ask.id, null);
 }
 
 function letGo(turn: Turn, { ask: { id, need }, plan, phase }: Entry): void {
@@ -241,7 +253,7 @@ function groundChanged(book: Book): void {
 // --- the line ---------------------------------------------------------------------------------------------------------
 
 function enter({ next }: Turn, entry: Entry): void {
-  next.entries = next.entries.set(entry.ask.id, entry);
+  put(next, entry.ask.id, entry);
   next.line = withItem(next.line, entry.stand);
   const { excluded, stale } = entry;
   const group = next.groups.get(entry.key) ?? { need: entry.ask.need, excluded, stale, line: null, overtakenAt: null };
@@ -307,7 +319,7 @@ function serve(turn: Turn, entry: Entry, plan: Resolved): void {
     until: plan.etaMs === null ? null : next.now + plan.etaMs,
     position: null,
   };
-  next.entries = next.entries.set(id, { ...served, told });
+  put(next, id, { ...served, told });
   effects.push({ type: 'hold', lease: id, waits: told, plan });
 }
 
@@ -325,7 +337,7 @@ function give(turn: Turn, entry: Entry): void {
     return;
   }
   const held = withDeadline(turn, { ...entry, phase: 'held', heldAt: next.now, awaits: [], told: null, misfits: 0 }, until);
-  next.entries = next.entries.set(id, held);
+  put(next, id, held);
   turn.effects.push({ type: 'leased', lease: id, plan: entry.plan! });
 }
 
@@ -351,7 +363,7 @@ function tell({ next, effects }: Turn, entry: Entry): void {
     Math.abs((told.until ?? 0) - (eta ?? 0)) < 1000;
   if (same || plan === null) return;
   const waits = { kind: 'gpu' as const, reason, until: eta, position };
-  next.entries = next.entries.set(entry.ask.id, { ...entry, told: waits });
+  put(next, entry.ask.id, { ...entry, told: waits });
   effects.push({ type: 'hold', lease: entry.ask.id, waits, plan });
 }
 
@@ -402,7 +414,7 @@ function animated(turn: Turn, lease: string, { plan, priority, waiters }: Animat
     const entry = next.entries.get(id);
     if (entry?.phase !== 'animating' || !entry.awaits.includes(lease)) continue;
     const awaits = entry.awaits.filter((other) => other !== lease);
-    if (awaits.length > 0) next.entries = next.entries.set(id, { ...entry, awaits });
+    if (awaits.length > 0) put(next, id, { ...entry, awaits });
     // What was planned may not be allowed any more.
     else if (lost(next, entry.plan!)?.code === 'sovereign_refused') requeue(turn, entry, entry);
     else give(turn, entry);

@@ -4,7 +4,7 @@
  */
 import type { Call } from '../../../shared/contract.ts';
 import { catalogue, Refusal, refuse, toWire, type WireError } from '../../../shared/errors.ts';
-import type { Attempt, Crossing, Job, JobEvent, Waits } from '../../../shared/model.ts';
+import type { Attempt, Crossing, Egress, Job, JobEvent, Waits } from '../../../shared/model.ts';
 import { signalOf } from '../../../shared/signal.ts';
 import type { CompiledRoute, Input } from '../boundaries.ts';
 import { type Signer, tooDeep } from '../crossing.ts';
@@ -19,6 +19,7 @@ import type { NewKey } from '../store/keys.ts';
 import { redact } from '../store/redact.ts';
 import type { Store } from '../store/store.ts';
 import { Underway } from '../underway.ts';
+import { claim, letGo, type ModelParts } from './claim.ts';
 import type { Keys } from './keys.ts';
 import { type Ended, Live } from './live.ts';
 import type { Loop } from './loop.ts';
@@ -53,6 +54,7 @@ export interface LifeParts {
   loop: Loop;
   keys: Keys;
   seal: Seal;
+  models: ModelParts;
   /** What is said to the callback URL of a job once it ended. */
   deliver(record: Crossing, url: string): void;
   /** A route as it is served now; null: it is gone. */
@@ -65,8 +67,10 @@ export interface LifeParts {
 
 /** What a job needs to go on after a restart, besides its row. */
 export interface SealedCall {
-  ask: Omit<Call, 'headers' | 'query' | 'path'>;
+  ask: Omit<Call, 'headers' | 'query' | 'path' | 'exchange'>;
   traceparent: string;
+  /** Its answer went straight to whoever called, who is gone: it does not go on. */
+  passed?: true;
 }
 
 /** A job as it was found at start. */
@@ -98,7 +102,7 @@ export interface Life {
 }
 
 export function createLife(parts: LifeParts): Life {
-  const { store, signer, journal, health, stats, loop, keys, seal, clock } = parts;
+  const { store, signer, journal, health, stats, loop, keys, seal, models, clock } = parts;
   const runs = new Underway<Started>();
   const deadlines = createDeadlines(runs, (run) => run.expire());
   const about: Surroundings = {
@@ -139,7 +143,8 @@ export function createLife(parts: LifeParts): Life {
     const unheed = live && heed(crossed.signal, live);
     // What comes while the door closes is not started any more.
     if (live && closing) stopForClose(live);
-    const onRecord = live?.starts ?? 0;
+    if (live?.state === 'running') claimModels(crossed, live);
+    const onRecord = live === null ? 0 : startsOnRecord(live);
     // Audit before execute: whatever happens next, there is a trace that it was meant to happen.
     if (kept && store) {
       try {
@@ -196,19 +201,18 @@ export function createLife(parts: LifeParts): Life {
     const { spec } = input.route;
     const outlives = live.state !== 'running' || spec.idempotent || spec.retry !== null || spec.answer === 'callback';
     const { action, subject } = live.standing;
-    const plain = !action && key === null && call.callbackUrl === undefined && live.lane === null;
-    if (plain && (!outlives || (live.state === 'running' && spec.retry === null && spec.answer === 'response' && isWhole(call, input))))
-      return null;
-    const { headers: _headers, query: _query, path: _path, ...ask } = call;
+    const plain = !action && key === null && call.callbackUrl === undefined && live.lane === null && live.state === 'running';
+    const passed = call.exchange !== undefined;
+    if (plain && (passed || !outlives || (spec.retry === null && spec.answer === 'response' && isWhole(call, input)))) return null;
+    const { headers: _headers, query: _query, path: _path, exchange: _exchange, ...ask } = call;
+    const sealed: SealedCall = { ask: { ...ask, params: input.params }, traceparent: record.traceparent, ...(passed && { passed }) };
     return {
       state: live.state as 'running' | 'queued' | 'waiting',
       waits: live.waits,
       lane: live.lane,
       subject,
       action,
-      call: outlives
-        ? seal.seal(JSON.stringify({ ask: { ...ask, params: input.params }, traceparent: record.traceparent } satisfies SealedCall))
-        : null,
+      call: outlives ? seal.seal(JSON.stringify(sealed)) : null,
       key,
       callbackUrl: call.callbackUrl === undefined ? null : seal.seal(call.callbackUrl),
     };
@@ -216,7 +220,8 @@ export function createLife(parts: LifeParts): Life {
 
   /** The intent could not be recorded: nothing was started, nothing will be. */
   function drop(live: Live): void {
-    if (live.state === 'running') loop.finished(live, { ok: false, again: false, retryAfterMs: null });
+    letGo(live, loop);
+    if (live.starts > 0) loop.finished(live, { ok: false, again: false, retryAfterMs: null });
     else loop.cancel(live);
   }
 
@@ -234,7 +239,10 @@ export function createLife(parts: LifeParts): Life {
   async function carry(crossed: Crossed, live: Live, onRecord: number): Promise<Outcome | null> {
     for (let recorded = onRecord; ; ) {
       await live.turn();
-      if (live.ended !== null) return afterAll(live);
+      if (live.ended !== null) {
+        letGo(live, loop);
+        return afterAll(live, crossed.call);
+      }
       if (live.starts !== recorded) {
         // It stood in line or waited, and the registry may be another one now: nothing is called that is not in it.
         const route = parts.route(live.route.name);
@@ -244,20 +252,33 @@ export function createLife(parts: LifeParts): Life {
         }
         crossed.input.route = route;
         live.route = route.spec;
+        if (live.lease === null && live.denied === null) {
+          claimModels(crossed, live);
+          if (live.waits !== null) {
+            await noteWait(crossed, live, 'waiting');
+            continue;
+          }
+        }
+      }
+      if (live.starts !== recorded && live.denied === null) {
         // A start that is not on record must not happen: it could not be told from one that did.
         const unrecorded = await store?.start(live.id, clock(), live.starts).then(
           () => null,
           (caught: unknown) => toWire(caught),
         );
         if (unrecorded) {
+          letGo(live, loop);
           loop.finished(live, { ok: false, again: false, retryAfterMs: null });
           return { ok: false, error: unrecorded };
         }
         recorded = live.starts;
         announce(live);
       }
-      const outcome = await run(crossed, live);
-      if (closing && live.cut?.code === 'shutting_down' && !outcome.ok && resumable(crossed.input.route)) {
+      const denied = live.denied;
+      const outcome: Outcome = denied === null ? await run(crossed, live) : { ok: false, error: denied };
+      const sent = denied !== null ? 'nothing' : live.denied === null ? 'unknown' : 'something';
+      letGo(live, loop);
+      if (closing && live.cut?.code === 'shutting_down' && !outcome.ok && resumable(crossed)) {
         await note(live, {
           state: 'queued',
           attempts: crossed.record.attempts,
@@ -274,11 +295,22 @@ export function createLife(parts: LifeParts): Life {
       }
       // What a callback brought is the end, however the call itself went: whoever sent it waits until that is on record.
       const last = live.answer ?? outcome;
-      const again = live.answer === null && !last.ok && live.cut === null && canPass(crossed.input.route, last.error);
+      const again = live.answer === null && !last.ok && live.cut === null && canPass(crossed, last.error, sent);
       loop.finished(live, { ok: last.ok, again, retryAfterMs: last.ok ? null : (last.error.retryAfterMs ?? null) });
       if (live.ended !== null) return last;
       await noteWait(crossed, live, 'retried');
     }
+  }
+
+  /** Before a run of what needs models; whoever comes with a grant has them. */
+  function claimModels({ call, record }: Crossed, live: Live): void {
+    const { route } = live;
+    if (route.need === null || call.grant !== undefined || live.cut !== null) return;
+    const need = models.need(call.need ?? null, route);
+    if (need === null) return;
+    // Who calls says what is needed, and the route how far it may go.
+    const within = { ...need, sensitive: need.sensitive || route.need.sensitive, egress: nearer(need.egress, route.need.egress) };
+    claim(live, { loop, models, need: within, caller: record.caller, told: () => announce(live) });
   }
 
   const noteWait = (crossed: Crossed, live: Live, why: JobEvent['kind']) =>
@@ -297,7 +329,7 @@ export function createLife(parts: LifeParts): Life {
   }
 
   /** How a job ended that stood in line or waited. */
-  function afterAll({ id, ended, cut, answer, waits }: Live): Outcome | null {
+  function afterAll({ id, ended, cut, answer, waits }: Live, { exchange }: Call): Outcome | null {
     switch (ended as Ended) {
       case 'done':
         return answer;
@@ -318,7 +350,7 @@ export function createLife(parts: LifeParts): Life {
           }),
         };
       case 'shut':
-        return null;
+        return exchange === undefined ? null : { ok: false, error: gone() };
       default:
         throw new Error(`ended ${ended}`);
     }
@@ -379,8 +411,7 @@ export function createLife(parts: LifeParts): Life {
       // A caller in more of a hurry than the service says nothing of its health; neither does one that cancelled or stood in line.
       const { code = null } = record.error ?? {};
       const hurried = code === 'upstream_timeout' && call.deadlineMs !== undefined && call.deadlineMs < spec.timeoutMs;
-      if (!hurried && code !== 'cancelled' && code !== 'wait_expired')
-        health.note(spec.name, { ok: record.ok, durationMs: record.durationMs, error: code });
+      if (!hurried && !saysNothing.has(code ?? '')) health.note(spec.name, { ok: record.ok, durationMs: record.durationMs, error: code });
     }
     await signer.sign(record);
     // The job goes on at the next start: what is on record of it stays as it is.
@@ -419,6 +450,7 @@ export function createLife(parts: LifeParts): Life {
       live.waits = null;
       if (journal.kept) journal.publish({ type: 'job', job: live.job });
       live.waiter?.resolve(live.job);
+      parts.models.ended(live.id);
     }
     publish(record);
   }
@@ -581,23 +613,42 @@ const WHOLE_MOST = 1000;
 
 /** Its job's record says all there is to say of it, so that it needs no sealed copy to run again (boot.ts, isRebuildable). */
 function isWhole(call: Call, { params }: Input): boolean {
-  const { parent, traceparent, deadlineMs, confirm, ask } = call;
-  if (parent ?? traceparent ?? deadlineMs ?? confirm ?? ask) return false;
+  const { parent, traceparent, deadlineMs, confirm, ask, need, grant } = call;
+  if (parent ?? traceparent ?? deadlineMs ?? confirm ?? ask ?? need ?? grant) return false;
   const said = JSON.stringify([call.text ?? null, params]);
   return said.length < WHOLE_MOST && redact([call.text ?? null, params]) === said;
 }
 
+const distances: readonly Egress[] = ['local', 'lan', 'remote'];
+const nearer = (a: Egress, b: Egress): Egress => (distances.indexOf(a) < distances.indexOf(b) ? a : b);
+
+/** Starts that are on record of a job that is taken: one that waits for models has not happened. */
+const startsOnRecord = ({ starts, waits }: Live): number => (waits === null ? starts : Math.max(0, starts - 1));
+
+/** Failures that say nothing of a service's health. */
+const saysNothing: ReadonlySet<string> = new Set(['cancelled', 'wait_expired', 'no_capability', 'vram_exhausted']);
+
 /** It may be started again although it was cut off. */
-const resumable = ({ spec }: CompiledRoute): boolean => spec.idempotent;
+const resumable = ({ input, call }: Crossed): boolean => input.route.spec.idempotent && call.exchange === undefined;
 
 /** Failures before a byte reached the service; what it did with any other is known only where twice is no more than once. */
 const NOTHING_SENT: ReadonlySet<string> = new Set(['upstream_refused', 'upstream_name_unknown', 'upstream_unreachable', 'breaker_open']);
 
-const canPass = ({ spec }: CompiledRoute, { code }: WireError): boolean =>
-  spec.retry !== null && (NOTHING_SENT.has(code) || (spec.idempotent && catalogue[code].retry));
+/** `sent`: what reached the service, where more than the error is known of that. */
+function canPass({ input, call }: Crossed, { code }: WireError, sent: 'nothing' | 'unknown' | 'something'): boolean {
+  const { retry, idempotent } = input.route.spec;
+  if (retry === null) return false;
+  if (sent === 'nothing') return catalogue[code].retry;
+  if (sent === 'unknown' && NOTHING_SENT.has(code)) return true;
+  return idempotent && call.exchange === undefined && catalogue[code].retry;
+}
 
 const shutDown = () =>
   refuse('shutting_down', 'Dispatcher shut down while this ran.', { hint: 'Look at the service before calling again.' });
+
+/** Of a call whose answer would have gone straight to whoever made it. */
+export const gone = () =>
+  refuse('shutting_down', 'Dispatcher shut down before this ran, and nothing was sent.', { hint: 'Call again once it is back.' });
 
 const notNow = () =>
   refuse('shutting_down', 'Dispatcher shut down before this ran; it goes on at the next start.', { hint: 'Look at its job then.' });

@@ -28,6 +28,10 @@ export class Live {
   cancelRequestedAt: number | null = null;
   /** What its run may use. */
   models: readonly Bound[] = [];
+  /** For models, had or waited for; null: none. */
+  lease: string | null = null;
+  /** Why it gets no models, or has them no more. */
+  denied: WireError | null = null;
   /** Its deadline on the clock of the schedule; null: it has none of its own. */
   expiresAt: number | null = null;
   /** Of who cancelled it and wants to know what became of it. */
@@ -90,6 +94,11 @@ export class Live {
   stop(error: WireError): void {
     this.#cut ??= error;
     this.#run?.cut(this.#cut);
+  }
+
+  /** Cuts off what runs now, and nothing that starts later. */
+  takeBack(error: WireError): void {
+    this.#run?.cut(error);
   }
 
   /** The lane it holds or stands in; null: none. */

@@ -12,6 +12,7 @@ import {
   type Effect,
   lanesOf,
   leases,
+  modelWaits,
   peek,
   type ScheduleEvent,
   type Settings,
@@ -254,7 +255,10 @@ export function createLoop({ random, deliveries, onLanes, models, onLeases }: Lo
       return { running: running + queued + waiting, queued: queued + waiting };
     },
     lanes: () => lanesOf(state),
-    waits: (job) => waitsOf(state, job),
+    waits(job) {
+      const lease = lives.get(job)?.lease ?? null;
+      return waitsOf(state, job) ?? (lease === null ? null : modelWaits(state, lease));
+    },
     lease(ask, holder) {
       holders.set(ask.id, holder);
       apply({ type: 'lease', at: now(), ask });

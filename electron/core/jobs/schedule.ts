@@ -11,6 +11,7 @@ import {
   type Leases,
   leasesDue,
   leasesOf,
+  leaseWaits,
   peekLease,
   stepLeases,
 } from './leases.ts';
@@ -246,13 +247,19 @@ export function admission(state: State, principal: string, at: number): ReturnTy
   return callsLeft(state.limits, principal, Math.max(at, state.now));
 }
 
-/** Jobs by state, and deliveries that are neither delivered nor dead. */
-export function counts({ jobs, queued, waiting, deliveries }: State): {
+/** Why a lease has no models yet; null when it has, or is not there. */
+export function modelWaits(state: State, lease: string): Waits | null {
+  return leaseWaits(state.leases, lease);
+}
+
+/** Jobs by state, and deliveries that are neither delivered nor dead. A job that waits for models is one that waits. */
+export function counts({ jobs, queued, waiting: paused, deliveries, leases: { waitingJobs } }: State): {
   queued: number;
   waiting: number;
   running: number;
   deliveries: number;
 } {
+  const waiting = paused + waitingJobs;
   return { queued, waiting, running: jobs.size - queued - waiting, deliveries: deliveries.size };
 }
 

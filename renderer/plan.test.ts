@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Assignment, Eviction, PlannedLoad, Resolved } from '../shared/cortex.ts';
 import { refuse } from '../shared/errors.ts';
-import { costMs, listed, planWords } from './plan.ts';
+import { costMs, type Held, listed, planWords, withNames } from './plan.ts';
 
 const GB = 1024 ** 3;
 const writer: Assignment = {
@@ -123,5 +123,19 @@ test('long lists are cut', () => {
   assert.deepEqual(
     [['a'], ['a', 'b'], ['a', 'b', 'c', 'd', 'e']].map((names) => listed(names)),
     ['a', 'a and b', 'a, b, c and 2 more'],
+  );
+});
+
+test('a lease in a sentence is called by who has it: a job by its id, a grant by its task', () => {
+  const held = {
+    leases: [
+      { id: 'lease_1', holder: { kind: 'job', id: 'job_12' }, caller: 'owner' },
+      { id: 'lease_2a', holder: { kind: 'grant', id: 'grant_1' }, caller: 'n8n' },
+    ],
+    grants: [{ id: 'grant_1', task: 'the digest' }],
+  } as unknown as Held;
+  assert.equal(
+    withNames('waits for lease_1, lease_2a and lease_3 to end.', held),
+    'waits for job_12, the grant for the digest and lease_3 to end.',
   );
 });

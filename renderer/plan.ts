@@ -1,5 +1,5 @@
 /** What a plan of the cortex means, in words. Pure. */
-import type { Eviction, Lease, Resolved } from '../shared/cortex.ts';
+import type { CortexState, Eviction, Lease, Resolved } from '../shared/cortex.ts';
 import { assertNever } from '../shared/errors.ts';
 import { formatBytes, formatRough } from './format.ts';
 
@@ -45,18 +45,34 @@ export function costMs({ stopMs, reloadMs, contextMs }: Pick<Eviction, 'stopMs' 
   return stopMs + reloadMs + contextMs;
 }
 
+/** Who has leases, and what the grants among them are for. */
+export type Held = Pick<CortexState, 'leases' | 'grants'>;
+
 /** Who has a lease, in a few words. */
-export function holderWords({ holder, caller }: Pick<Lease, 'holder' | 'caller'>): string {
+export function holderWords({ holder, caller }: Pick<Lease, 'holder' | 'caller'>, { grants }: Pick<Held, 'grants'>): string {
   switch (holder.kind) {
     case 'job':
       return holder.id;
-    case 'grant':
-      return `the grant of ${caller}`;
+    case 'grant': {
+      const grant = grants.find((one) => one.id === holder.id);
+      return grant ? `the grant for ${grant.task}` : `a grant of ${caller}`;
+    }
     case 'load':
       return `a load by ${caller}`;
     default:
       return assertNever(holder.kind);
   }
+}
+
+/** null: nobody has it any more. */
+export function leaseWords(id: string, held: Held): string | null {
+  const lease = held.leases.find((one) => one.id === id);
+  return lease ? holderWords(lease, held) : null;
+}
+
+/** A sentence of the core with leases called by who has them. */
+export function withNames(text: string, held: Held): string {
+  return text.replace(/\blease_\w+/g, (id) => leaseWords(id, held) ?? id);
 }
 
 export function listed(names: readonly string[], most = 3): string {

@@ -8,7 +8,7 @@ import { DemoBadge, Memory, PhaseMark } from '../parts/Model.tsx';
 import { Holders } from '../parts/States.tsx';
 import { EgressBadge } from '../parts/Status.tsx';
 import { Unknown } from '../parts/Values.tsx';
-import { costMs, holderWords, type PlanTone, planWords } from '../plan.ts';
+import { costMs, leaseWords, type PlanTone, planWords, withNames } from '../plan.ts';
 
 const tones: Record<PlanTone, { icon: LucideIcon; className: string }> = {
   ready: { icon: CircleCheck, className: 'text-ok-ink' },
@@ -19,11 +19,8 @@ const tones: Record<PlanTone, { icon: LucideIcon; className: string }> = {
 
 /** The plan as one sentence. */
 export function PlanSentence({ plan, children }: { plan: Resolved; children?: ReactNode }) {
-  const leases = useLive('cortex')?.leases;
-  const { tone, lead, more } = planWords(plan, (id) => {
-    const lease = leases?.find((one) => one.id === id);
-    return lease ? holderWords(lease) : null;
-  });
+  const cortex = useLive('cortex');
+  const { tone, lead, more } = planWords(plan, (id) => (cortex ? leaseWords(id, cortex) : null));
   const { icon: Icon, className } = tones[tone];
   return (
     <p data-testid="plan" data-outcome={plan.outcome} className="flex min-w-0 flex-wrap items-center gap-x-2 gap-y-0.5 text-xs">
@@ -53,7 +50,8 @@ function Dot() {
 
 /** Everything that is known of a plan: what it binds, what goes for it and at what cost, why, and what was not taken. */
 export function PlanDetails({ plan }: { plan: Resolved }) {
-  const models = useLive('cortex')?.models ?? [];
+  const cortex = useLive('cortex');
+  const models = cortex?.models ?? [];
   const demo = new Set(models.flatMap((model) => (model.demo ? [model.provider] : [])));
   const vram = plan.error?.vram;
   const does = (
@@ -98,7 +96,7 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
           <ul aria-label="Reasons" className="list-disc space-y-0.5 pl-4 text-ink-2 marker:text-ink-3">
             {plan.reasons.map((reason) => (
               <li key={reason} className="foreign">
-                {reason}
+                {cortex ? withNames(reason, cortex) : reason}
               </li>
             ))}
           </ul>

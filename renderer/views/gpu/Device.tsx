@@ -8,7 +8,7 @@ import { DemoBadge, Memory, PhaseMark, Source } from '../../parts/Model.tsx';
 import { Panel } from '../../parts/Panel.tsx';
 import { Badge } from '../../parts/Status.tsx';
 import { Eta, Unknown, useNow } from '../../parts/Values.tsx';
-import { holderWords } from '../../plan.ts';
+import { leaseWords } from '../../plan.ts';
 import { openGpu } from '../../ui.ts';
 import { Name } from '../Plan.tsx';
 import { Chart } from './Chart.tsx';
@@ -239,10 +239,7 @@ function InMemory({
 
 /** Who keeps it in memory, or when it goes. */
 export function Holding({ state, cortex }: { state: ModelState; cortex: CortexState }) {
-  const holders = state.leases.map((id) => {
-    const lease = cortex.leases.find((one) => one.id === id);
-    return lease ? holderWords(lease) : id;
-  });
+  const holders = state.leases.map((id) => leaseWords(id, cortex) ?? id);
   if (holders.length > 0)
     return (
       <bdi title={holders.join(', ')}>

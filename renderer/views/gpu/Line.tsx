@@ -1,18 +1,19 @@
 /** Who stands in line for models, and who has them. */
 import { Hourglass } from 'lucide-react';
-import type { GpuWaiter, Lease, Need } from '../../../shared/cortex.ts';
+import type { CortexState, GpuWaiter, Lease, Need } from '../../../shared/cortex.ts';
 import { useLive } from '../../core.ts';
 import { formatCount, formatPlace } from '../../format.ts';
 import { Panel } from '../../parts/Panel.tsx';
 import { Badge } from '../../parts/Status.tsx';
 import { Countdown, Elapsed, Eta, Time } from '../../parts/Values.tsx';
-import { holderWords, listed } from '../../plan.ts';
+import { leaseWords, listed, withNames } from '../../plan.ts';
 import { openGpu, openQueue } from '../../ui.ts';
 import { Name } from '../Plan.tsx';
 
 const SHOWN = 40;
 
-export function Line({ queue, leases }: { queue: readonly GpuWaiter[]; leases: readonly Lease[] }) {
+export function Line({ cortex }: { cortex: CortexState }) {
+  const { queue } = cortex;
   return (
     <Panel
       title="Line for the GPU"
@@ -27,7 +28,7 @@ export function Line({ queue, leases }: { queue: readonly GpuWaiter[]; leases: r
             .sort((a, b) => a.position - b.position)
             .slice(0, SHOWN)
             .map((waiter) => (
-              <Waiter key={waiter.id} waiter={waiter} leases={leases} />
+              <Waiter key={waiter.id} waiter={waiter} cortex={cortex} />
             ))}
           {queue.length > SHOWN && (
             <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(queue.length - SHOWN)} more behind them</li>
@@ -38,12 +39,9 @@ export function Line({ queue, leases }: { queue: readonly GpuWaiter[]; leases: r
   );
 }
 
-function Waiter({ waiter, leases }: { waiter: GpuWaiter; leases: readonly Lease[] }) {
+function Waiter({ waiter, cortex }: { waiter: GpuWaiter; cortex: CortexState }) {
   const { need, position, eta, reason, since, waitsFor } = waiter;
-  const before = waitsFor.flatMap((id) => {
-    const lease = leases.find((one) => one.id === id);
-    return lease ? [holderWords(lease)] : [];
-  });
+  const before = waitsFor.flatMap((id) => leaseWords(id, cortex) ?? []);
   return (
     <li className="flex gap-2.5 px-3 py-2 text-xs">
       <span
@@ -60,7 +58,7 @@ function Waiter({ waiter, leases }: { waiter: GpuWaiter; leases: readonly Lease[
           </bdi>
           <span className="shrink-0 text-ink">{eta === null ? <span className="text-ink-3">time not known</span> : <Eta at={eta} />}</span>
         </p>
-        <p className="foreign text-ink-2">{reason}</p>
+        <p className="foreign text-ink-2">{withNames(reason, cortex)}</p>
         <p className="flex flex-wrap items-center gap-x-2 text-2xs text-ink-3">
           <Holder holder={waiter.holder} caller={waiter.caller} />
           <span>
@@ -87,8 +85,9 @@ export function needWords({ capabilities, model, tier }: Pick<Need, 'capabilitie
 /** Who it is for; a job leads to the queue, a grant to the grants. */
 export function Holder({ holder, caller }: Pick<Lease, 'holder' | 'caller'>) {
   const grants = useLive('cortex')?.grants;
+  const grant = holder.kind === 'grant' ? grants?.find((one) => one.id === holder.id) : undefined;
   // A grant that waits for its turn is not made yet.
-  if (holder.kind === 'load' || (holder.kind === 'grant' && !grants?.some((one) => one.id === holder.id)))
+  if (holder.kind === 'load' || (holder.kind === 'grant' && !grant))
     return (
       <span className="min-w-0 truncate">
         {holder.kind === 'load' ? 'a load by' : 'a grant for'} <bdi>{caller}</bdi>
@@ -100,7 +99,7 @@ export function Holder({ holder, caller }: Pick<Lease, 'holder' | 'caller'>) {
       className="min-w-0 max-w-full truncate text-accent-ink hover:underline"
       onClick={() => (holder.kind === 'job' ? openQueue('jobs', holder.id) : openGpu('grants', holder.id))}
     >
-      {holder.kind === 'job' ? holder.id : 'a grant'} <bdi>of {caller}</bdi>
+      <bdi>{grant ? `grant for ${grant.task}` : holder.id}</bdi> of <bdi>{caller}</bdi>
     </button>
   );
 }

@@ -37,7 +37,7 @@ export function Overview({ cortex, gpu }: { cortex: CortexState; gpu: GpuState }
           {cortex.devices.length === 0 ? <NoDevice gpu={gpu} models={cortex.models.length} /> : <Devices cortex={cortex} gpu={gpu} />}
         </div>
         <div className="min-w-0 space-y-4">
-          <Line queue={cortex.queue} leases={cortex.leases} />
+          <Line cortex={cortex} />
           <Leases leases={cortex.leases} />
           <Pools cortex={cortex} />
         </div>

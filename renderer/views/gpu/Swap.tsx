@@ -168,8 +168,10 @@ export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState
               <div role="alert" className="flex gap-2.5 rounded-md bg-warn-soft px-3 py-2 text-xs">
                 <TriangleAlert aria-hidden className="mt-0.5 size-3.5 shrink-0 text-warn-ink" />
                 <p className="foreign min-w-0">
-                  <span className="font-medium text-warn-ink">It is in use by {listed(leases.map(holderWords))}.</span> What is in flight is
-                  never cut off: wait until it is over, cancel the job, or revoke the grant.
+                  <span className="font-medium text-warn-ink">
+                    It is in use by {listed(leases.map((lease) => holderWords(lease, cortex)))}.
+                  </span>{' '}
+                  What is in flight is never cut off: wait until it is over, cancel the job, or revoke the grant.
                 </p>
               </div>
             )}

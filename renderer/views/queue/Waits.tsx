@@ -2,13 +2,16 @@ import type { Job } from '../../../shared/model.ts';
 import { useLive } from '../../core.ts';
 import { formatPlace } from '../../format.ts';
 import { Countdown, Eta } from '../../parts/Values.tsx';
+import { withNames } from '../../plan.ts';
 import { waitsNow } from './line.ts';
 
 /** Why a job does not run now: first the number that moves, then the reason. `brief` has the number alone where there is one. */
 export function WaitWords({ job, brief = false }: { job: Job; brief?: boolean }) {
-  const waits = waitsNow(job, useLive('lanes') ?? [], useLive('cortex')?.queue);
+  const cortex = useLive('cortex');
+  const waits = waitsNow(job, useLive('lanes') ?? [], cortex?.queue);
   if (waits === null) return null;
-  const { reason, until, position, kind } = waits;
+  const { until, position, kind } = waits;
+  const reason = cortex ? withNames(waits.reason, cortex) : waits.reason;
   const moving = until !== null || position !== null;
   return (
     <span className="text-xs" title={reason}>

@@ -7,8 +7,6 @@ import { createRoom, type Effort, leastSwapPriority, members, type Room, rightNo
 import { createFinder, type Plan } from './resolve-search.ts';
 import { createShortWords, downgradeOf, gigabytes, outranked, reasonsOf, stayWords, widestShelf } from './resolve-words.ts';
 
-export { contextWeights, leastSwapPriority } from './resolve-room.ts';
-
 /** So much is tried at most; then the best so far is taken, and the reasons say so. About 0.1 s. */
 const mostSteps = 400_000;
 

@@ -107,10 +107,8 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
           <ul aria-label="Not taken" className="space-y-0.5 text-ink-2">
             {plan.rejected.slice(0, 12).map(({ provider, tier, reason }) => (
               <li key={`${provider} ${tier} ${reason}`} className="foreign">
-                <bdi className="font-medium">
-                  {provider} {tier}
-                </bdi>
-                : {reason}
+                <bdi className="font-medium">{tier === null ? provider : `${provider} ${tier}`}</bdi>:{' '}
+                {cortex ? withNames(reason, cortex) : reason}
               </li>
             ))}
             {plan.rejected.length > 12 && <li className="text-ink-3">and {plan.rejected.length - 12} more</li>}

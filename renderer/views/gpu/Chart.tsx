@@ -54,13 +54,13 @@ export function Chart({
       gap: 2,
       size: 16,
       space: 48,
-      values: (_, ticks) => ticks.map((tick) => formatClock(tick * 1000).slice(0, 5)),
+      values: (self, ticks) => ticks.map((tick) => (isInside(self, tick) ? formatClock(tick * 1000).slice(0, 5) : '')),
     };
     const made = new uPlot(
       {
         width: Math.max(1, element.clientWidth),
         height: HEIGHT,
-        padding: [4, 14, 0, 0],
+        padding: [4, 0, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 5, fill: line, stroke: line }, drag: { x: false }, sync: { key: sync } },
         scales: {
@@ -124,7 +124,13 @@ export function Chart({
   );
 }
 
-/** Only the floor and the ceiling. */
+/** There is room for its words; half of them would be cut off at an edge. */
+function isInside(self: uPlot, tick: number): boolean {
+  const x = self.valToPos(tick, 'x');
+  return x > 14 && x < self.bbox.width / devicePixelRatio - 14;
+}
+
+/** The floor, the middle and the ceiling. */
 function edges(self: uPlot): number[] {
   const { min, max } = self.scales.y!;
   return [min ?? 0, ((min ?? 0) + (max ?? 1)) / 2, max ?? 1];

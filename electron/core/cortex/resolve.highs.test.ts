@@ -189,7 +189,8 @@ function programOf(need: Need, world: World, moment: number): Program {
     );
     const here = gone.filter(({ resident }) => resident.device === device.id);
     const free = device.total!.bytes - device.others.bytes - here.reduce((total, { resident }) => total + resident.vram!.bytes, 0);
-    const large = 1000;
+    // As small as can be, so that the solver's tolerance cannot make room with it: a device without loads may be too full already.
+    const large = Math.max(0, device.reservedBytes - free);
     row(
       [
         ...sum(
@@ -247,11 +248,12 @@ function solved(highs: Highs, { rows, binaries, keys }: Pick<Program, 'rows' | '
     }
     const text = `Minimize\n obj: ${written(key)}\nSubject To\n${held.map((line, i) => ` c${i}: ${line}`).join('\n')}\nBinary\n ${binaries.join(' ')}\nEnd`;
     const result = highs.solve(text, { output_flag: false, mip_rel_gap: 0, mip_abs_gap: 0.5, threads: 1 });
-    if (found.length === 0 && result.Status === 'Infeasible') return null;
+    if (held.length === rows.length && result.Status === 'Infeasible') return null;
     assert.equal(result.Status, 'Optimal');
     const value = Math.round(result.ObjectiveValue);
     found.push(value);
-    held.push(`${written(key)} <= ${value}`);
+    // Whole numbers, so a half is the same bound, and none that a tolerance can miss.
+    held.push(`${written(key)} <= ${value + 0.5}`);
   }
   return found;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { QueryObserver } from '@tanstack/react-query';
 import type { DownFrame, Event, UpFrame } from '../shared/contract.ts';
+import { emptyCortex } from '../shared/cortex.ts';
 import type { Crossing, Job, Snapshot } from '../shared/model.ts';
 import { createPortPair, type Port } from '../shared/port.ts';
 import { type Connection, createFront, type Run } from './core.ts';
@@ -155,6 +156,37 @@ test('a job on screen is asked for again when something happens to it, another o
   await settle();
   assert.deepEqual(asked(), ['a', 'b', 'a']);
   for (const leave of watched) leave();
+});
+
+test('what would be loaded is stale a moment after models moved, once for all that moved', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  using on = stage();
+  await settle();
+  on.core().send({ t: 'snapshot', snapshot: snapshot() });
+  await settle();
+  const keys = [
+    ['op', 'OS.resolve', { text: 'x' }],
+    ['op', 'OS.resolve.need', { need: { model: 'm' } }],
+  ];
+  const fresh = () => {
+    for (const queryKey of keys) on.front.queries.setQueryData(queryKey, {});
+  };
+  const stale = () => keys.map((queryKey) => on.front.queries.getQueryState(queryKey)?.isInvalidated);
+  const move = async (seq: number) => {
+    on.core().send({ t: 'events', events: [{ type: 'cortex', cortex: emptyCortex, seq, at: seq, signal: null }] });
+    await settle();
+    on.draw();
+  };
+  fresh();
+  await move(6);
+  t.mock.timers.tick(300);
+  await move(7);
+  assert.deepEqual(stale(), [false, false]);
+  t.mock.timers.tick(100);
+  assert.deepEqual(stale(), [true, true]);
+  fresh();
+  t.mock.timers.tick(1000);
+  assert.deepEqual(stale(), [false, false]);
 });
 
 test('a tool that refuses rejects with its refusal, and a kept text makes lists of texts stale', async () => {

@@ -3,7 +3,7 @@ import { ArrowDownToLine, CircleCheck, Cpu, Hourglass, type LucideIcon, OctagonX
 import type { ReactNode } from 'react';
 import type { Assignment, Eviction, Resolved } from '../../shared/cortex.ts';
 import { useLive } from '../core.ts';
-import { formatDuration } from '../format.ts';
+import { formatRough } from '../format.ts';
 import { DemoBadge, Memory, PhaseMark } from '../parts/Model.tsx';
 import { Holders } from '../parts/States.tsx';
 import { EgressBadge } from '../parts/Status.tsx';
@@ -69,7 +69,7 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
                     {load && (
                       <span className="ml-auto flex flex-wrap items-baseline gap-x-3">
                         <Memory figure={load.vram} what="size not known" />
-                        <span className="whitespace-nowrap">loads in {formatDuration(load.loadMs)}</span>
+                        <span className="whitespace-nowrap">loads in {formatRough(load.loadMs)}</span>
                       </span>
                     )}
                   </p>

@@ -5,7 +5,7 @@ import { formatClock } from '../../format.ts';
 import { Unknown } from '../../parts/Values.tsx';
 import { useUi } from '../../ui.ts';
 
-const HEIGHT = 64;
+const HEIGHT = 84;
 
 export function Chart({
   name,
@@ -118,7 +118,7 @@ export function Chart({
             ? `${name}: nothing was read in this time`
             : `${name}: now ${now === null ? 'not known' : words(now)}, highest ${words(Math.max(...known))}, lowest ${words(Math.min(...known))}`
         }
-        className={`relative h-16 w-full ${known.length === 0 ? 'opacity-60' : ''}`}
+        className={`relative h-21 w-full ${known.length === 0 ? 'opacity-60' : ''}`}
       />
     </figure>
   );

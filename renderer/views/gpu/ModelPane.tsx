@@ -4,7 +4,7 @@ import { useState } from 'react';
 import type { CortexState, ModelState } from '../../../shared/cortex.ts';
 import { toastError } from '../../actions.ts';
 import { useFront } from '../../core.ts';
-import { formatDuration } from '../../format.ts';
+import { formatPlace, formatRough } from '../../format.ts';
 import { Button } from '../../parts/Button.tsx';
 import { Memory, PhaseMark } from '../../parts/Model.tsx';
 import { Fact, Facts, Pane, Part } from '../../parts/Panel.tsx';
@@ -13,12 +13,13 @@ import { Eta, Time } from '../../parts/Values.tsx';
 import { listed } from '../../plan.ts';
 import { openGpu, openGpuDialog, toast } from '../../ui.ts';
 import { Name } from '../Plan.tsx';
-import { Holder } from './Line.tsx';
-import { banishedBy, isInMemory, isTrouble, type ProviderGroup } from './models.ts';
+import { Holder, needWords } from './Line.tsx';
+import { banishedBy, isInMemory, isTrouble, type ProviderGroup, waitersFor } from './models.ts';
 
 export function ModelPane({ group, groups, cortex }: { group: ProviderGroup; groups: readonly ProviderGroup[]; cortex: CortexState }) {
   const { shown } = group;
   const leases = cortex.leases.filter((lease) => lease.models.some((one) => one.provider === group.name));
+  const waiters = waitersFor(cortex.queue, group);
   return (
     <Pane
       label="Model details"
@@ -98,6 +99,21 @@ export function ModelPane({ group, groups, cortex }: { group: ProviderGroup; gro
                       ends <Eta at={lease.until} />
                     </>
                   )}
+                </span>
+              </li>
+            ))}
+          </ul>
+        </Part>
+      )}
+      {waiters.length > 0 && (
+        <Part title="In line, and might get it">
+          <ul aria-label="In line for it" className="space-y-1 text-xs">
+            {waiters.slice(0, 20).map((waiter) => (
+              <li key={waiter.id} className="flex items-baseline gap-2">
+                <span className="shrink-0 text-ink-3">{formatPlace(waiter.position)}</span>
+                <bdi className="min-w-0 truncate">{needWords(waiter.need)}</bdi>
+                <span className="ml-auto whitespace-nowrap text-ink-2">
+                  {waiter.eta === null ? 'time not known' : <Eta at={waiter.eta} />}
                 </span>
               </li>
             ))}
@@ -192,7 +208,7 @@ function Tier({ tier }: { tier: ModelState }) {
         {tier.egress === 'local' ? <Memory figure={tier.vram} what="size not known" /> : <span className="text-ink-3">elsewhere</span>}
       </span>
       <span className="w-full text-2xs text-ink-3">
-        {tier.egress !== 'remote' && `load ${formatDuration(tier.loadMs)}`}
+        {tier.egress !== 'remote' && `loads in ${formatRough(tier.loadMs)}`}
         {tier.waiting > 0 && `, ${tier.waiting} waiting`}
       </span>
     </li>

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import type { CortexState } from '../../../shared/cortex.ts';
 import { toastError } from '../../actions.ts';
 import { type Front, useFront, useOperation, wireOf } from '../../core.ts';
-import { formatDuration } from '../../format.ts';
+import { formatRough } from '../../format.ts';
 import { Button } from '../../parts/Button.tsx';
 import { Dialog } from '../../parts/Dialog.tsx';
 import { Chips } from '../../parts/Field.tsx';
@@ -154,7 +154,7 @@ export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState
                 <Memory figure={shown.vram} what="size not known" />
               </Fact>
               <Fact name="Costs">
-                {formatDuration(shown.loadMs)} to load it again, and what its cache holds is read again by whoever needs it next
+                {formatRough(shown.loadMs)} to load it again, and what its cache holds is read again by whoever needs it next
               </Fact>
               <Fact name="Waiting for it">{group!.waiting === 0 ? 'nobody' : `${group!.waiting} in line`}</Fact>
               {shown.idleAt !== null && (

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ModelState } from '../../../shared/cortex.ts';
-import { banishedBy, capabilitiesOf, groupModels, rowsOf } from './models.ts';
+import type { GpuWaiter, ModelState } from '../../../shared/cortex.ts';
+import { banishedBy, capabilitiesOf, groupModels, rowsOf, waitersFor } from './models.ts';
 
 const model = (provider: string, tier: string, more: Partial<ModelState> = {}): ModelState => ({
   provider,
@@ -76,5 +76,22 @@ test('a capability leads to its providers, those that are warm first', () => {
       ['text-generation', 'cloud writer eyes', 2],
       ['vision-analysis', 'eyes', 0],
     ],
+  );
+});
+
+test('in line for a provider stands who names it or one of its models, or needs some of what it can do', () => {
+  const waiter = (id: string, position: number, need: object) =>
+    ({ id, position, need: { capabilities: [], model: null, ...need } }) as unknown as GpuWaiter;
+  const queue = [
+    waiter('able', 3, { capabilities: ['text-generation', 'stt'] }),
+    waiter('by name', 1, { model: 'writer' }),
+    waiter('by model', 0, { model: 'writer:70B' }),
+    waiter('other', 2, { model: 'eyes' }),
+    waiter('unable', 4, { capabilities: ['stt'] }),
+  ];
+  const writer = groupModels(models).find(({ name }) => name === 'writer')!;
+  assert.deepEqual(
+    waitersFor(queue, writer).map(({ id }) => id),
+    ['by model', 'by name', 'able'],
   );
 });

@@ -1,5 +1,5 @@
 /** Models by their providers, what they can do, and what bringing one up means for the others. Pure. */
-import type { ModelPhase, ModelState } from '../../../shared/cortex.ts';
+import type { GpuWaiter, ModelPhase, ModelState } from '../../../shared/cortex.ts';
 
 /** A provider with its tiers, best first. */
 export interface ProviderGroup {
@@ -83,6 +83,17 @@ export function banishedBy(groups: readonly ProviderGroup[], name: string): stri
         !other.shown.groups.some((group) => mine.shown.groups.includes(group)),
     )
     .map((other) => other.name);
+}
+
+/** Those in line who could be given this provider, as the core counts them: it is the one they name, or it can do some of what they need. */
+export function waitersFor(queue: readonly GpuWaiter[], { name, tiers, shown }: ProviderGroup): GpuWaiter[] {
+  return queue
+    .filter(({ need: { model, capabilities } }) =>
+      model === null
+        ? capabilities.some((one) => shown.capabilities.includes(one))
+        : model === name || tiers.some((tier) => tier.model === model),
+    )
+    .sort((a, b) => a.position - b.position);
 }
 
 export interface CapabilityEntry {

@@ -111,8 +111,13 @@ export interface Entry {
   /** How often a plan did not fit the world any more, and which version it was resolved in. */
   misfits: number;
   stale: { version: number; until: number } | null;
+  /** Something else it waited for did not come up while its own load went on: it stands in line again once that is over. */
+  spoiled: Setback | null;
   told: Waits | null;
 }
+
+/** With what somebody goes back in line. */
+export type Setback = Pick<Entry, 'excluded' | 'error' | 'misfits' | 'stale'>;
 
 /** Those whose needs are equal get equal plans, so one stands for all. */
 export interface Group {

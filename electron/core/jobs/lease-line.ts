@@ -97,6 +97,8 @@ export function choose(
       const due = since + (prior ? next.starveMs : Math.min(Math.max(shortMs, 0), next.starveMs));
       const cost = `the swap costs ${Math.round((costMs + view.world.inertiaMs) / 1000)} s`;
       if (due <= next.now) {
+        const [busy] = fullOf(next, aged);
+        if (busy !== undefined) return waits(aged, fullWords(next, busy), soonest(next, aged));
         if (!fitsNow(view, aged)) return waits(aged, 'what it replaces is still being unloaded');
         const reason = `it waited ${Math.round((next.now - since) / 1000)} s, and now ${cost} and is worth it`;
         return { plan: { ...aged, reasons: [reason, ...aged.reasons] }, ready: true, hopeless: false, reason, eta: etaOf(aged) };

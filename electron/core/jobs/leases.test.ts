@@ -243,7 +243,6 @@ test('what is unloaded on demand goes only when nobody uses it, and is loaded an
   machine.release('1');
   machine.take({ type: 'unload', at: machine.now, provider: 'a' });
   machine.ask('2', needs('a'));
-  machine.say({ residents: [] });
   assert.deepEqual(machine.words(), ['1 loads a', '1 has a', 'evict a', '2 loads a']);
 });
 

@@ -1,4 +1,4 @@
-/** A pretended machine for stories about leases: it plays the world, and animates when it is told to. */
+/** A pretended machine for stories about leases: it plays the world, animates when it is told to, and unloads at once. */
 import type { Need, Provider, Resident, Resolved, World } from '../../../shared/cortex.ts';
 import type { WireError } from '../../../shared/errors.ts';
 import { someDevice, someNeed, someProvider, someTier, someWorld } from '../cortex/resolve.testing.ts';
@@ -35,12 +35,25 @@ export function createMachine({
   let world = someWorld({ devices: [someDevice('gpu0', gigabytes * 1e9)], providers, ...more });
   const told: LeaseEffect[] = [];
   const plans = new Map<string, Resolved>();
+  const leaving: string[] = [];
 
   function take(event: LeaseEvent | { type: 'time'; at: number }): void {
     const stepped = stepLeases(leases, event);
     leases = stepped.leases;
-    for (const effect of stepped.effects) if (effect.type === 'animate') plans.set(effect.lease, effect.plan);
-    told.push(...stepped.effects);
+    machine.onEvent(event);
+    for (const effect of stepped.effects) {
+      told.push(effect);
+      if (effect.type === 'evict') {
+        machine.onEvict(effect.provider, effect.tier);
+        leaving.push(`${effect.provider} ${effect.tier}`);
+      }
+      if (effect.type !== 'animate') continue;
+      machine.onAnimate(effect.lease, effect.plan, [...plans.values()]);
+      plans.set(effect.lease, effect.plan);
+    }
+    if (leaving.length === 0) return;
+    const gone = leaving.splice(0);
+    say({ residents: world.residents.filter(({ provider, tier }) => !gone.includes(`${provider} ${tier}`)) });
   }
   const say = (change: Partial<World>) => {
     world = { ...world, ...change, version: world.version + 1, at: now };
@@ -61,6 +74,10 @@ export function createMachine({
     },
     take,
     say,
+    planOf: (lease: string) => plans.get(lease)!,
+    onEvent(_event: LeaseEvent | { type: 'time'; at: number }): void {},
+    onAnimate(_lease: string, _plan: Resolved, _others: Resolved[]): void {},
+    onEvict(_provider: string, _tier: string): void {},
     /** Animations that were begun and have not ended. */
     pending: () => [...plans.keys()],
     ask(id: string, need: Partial<Need>, about: Partial<LeaseAsk> = {}) {

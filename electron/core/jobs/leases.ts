@@ -14,6 +14,7 @@ import {
   placeOf,
   providersOf,
   put,
+  type Setback,
   type Turn,
 } from './lease-book.ts';
 import { blockedBy, choose, type Hands, lookAgain, noteOvertaking, serveLine, settledChoice, standingOf, viewOf } from './lease-line.ts';
@@ -171,7 +172,7 @@ function ask(turn: Turn, asked: (LeaseEvent & { type: 'lease' })['ask']): void {
   const key = needKey(asked.need);
   const entry: Entry = {
     ...{ ask: asked, phase: 'waiting', since: now, stand, key, deadline: null, plan: null, heldAt: now },
-    ...{ awaits: [], excluded: [], error: null, misfits: 0, stale: null, told: null },
+    ...{ awaits: [], excluded: [], error: null, misfits: 0, stale: null, spoiled: null, told: null },
   };
   if (asked.expiresAt !== null && asked.expiresAt <= now) {
     turn.effects.push({ type: 'unleased', lease: asked.id, error: expired(entry) });
@@ -342,12 +343,23 @@ function give(turn: Turn, entry: Entry): void {
 }
 
 /** It had, or was to have, something, and stands in line again at its old place. */
-function requeue(turn: Turn, entry: Entry, about: Pick<Entry, 'excluded' | 'error' | 'misfits' | 'stale'>): void {
+function requeue(turn: Turn, entry: Entry, { excluded, error, misfits, stale }: Setback): void {
   letGo(turn, { ...entry, phase: 'animating' });
   const { need, expiresAt } = entry.ask;
-  const { excluded, stale } = about;
   const more = excluded.length === 0 && stale === null ? '' : ` ${JSON.stringify([excluded, stale])}`;
-  const back: Entry = { ...entry, ...about, phase: 'waiting', plan: null, awaits: [], told: null, key: needKey(need) + more };
+  const back: Entry = {
+    ...entry,
+    excluded,
+    error,
+    misfits,
+    stale,
+    phase: 'waiting',
+    plan: null,
+    awaits: [],
+    spoiled: null,
+    told: null,
+    key: needKey(need) + more,
+  };
   enter(turn, withDeadline(turn, back, expiresAt));
 }
 
@@ -414,7 +426,8 @@ function animated(turn: Turn, lease: string, { plan, priority, waiters }: Animat
     const entry = next.entries.get(id);
     if (entry?.phase !== 'animating' || !entry.awaits.includes(lease)) continue;
     const awaits = entry.awaits.filter((other) => other !== lease);
-    if (awaits.length > 0) put(next, id, { ...entry, awaits });
+    if (entry.spoiled !== null) requeue(turn, entry, entry.spoiled);
+    else if (awaits.length > 0) put(next, id, { ...entry, awaits });
     // What was planned may not be allowed any more.
     else if (lost(next, entry.plan!)?.code === 'sovereign_refused') requeue(turn, entry, entry);
     else give(turn, entry);
@@ -441,33 +454,29 @@ function notAnimated(turn: Turn, { lease, provider, error }: LeaseEvent & { type
 }
 
 /** What it was to have did not come up: another candidate, or another plan. */
-function fail(
-  turn: Turn,
-  entry: Entry,
-  { provider, error, own }: { provider: string | null; error: WireError | null; own: boolean },
-): void {
+function fail(turn: Turn, entry: Entry, about: { provider: string | null; error: WireError | null; own: boolean }): void {
+  const { next } = turn;
+  const { id } = entry.ask;
+  const setback = setbackOf(next, entry, about);
+  if (setback === null) {
+    forget(turn, { ...entry, phase: 'animating' });
+    const hint = 'Something else loads and unloads models.';
+    const error = about.error ?? refuse('conflict', `What was planned did not fit ${MISFITS_MOST} times in a row.`, { hint });
+    turn.effects.push({ type: 'unleased', lease: id, error });
+  } else if (next.animations.has(id)) put(next, id, { ...entry, awaits: [id], spoiled: setback });
+  else requeue(turn, entry, setback);
+}
+
+/** null: it is not tried again. */
+function setbackOf(book: Book, entry: Entry, about: { provider: string | null; error: WireError | null; own: boolean }): Setback | null {
+  const { provider, own } = about;
+  const { excluded, error, misfits, stale } = entry.spoiled ?? entry;
   if (provider !== null && providersOf(entry.plan!).includes(provider)) {
-    requeue(turn, entry, {
-      excluded: [...entry.excluded, provider].sort(),
-      error: error ?? entry.error,
-      misfits: entry.misfits,
-      stale: null,
-    });
-    return;
+    return { excluded: [...new Set([...excluded, provider])].sort(), error: about.error ?? error, misfits, stale };
   }
-  const misfits = entry.misfits + Number(own);
-  if (misfits < MISFITS_MOST) {
-    const stale = { version: turn.next.known!.world.version, until: turn.next.now + STALE_MS };
-    requeue(turn, entry, { excluded: entry.excluded, error: entry.error, misfits, stale });
-    return;
-  }
-  forget(turn, { ...entry, phase: 'animating' });
-  const given =
-    error ??
-    refuse('conflict', `What was planned did not fit ${MISFITS_MOST} times in a row.`, {
-      hint: 'Something else loads and unloads models.',
-    });
-  turn.effects.push({ type: 'unleased', lease: entry.ask.id, error: given });
+  const more = misfits + Number(own);
+  if (more >= MISFITS_MOST) return null;
+  return { excluded, error, misfits: more, stale: { version: book.known!.world.version, until: book.now + STALE_MS } };
 }
 
 function evict(turn: Turn, place: { provider: string; tier: string }): void {

@@ -9,11 +9,13 @@ import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Job, KeyUse, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
 import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
 import { type Breakers, endpointKey } from './breaker.ts';
+import type { Sidecar } from './cortex/sidecar.ts';
 import { createIds, type Signer, traceIdOf } from './crossing.ts';
 import type { Cutoff } from './cutoff.ts';
 import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
+import { help, wantsHelp } from './help.ts';
 import { isRebuildable } from './jobs/boot.ts';
 import type { ModelParts } from './jobs/claim.ts';
 import { createKeys, type Look } from './jobs/keys.ts';
@@ -52,6 +54,8 @@ export interface SeamParts {
   health: Health;
   stats: Stats;
   models: ModelParts;
+  /** null: none is configured, or it is not warm. */
+  sidecar(): Sidecar | null;
   /** What stands against a callback URL, and what brings a result there. */
   callbacks: { check(url: string): WireError | null; begin(record: Crossing, url: string): void };
   /** Whoever has this id now; null: nobody. */
@@ -81,6 +85,18 @@ interface Decision {
   abstained: boolean;
   usedFallback: boolean;
   ranked: RankedRoute[];
+}
+
+/** A call that has a record, and no route yet. */
+interface Begun {
+  call: Call;
+  signal: AbortSignal | undefined;
+  accepted: Accepted | undefined;
+  record: Crossing;
+  /** performance.now() when it came. */
+  started: number;
+  end(): void;
+  refuseWith(error: WireError): Promise<Crossing>;
 }
 
 export function createSeam(parts: SeamParts): Seam {
@@ -273,8 +289,39 @@ export function createSeam(parts: SeamParts): Seam {
         }),
       );
 
+    const begun = { call, signal, accepted, record, started, end, refuseWith };
     const table = parts.table();
     const decision = find(table, call);
+    const sidecar = parts.sidecar();
+    return sidecar !== null && wantsHelp(decision, call)
+      ? helped(begun, { table, decision, sidecar })
+      : cross(begun, { table, decision, params: null });
+  }
+
+  /** Before the call crosses anything the sidecar has a look at it; the registry may be another one then. */
+  async function helped(
+    begun: Begun,
+    { table, decision, sidecar }: { table: Table; decision: Decision; sidecar: Sidecar },
+  ): Promise<Crossing> {
+    const { call, record, signal = new AbortController().signal } = begun;
+    const { chosen, params, step } = await help(call, { undecided: decision, table, sidecar, signal });
+    record.boundaries.push(step);
+    const now = parts.table();
+    const route = chosen === null ? null : findRoute(now, chosen.route);
+    const again = now === table ? decision : find(now, call);
+    return cross(begun, {
+      table: now,
+      decision: route === null ? again : found(route, decision.ranked[0]!.confidence, chosen!.why),
+      params,
+    });
+  }
+
+  /** From the decision to the life of the call, in one piece. `params` stand in for those of the call. */
+  function cross(
+    begun: Begun,
+    { table, decision, params }: { table: Table; decision: Decision; params: Record<string, unknown> | null },
+  ): Promise<Crossing> {
+    const { call, signal, accepted, record, started, end, refuseWith } = begun;
     record.why = decision.why;
     record.confidence = decision.confidence;
     if (!decision.route) return refuseWith(decision.error!);
@@ -288,6 +335,7 @@ export function createSeam(parts: SeamParts): Seam {
         }),
       );
     const input = inputOf(call, record, { table, route });
+    if (params !== null) input.params = params;
     let look: Look | null = null;
     if (route.tracked) {
       try {

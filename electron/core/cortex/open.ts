@@ -10,9 +10,14 @@ import type { Store } from '../store/store.ts';
 import { createAlerts } from './alerts.ts';
 import { createBudget } from './budget.ts';
 import { type Cortex, type CortexParts, createCortex } from './cortex.ts';
+import { createSchemaCheck } from './schema-check.ts';
+import type { Sidecar } from './sidecar.ts';
+import { createSidecarHost } from './sidecar-host.ts';
 import { createWorldSource, type LiveWorld } from './world.ts';
 
 export interface OpenCortexOptions extends Pick<CortexParts, 'registry' | 'hasRoute' | 'job' | 'url' | 'clock' | 'record'> {
+  /** Somebody looks at what is published. */
+  watched(): boolean;
   store: Store;
   egress: Egress;
   loop: Loop;
@@ -29,6 +34,8 @@ export interface OpenCortexOptions extends Pick<CortexParts, 'registry' | 'hasRo
 export interface OpenCortex extends AsyncDisposable {
   cortex: Cortex;
   gpu: Gpu;
+  /** null: none is configured, or it is not warm. */
+  sidecar(): Sidecar | null;
   /** The registry that is served is another, or the sovereign switch was turned. */
   configure(): void;
   start(): void;
@@ -71,23 +78,31 @@ export function openCortex(options: OpenCortexOptions): OpenCortex {
       job: options.job,
       url: options.url,
       record: options.record,
+      watched: options.watched,
       alerts: alerts.alerts,
       settings: () => served().cortex,
       discover: (signal) => options.discover(parts, signal),
       publish: (event, signal) => publish(event, signal),
     }),
   );
+  const checker = stack.use(createSchemaCheck());
+  const sidecar = stack.use(
+    createSidecarHost({ ...{ checker, world, loop, egress, secret, clock }, settings: () => served().cortex.sidecar }),
+  );
   return {
     cortex,
+    sidecar: sidecar.current,
     gpu,
     configure() {
       world.configure();
       cortex.configure();
+      sidecar.configure();
     },
     start() {
       gpu.start();
       world.start();
       cortex.start();
+      sidecar.configure();
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

@@ -219,7 +219,7 @@ export function parseRegistry(text: string, options: { tools?: readonly string[]
       answer: answer?.value ?? 'response',
       grid: kind === 'grid' ? { policy: policy?.value ?? 'all', steps: [] } : null,
       mcp: null,
-      inputSchema: null,
+      inputSchema: value.input?.value ?? null,
       fallback: value.fallback ? qualify(value.fallback.value) : null,
       provider: value.provider ?? null,
       model: value.model ?? null,

@@ -82,6 +82,7 @@ const serviceShape = record('One thing that answers requests. Its route is ORG.n
     ),
   ),
   type: choice('internal: ours; external: somebody else runs it.', ['internal', 'external']),
+  input: free('JSON Schema of its parameters. With a sidecar, words become parameters by it, and wrong ones are repaired once.'),
   method: choice('HTTP method; POST unless given.', ['GET', 'POST', 'PUT', 'DELETE', 'PATCH']),
   max_response: amount('Most bytes of an answer: a number, or with a unit (64KB, 8MB). 8MB unless given.', {
     units: { B: 1, KB: 1024, MB: 1024 ** 2, KiB: 1024, MiB: 1024 ** 2 },

@@ -61,7 +61,14 @@ test('the packaged app runs on what is in it, with better-sqlite3 beside the arc
   const resources = join(folder, 'out', 'linux-unpacked', 'resources');
   const archive = join(resources, 'app.asar');
   const files = listPackage(archive, { isPack: false });
-  for (const file of ['main', 'preload.c', 'core/store/writer', 'core/operator/train-worker', 'core/audit/verify-thread'])
+  for (const file of [
+    'main',
+    'preload.c',
+    'core/store/writer',
+    'core/operator/train-worker',
+    'core/audit/verify-thread',
+    'core/cortex/schema-worker',
+  ])
     assert.ok(
       files.some((path) => path.startsWith(`/dist/electron/electron/${file}`)),
       `${file} is in the archive`,

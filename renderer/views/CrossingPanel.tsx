@@ -13,7 +13,7 @@ import { Fact, Facts, Panel, Part } from '../parts/Panel.tsx';
 import { Badge, EgressBadge } from '../parts/Status.tsx';
 import { Time, Unknown } from '../parts/Values.tsx';
 import { toast, useUi } from '../ui.ts';
-import { Confidence } from './Composer.tsx';
+import { Confidence } from './Decision.tsx';
 import { RoutePicker } from './RoutePicker.tsx';
 
 export function CrossingPanel({

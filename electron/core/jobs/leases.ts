@@ -202,11 +202,15 @@ function release(turn: Turn, entry: Entry): void {
   const { next } = turn;
   const { phase, plan } = entry;
   if (phase === 'held' && entry.ask.holder.kind !== 'load') next.lengths = noteLength(next.lengths, plan!, next.now - entry.heldAt);
-  const moved = phase !== 'waiting' || isHead(next, entry);
+  const head = phase === 'waiting' && isHead(next, entry);
   forget(turn, entry);
-  // What got idle has its time in `again` already.
-  if (moved && next.line !== null) look(turn);
+  // What got idle has its time in `again` already, and while others use it too, nobody can have it evicted.
+  if (next.line !== null && (head || (phase !== 'waiting' && providersOf(plan!).some((provider) => makesRoom(next, provider))))) look(turn);
 }
+
+/** Whether somebody may have something because one lease less is on it. */
+const makesRoom = (book: Book, provider: string): boolean =>
+  !book.uses.has(provider) || (book.known?.providers.get(provider)?.concurrency ?? null) !== null;
 
 const isHead = (book: Book, { key, stand }: Entry): boolean => firstOf(book.groups.get(key)?.line ?? null) === stand;
 

@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { Ask, type Call, type Operation, operations } from '../../shared/contract.ts';
-import type { Grant } from '../../shared/cortex.ts';
 import { Refusal, refuse, toProblem, toWire, type WireError } from '../../shared/errors.ts';
 import type { Crossing, Door, Principal } from '../../shared/model.ts';
 import { type Core, reportBug, textOf } from '../core/core.ts';
@@ -12,10 +11,9 @@ import { commonHeaders, fail, json, page, problemHeaders, rawAnswer, serviceHead
 import { type Asset, loadAssets } from './assets.ts';
 import { mountIngest, type TurnAway } from './ingest.ts';
 import { invalidInput, parseJson } from './input.ts';
-import { type Dialect, failAs } from './model-answer.ts';
-import { mountModels } from './openai.ts';
+import { createModelDoor } from './openai.ts';
 import { DispatchBody, openApi, schemaOf } from './openapi.ts';
-import { type Credential, createGate, type Gate, unauthenticated } from './session.ts';
+import { createGate, type Gate, unauthenticated } from './session.ts';
 import { createWsDoor } from './ws.ts';
 
 export interface HttpDoor extends AsyncDisposable {
@@ -101,41 +99,19 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
 
   app.decorateRequest('principal', null);
   app.decorateRequest('secret', '');
-  app.decorateRequest('grant', null);
   app.addHook('onRequest', (request, reply, done) => {
-    const { dialect, open } = request.routeOptions.config as RouteConfig;
-    if (dialect !== undefined) return admitToModels(request, reply, dialect) ? done() : undefined;
     const admission = gate.admit(request.raw);
     if (!admission.ok && admission.error.code !== 'unauthenticated') return turnAway(request.raw, reply.raw, admission.error);
-    if (closing) return fail(reply.raw, refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Start it again.' }));
+    if (closing) return fail(reply.raw, shuttingDown());
     if (admission.ok && admission.credential) {
       request.principal = admission.credential.principal;
       request.secret = admission.credential.secret;
-    } else if (open !== true) {
+    } else if ((request.routeOptions.config as { open?: boolean }).open !== true) {
       if (request.method === 'GET' && wantsPage(request.raw)) return signInPage(reply.raw);
       return turnAway(request.raw, reply.raw, admission.ok ? unauthenticated('No token was sent.') : admission.error);
     }
     done();
   });
-
-  /** To the model door, where the keys of grants are good and failures have the shape that its clients read. False: turned away. */
-  const admitToModels = (request: FastifyRequest, reply: FastifyReply, dialect: Dialect): boolean => {
-    const admission = gate.admit(request.raw, core.cortex);
-    const error = !admission.ok
-      ? admission.error
-      : closing
-        ? refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Start it again.' })
-        : admission.credential === null
-          ? unauthenticated('No API key was sent.')
-          : null;
-    if (error !== null) {
-      core.reject({ door: 'openai', error, detail: recordOf(request.raw) });
-      failAs(dialect, reply.raw, error);
-      return false;
-    }
-    Object.assign(request, (admission as { credential: Credential }).credential);
-    return true;
-  };
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(/^application\/(json|[\w.-]+\+json)(;|$)/i, { parseAs: 'string' }, (_request, text, done) => {
@@ -169,7 +145,6 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   for (const operation of Object.values(operations) as Operation[]) mountOperation(app, core, operation);
   mountDispatch(app, core, turnAway);
   mountIngest(app, core, turnAway);
-  mountModels(app, core);
 
   let description: string | null = null;
   app.get('/openapi.json', async (request, reply) => {
@@ -192,6 +167,14 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   // --- listening -----------------------------------------------------------------------------------------------------------
 
   const { server } = app;
+  const models = createModelDoor(core, {
+    admit: (request) => (closing ? { ok: false, error: shuttingDown() } : gate.admit(request, core.cortex)),
+    recordOf,
+  });
+  const [framework] = server.listeners('request') as ((request: IncomingMessage, response: ServerResponse) => void)[];
+  server.removeAllListeners('request').on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (!models.take(request, response)) framework!(request, response);
+  });
   server.maxHeadersCount = 0; // bounded by their bytes; beyond a count Node would drop headers in silence
   server.maxConnections = 4096;
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
@@ -203,7 +186,7 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
     turnAway(request, response, refuse('input_invalid', 'This Expect header cannot be met.', { hint: 'Leave it out.' })),
   );
   const gateOpens = (request: IncomingMessage) => {
-    const admission = gate.admit(request);
+    const admission = gate.admit(request, core.cortex);
     return admission.ok && admission.credential !== null;
   };
   // Before the first connection is taken, not when `listen` comes back.
@@ -248,6 +231,8 @@ export async function createHttpDoor(core: Core, options: HttpDoorOptions): Prom
   };
 }
 
+const shuttingDown = () => refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Start it again.' });
+
 function unused(): never {
   throw new Error('No route has a schema of Fastify.');
 }
@@ -257,16 +242,7 @@ declare module 'fastify' {
     /** Who asks; null on the routes that need no token. */
     principal: Principal | null;
     secret: string;
-    /** The grant it is made under; only at the model door. */
-    grant: Grant | null;
   }
-}
-
-interface RouteConfig {
-  /** Needs no token. */
-  open?: boolean;
-  /** Of the model door, and whose words its failures have. */
-  dialect?: Dialect;
 }
 
 // --- operations and dispatch ------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /** Which models may be named at the model door, what each name needs of the cortex, and the lists that clients ask for. */
 import type { NeedAsk } from '../../shared/contract.ts';
-import type { CortexState, Grant, ModelState } from '../../shared/cortex.ts';
+import type { CortexState, ModelState } from '../../shared/cortex.ts';
 import { refuse, type WireError } from '../../shared/errors.ts';
 
 /** How old the list may be that names are looked up in. */
@@ -68,7 +68,7 @@ const usualOf = (path: string) => (path.startsWith('/embed') ? 'embedding' : 'te
 
 // --- lists -------------------------------------------------------------------------------------------------------------------
 
-type Nameable = Pick<ModelState, 'model' | 'provider' | 'tier' | 'capabilities'>;
+export type Nameable = Pick<ModelState, 'model' | 'provider' | 'tier' | 'capabilities'>;
 
 export interface OpenAiModel {
   id: string;
@@ -78,7 +78,7 @@ export interface OpenAiModel {
 }
 
 /** Everything that `model` may be: models, providers, tiers, and single capabilities, each once and in this order. */
-export function openAiModels(models: readonly Nameable[] | Grant['models']): OpenAiModel[] {
+export function openAiModels(models: readonly Nameable[]): OpenAiModel[] {
   const owners = new Map<string, string>();
   const add = (id: string, owner: string) => {
     if (!owners.has(id)) owners.set(id, owner);

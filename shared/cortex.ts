@@ -125,9 +125,16 @@ export interface World {
   providers: Provider[];
   residents: Resident[];
   /** Providers that cannot be had now, and why in words: its server is down, three loads failed. */
-  unavailable: { provider: string; reason: string }[];
+  unavailable: Unavailable[];
   /** Added to the cost of every swap: how reluctant to change what runs. */
   inertiaMs: number;
+}
+
+export interface Unavailable {
+  provider: string;
+  reason: string;
+  /** Nobody knows yet, and soon somebody will: its server was asked for the first time. */
+  soon?: true;
 }
 
 export interface WorldDevice {

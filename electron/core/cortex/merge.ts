@@ -1,5 +1,5 @@
 /** The world from what everybody says: the registry, the units, the servers, and whoever loads and unloads. Pure. */
-import type { Figure, ModelPhase, Provider, Resident, Tier } from '../../../shared/cortex.ts';
+import type { Figure, ModelPhase, Provider, Resident, Tier, Unavailable } from '../../../shared/cortex.ts';
 import type { Listing } from '../providers/controller.ts';
 import { sameModel } from '../providers/ollama.ts';
 import { type Said, serverKey } from './servers.ts';
@@ -48,7 +48,7 @@ export interface Merged {
   /** The provider as it is declared, whose server has it; by name. */
   declaredAs: Map<string, Provider>;
   residents: Resident[];
-  unavailable: { provider: string; reason: string }[];
+  unavailable: Unavailable[];
   phases: Map<string, { phase: ModelPhase; detail: string | null }>;
 }
 
@@ -78,8 +78,12 @@ export function merge(sources: Sources): Merged {
   return merged;
 }
 
+const notYet = 'its server has not answered yet';
+
+const unavailable = (provider: string, reason: string): Unavailable => ({ provider, reason, ...(reason === notYet && { soon: true }) });
+
 function place(merged: Merged, { declared, outage }: { declared: Provider; outage: string }): void {
-  merged.unavailable.push({ provider: declared.name, reason: outage });
+  merged.unavailable.push(unavailable(declared.name, outage));
   merged.phases.set(declared.name, { phase: 'unknown', detail: outage });
 }
 
@@ -88,7 +92,7 @@ function outageOf({ auth, egress, tiers }: Provider, { said, secret }: { said: S
   if (auth !== null && secret(auth.env) === null) return `its key is missing: the environment variable ${auth.env} is not set`;
   if (said.failure !== null) return `its server does not answer: ${said.failure.message}`;
   const isAsked = egress !== 'remote' || tiers.length === 0;
-  return isAsked && said.question === 0 ? 'its server has not answered yet' : null;
+  return isAsked && said.question === 0 ? notYet : null;
 }
 
 /** The models of a server that says itself what it has, each a provider. */
@@ -230,7 +234,7 @@ function judge(
   const { name, controller } = provider;
   const note = noted?.note;
   const tell = (phase: ModelPhase, detail: string | null) => void merged.phases.set(name, { phase, detail });
-  const lost = (reason: string) => void merged.unavailable.push({ provider: name, reason });
+  const lost = (reason: string) => void merged.unavailable.push(unavailable(name, reason));
   if ((note?.phase === 'error' || note?.phase === 'halted') && (note.until === null || note.until > now)) {
     lost(note.phase === 'halted' ? `halted: ${note.detail}` : note.detail);
     tell(note.phase, note.detail);

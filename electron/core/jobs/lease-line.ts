@@ -76,6 +76,8 @@ export function choose(
     if (excluded.length === 0 && isSettled(plan)) next.warm.set(needKey(need), plan);
     const remote = remoteOf(plan);
     const first = plan;
+    const nearer = remote === 0 ? undefined : view.world.unavailable.find(({ soon, provider }) => soon && rejects(first, provider));
+    if (nearer !== undefined) return waits(plan, `${nearer.provider}: ${nearer.reason}`, null);
     const full = fullOf(next, plan);
     if (full.length > 0) {
       // Another one that is warm and just as near will do.
@@ -121,6 +123,8 @@ export function settledChoice(book: Book, key: string): Choice | null {
   return plan === undefined || fullOf(book, plan).length > 0 ? null : { plan, ready: true, hopeless: false, reason: '', eta: book.now };
 }
 
+const rejects = ({ rejected }: Resolved, name: string): boolean => rejected.some(({ provider }) => provider === name);
+
 function unknown(need: Need): Resolved {
   return {
     ...{ outcome: 'wait', need, assignments: [], loads: [], evictions: [], etaMs: null, waitsFor: [], downgrade: null },
@@ -146,7 +150,9 @@ function resolveEagerly({ known }: Book, view: View, [need, without]: [Need, Rea
 }
 
 /** What is under way that may change a refusal, in words. */
-function hopeOf({ animations }: Book, { residents }: View, { error, need, rejected }: Resolved): string | null {
+function hopeOf({ animations }: Book, { residents, world }: View, { error, need, rejected }: Resolved): string | null {
+  const unknown = error?.code === 'input_invalid' ? undefined : world.unavailable.find(({ soon }) => soon);
+  if (unknown !== undefined) return `${unknown.provider}: ${unknown.reason}`;
   if (error?.code === 'vram_exhausted') {
     for (const { phase, provider } of residents.values()) if (phase !== 'warm') return `${provider} is ${phase}, which may make room`;
   }

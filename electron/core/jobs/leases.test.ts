@@ -219,6 +219,17 @@ test('what is refused ends at once, unless something under way may change it', (
   assert.deepEqual(machine.words(), ['nobody ends: no_capability', '1 loads a', '1 has a', '2 ends: vram_exhausted']);
 });
 
+test('nobody is refused, or sent far away, for a server that was only just asked', () => {
+  const cloud = model('cloud', 0, { capabilities: ['a'], egress: 'remote', controller: { kind: 'openai' } });
+  const unavailable = [{ provider: 'b', reason: 'its server has not answered yet', soon: true as const }];
+  const machine = createMachine({ providers: [cloud, model('b', 5, { capabilities: ['a', 'b'] })], more: { unavailable } });
+  machine.ask('1', needs('b'));
+  machine.ask('2', needs('a'));
+  const before = machine.words();
+  machine.say({ unavailable: [] });
+  assert.deepEqual([before, machine.words()], [[], ['1 loads b']]);
+});
+
 // --- stories: idle, and what is told --------------------------------------------------------------------------------
 
 test('what nobody used for its idle time goes, and what is used stays', () => {

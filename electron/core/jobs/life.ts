@@ -144,7 +144,7 @@ export function createLife(parts: LifeParts): Life {
     // What comes while the door closes is not started any more.
     if (live && closing) stopForClose(live);
     if (live?.state === 'running') claimModels(crossed, live);
-    const onRecord = live === null ? 0 : startsOnRecord(live);
+    const onRecord = live?.ran ?? 0;
     // Audit before execute: whatever happens next, there is a trace that it was meant to happen.
     if (kept && store) {
       try {
@@ -621,9 +621,6 @@ function isWhole(call: Call, { params }: Input): boolean {
 
 const distances: readonly Egress[] = ['local', 'lan', 'remote'];
 const nearer = (a: Egress, b: Egress): Egress => (distances.indexOf(a) < distances.indexOf(b) ? a : b);
-
-/** Starts that are on record of a job that is taken: one that waits for models has not happened. */
-const startsOnRecord = ({ starts, waits }: Live): number => (waits === null ? starts : Math.max(0, starts - 1));
 
 /** Failures that say nothing of a service's health. */
 const saysNothing: ReadonlySet<string> = new Set(['cancelled', 'wait_expired', 'no_capability', 'vram_exhausted']);

@@ -101,6 +101,11 @@ export class Live {
     this.#run?.cut(error);
   }
 
+  /** Starts that happened: one that waits for its models has not. */
+  get ran(): number {
+    return this.waits?.kind === 'gpu' ? Math.max(0, this.starts - 1) : this.starts;
+  }
+
   /** The lane it holds or stands in; null: none. */
   get lane(): string | null {
     return this.standing.resources.find(({ kind }) => kind === 'lane')?.name ?? null;
@@ -132,7 +137,7 @@ export class Live {
       waits: this.waits,
       lane: this.lane,
       subject: this.standing.subject,
-      starts: this.starts,
+      starts: this.ran,
     };
   }
 }

@@ -77,6 +77,13 @@ test('under pressure 70B becomes 8B, and the reason is shown', async ({ browserN
   const { plan } = await resolve('tool-use');
   expect([plan.outcome, plan.assignments[0]?.tier, plan.downgrade?.from, plan.downgrade?.to]).toEqual(['grant', '8B', '70B', '8B']);
   expect(plan.downgrade?.cause).toContain(eyes.body.models[0]!.provider);
+  await openView(page, 'Dispatch');
+  await page.getByRole('textbox', { name: 'Dispatch', exact: true }).fill('make a plan for the week');
+  await expect(page.getByTestId('plan')).toContainText('8B');
+  await page.getByRole('button', { name: 'Show the plan' }).click();
+  await expect(page.getByRole('region', { name: 'Plan' })).toContainText(eyes.body.models[0]!.provider);
+  await takePicture(page, info, 'cortex-4-a-smaller-tier-before-enter');
+  await openView(page, 'GPU');
   const small = await grant({ capabilities: ['tool-use'] }, 'plan the day');
   expect(small.body.models[0]?.tier).toBe('8B');
   expect(small.body.reasons.join(' ')).toContain('8B');

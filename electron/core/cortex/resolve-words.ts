@@ -8,6 +8,13 @@ export const gigabytes = (bytes: number) => `${(bytes / 1024 ** 3).toFixed(1)} G
 
 const seconds = (ms: number) => `${Number((ms / 1000).toFixed(1))}`;
 
+/** `37.5 s`; what is longer than two minutes in whole minutes or hours, rounded up. */
+export function spanWords(ms: number): string {
+  const minutes = Math.ceil(ms / 60_000);
+  if (minutes <= 2) return `${seconds(ms)} s`;
+  return minutes <= 120 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
+}
+
 const several = (names: readonly string[]) => (names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`);
 
 const providers = (count: number) => (count === 1 ? '1 provider' : `${count} providers`);
@@ -147,11 +154,11 @@ export function reasonsOf(told: Told): string[] {
   for (const { form, device } of plan.choices) {
     const name = `${form.provider.name} ${form.tier.name}`;
     if (form.phase === 'warm') reasons.push(`${name} is warm${form.inPlace === null ? '' : ' already'}.`);
-    else if (form.phase === 'warming') reasons.push(`${name} is loading already: at most ${seconds(form.readyMs)} s.`);
+    else if (form.phase === 'warming') reasons.push(`${name} is loading already: at most ${spanWords(form.readyMs)}.`);
     else {
       const shelf = room.devices[device];
       const where = shelf === undefined ? '' : `: needs ${gigabytes(form.bytes)}, ${freeWords(shelf.free, shelf.id)}`;
-      reasons.push(`${name} loads in ${seconds(form.readyMs)} s${where}.`);
+      reasons.push(`${name} loads in ${spanWords(form.readyMs)}${where}.`);
     }
     if (need.contextTokens !== null && form.tier.context === null) {
       reasons.push(`${name}: its longest context is not known, ${need.contextTokens} tokens may not fit.`);

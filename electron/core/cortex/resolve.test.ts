@@ -135,6 +135,21 @@ test('it waits for what is not worth a swap to be unloaded when idle', () => {
   ]);
 });
 
+test('how long a wait is at most is said in the words of a clock', () => {
+  const waits = (ms: number) => {
+    const residents = [someResident(vision, '7B', { leases: [{ id: 'job_12', priority: 50, until: at + ms }] })];
+    const world = oneCard(48, { providers: [writer, vision], residents });
+    return resolve(someNeed({ capabilities: text, tier: '70B' }), world).reasons[0];
+  };
+  assert.deepEqual([37_500, 120_000, 120_001, 3_778_100, 7_200_001].map(waits), [
+    'waits for job_12 to end: 37.5 s at most.',
+    'waits for job_12 to end: 120 s at most.',
+    'waits for job_12 to end: 3 min at most.',
+    'waits for job_12 to end: 63 min at most.',
+    'waits for job_12 to end: 3 h at most.',
+  ]);
+});
+
 test('another tier of the provider has to go first', () => {
   const world = oneCard(48, { providers: [writer], residents: [someResident(writer, '8B')] });
   const resolved = resolve(someNeed({ capabilities: text, tier: '70B' }), world);

@@ -25,6 +25,17 @@ export interface SidecarHostParts {
   egress: Egress;
   secret(name: string): string | null;
   clock(): number;
+  /** Between two tries to have it loaded; the default is right for everything but tests. */
+  againMs?: number;
+}
+
+interface Kept {
+  provider: string;
+  budgetMs: number;
+  lease: string;
+  /** What its lease bound, as its server calls it; null while it has none. */
+  model: string | null;
+  sidecar: Sidecar;
 }
 
 /** What a chore may answer: its tokens are bounded already. */
@@ -33,19 +44,21 @@ const ANSWER_BYTES = 256 * 1024;
 const AGAIN_MS = 10_000;
 
 export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
-  const { settings, world, loop, egress, secret, clock, checker } = parts;
-  let kept: { provider: string; budgetMs: number; lease: string; sidecar: Sidecar } | null = null;
+  const { settings, world, loop, egress, secret, clock, checker, againMs = AGAIN_MS } = parts;
+  let kept: Kept | null = null;
   let again: NodeJS.Timeout | null = null;
   let leases = 0;
   let disposed = false;
 
   /** A lease that nobody ends keeps it loaded: it comes with the core and stays. */
-  function hold(provider: string): string {
+  function hold(mine: Kept): void {
     const lease = `sidecar.${++leases}`;
+    // First of all: the answer may come before there is one.
+    mine.lease = lease;
     const need: Need = {
       capabilities: [],
       tier: null,
-      model: provider,
+      model: mine.provider,
       priority: 100,
       context: 'interactive',
       contextTokens: null,
@@ -55,20 +68,23 @@ export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
     const ask = { id: lease, holder: { kind: 'load' as const, id: 'sidecar' }, caller: 'core', need, expiresAt: null, until: null };
     loop.lease(ask, {
       held() {},
-      leased() {},
+      leased({ assignments }) {
+        if (mine.lease === lease) mine.model = assignments[0]!.model;
+      },
       unleased() {
-        if (kept?.lease === lease) retry(provider);
+        if (mine.lease !== lease) return;
+        mine.model = null;
+        retry(mine);
       },
     });
-    return lease;
   }
 
-  function retry(provider: string): void {
-    if (disposed || again !== null) return;
+  function retry(mine: Kept): void {
+    if (disposed || kept !== mine || again !== null) return;
     again = setTimeout(() => {
       again = null;
-      if (kept?.provider === provider) kept.lease = hold(provider);
-    }, AGAIN_MS).unref();
+      if (kept === mine) hold(mine);
+    }, againMs).unref();
   }
 
   function letGo(): void {
@@ -80,10 +96,10 @@ export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
   }
 
   /** One completion; rejects with Refusal. */
-  async function ask(name: string, body: Record<string, unknown>, signal: AbortSignal): Promise<unknown> {
+  async function ask({ provider: name, model }: Kept, body: Record<string, unknown>, signal: AbortSignal): Promise<unknown> {
     const provider = world.provider(name);
-    if (provider === null) throw new Refusal(refuse('no_capability', `There is no provider ${name}.`));
-    const { endpoint, egress: reach, auth, tiers } = provider;
+    if (provider === null || model === null) throw new Refusal(refuse('no_capability', `${name} is not there.`));
+    const { endpoint, egress: reach, auth } = provider;
     const token = auth === null ? null : secret(auth.env);
     const cutoff = new Cutoff();
     const cut = () => cutoff.cut(refuse('cancelled', 'Nobody waits for it any more.'));
@@ -98,7 +114,7 @@ export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
           ...(token !== null &&
             (auth!.kind === 'bearer' ? { authorization: `Bearer ${token}` } : { [auth!.header ?? 'x-api-key']: token })),
         },
-        body: JSON.stringify({ ...body, model: tiers[0]!.model }),
+        body: JSON.stringify({ ...body, model }),
         egress: reach,
         cutoff,
         maxBytes: ANSWER_BYTES,
@@ -115,7 +131,7 @@ export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
   }
 
   return {
-    current: () => (kept !== null && world.phase(kept.provider).phase === 'warm' ? kept.sidecar : null),
+    current: () => (kept !== null && kept.model !== null && world.phase(kept.provider).phase === 'warm' ? kept.sidecar : null),
     configure() {
       const wanted = settings();
       if (wanted?.provider === kept?.provider && wanted?.budgetMs === kept?.budgetMs) return;
@@ -124,11 +140,12 @@ export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
       const { provider, budgetMs } = wanted;
       const sidecar = createSidecar({
         ...{ checker, budgetMs, clock },
-        ask: (body, signal) => ask(provider, body, signal),
+        ask: (body, signal) => ask(mine, body, signal),
         lexicon: createLexicon(() => settings()?.lexicon ?? null),
       });
-      kept = { provider, budgetMs, sidecar, lease: '' };
-      kept.lease = hold(provider);
+      const mine: Kept = { provider, budgetMs, sidecar, lease: '', model: null };
+      kept = mine;
+      hold(mine);
     },
     [Symbol.dispose]() {
       disposed = true;

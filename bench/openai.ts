@@ -73,10 +73,10 @@ export async function run(): Promise<BenchReport> {
   const slow = streamed(chunks, 20);
   const ways = [direct, proxy, door].map((each) => target(each, slow));
   const flows: StreamReport[][] = [];
-  for (const each of ways) await followStreams(each, { streams, chunks, ms: 2000 });
+  for (const each of ways) await followStreams(each, { streams, chunks, ms: 2000, spreadMs: chunks * 20 });
   for (let turn = 0; turn < rounds; turn += 1) {
     const reports: StreamReport[] = [];
-    for (const each of ways) reports.push(await followStreams(each, { streams, chunks, ms: 2500 }));
+    for (const each of ways) reports.push(await followStreams(each, { streams, chunks, ms: 3000, spreadMs: chunks * 20 }));
     flows.push(reports);
   }
 

@@ -62,10 +62,10 @@ async function follow(
   await promise;
 }
 
-/** `streams` at one time, begun over one gap, for so long or until so many are done. */
+/** `streams` at one time, for so long or until so many are done; `spreadMs` is the time over which they begin, so that they do not keep in step. */
 export async function followStreams(
   target: Target,
-  { streams, chunks, ms, most }: { streams: number; chunks: number; ms?: number; most?: number },
+  { streams, chunks, ms, most, spreadMs = 0 }: { streams: number; chunks: number; ms?: number; most?: number; spreadMs?: number },
 ): Promise<StreamReport> {
   const all = { delays: [] as number[], firsts: [] as number[], failures: 0, streams: 0 };
   const until = ms === undefined ? Number.POSITIVE_INFINITY : performance.now() + ms;
@@ -73,7 +73,7 @@ export async function followStreams(
   const next = () => performance.now() < until && (most === undefined || begun++ < most);
   await Promise.all(
     Array.from({ length: streams }, async (_, index) => {
-      if (ms !== undefined) await new Promise((resolve) => setTimeout(resolve, (index * 20) / streams));
+      if (spreadMs > 0) await new Promise((resolve) => setTimeout(resolve, (index * spreadMs) / streams));
       await follow(target, { chunks, next }, all);
     }),
   );

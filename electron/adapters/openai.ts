@@ -105,12 +105,13 @@ export function createModelDoor(core: Core, { admit, recordOf }: ModelDoorParts)
     const headers: Record<string, string> = {};
     if (accept !== undefined) headers.accept = accept;
     if (typeof beta === 'string') headers['openai-beta'] = beta;
+    const exchange = new Answering(response, { dialect, path, method: 'POST', headers, body, model: asked.at, stream });
     const made: Call = {
+      exchange,
       route: 'OS.model',
       door: 'openai',
       principal: by.principal,
       params: { path: `${dialect === 'openai' ? '/v1' : '/api'}${path}`, model: asked.model, stream, bytes: body.length },
-      exchange: new Answering(response, { dialect, path, method: 'POST', headers, body, model: asked.at, stream }),
     };
     if (typeof traceparent === 'string') made.traceparent = traceparent;
     if (by.grant !== null) made.grant = by.grant.id;
@@ -123,7 +124,7 @@ export function createModelDoor(core: Core, { admit, recordOf }: ModelDoorParts)
       .dispatch(made, gone.signal)
       .then(({ error, result }) => {
         // What has begun was ended by whoever wrote it.
-        if (response.headersSent) response.end();
+        if (response.headersSent) exchange.end();
         else if (error !== null) failAs(dialect, response, error);
         else json(response, JSON.stringify(result ?? null));
       })

@@ -17,12 +17,15 @@ const registryOf = (url: string) => `
 providers:
   one: {controller: ollama, endpoint: "${url}", egress: local, capabilities: [text-generation], model: one, vram: 20 GB, priority: 0}
   two: {controller: ollama, endpoint: "${url}", egress: local, capabilities: [text-generation], model: two, vram: 20 GB, priority: 0}
+  far: {controller: openai, endpoint: "${url}", egress: remote, capabilities: [text-generation], model: three}
 orgs:
   W:
     name: Works
     services:
       one: {kind: model, need: {model: one}}
       two: {kind: model, need: {model: two}}
+      far: {kind: model, need: {model: far}}
+      again: {kind: model, need: {model: one}, idempotent: true, retry: {times: 2, backoff: 1ms, max: 1ms}}
       both:
         kind: grid
         policy: all
@@ -33,7 +36,7 @@ limits: off
 `;
 
 async function setUp(t: TestContext) {
-  const server = await startOllamaStandIn({ one: 20 * GiB, two: 20 * GiB });
+  const server = await startOllamaStandIn({ one: 20 * GiB, two: 20 * GiB, three: 0 });
   t.after(() => server[Symbol.asyncDispose]());
   const folder = tempFolder();
   t.after(() => folder[Symbol.dispose]());
@@ -159,4 +162,30 @@ test('steps of a grid take their turns at the models they need', async (t) => {
   const core = await open();
   const { error } = await submit(core, 'W.both').answer;
   assert.deepEqual([error, server.seen.filter((what) => what.startsWith('load')).sort()], [null, ['load one', 'load two']]);
+});
+
+test('a run that failed gives its models back, and its retry asks for them anew', async (t) => {
+  const { server, open } = await setUp(t);
+  const core = await open();
+  assert.equal((await submit(core, 'W.one').answer).error, null);
+  server.fail.pulse = [{ status: 503, error: 'busy' }];
+  const { job, answer } = submit(core, 'W.again');
+  const { error } = await answer;
+  const { starts } = await get(core, await job);
+  const { leases } = (await operate(core, 'OS.grants')) as { leases: unknown[] };
+  assert.deepEqual([error, starts, leases], [null, 2, []]);
+});
+
+test('sovereign cuts a run off that uses a remote model, and the job says so', async (t) => {
+  const { server, open } = await setUp(t);
+  const core = await open();
+  server.loaded.add('three');
+  const { promise, resolve } = Promise.withResolvers<void>();
+  t.after(() => resolve());
+  server.hold.pulse = promise;
+  const { job, answer } = submit(core, 'W.far');
+  await until(core, await job, ({ state }) => state === 'running');
+  await operate(core, 'OS.sovereign.set', { on: true });
+  const { error } = await answer;
+  assert.equal(error?.code, 'sovereign_refused');
 });

@@ -305,6 +305,11 @@ export interface ModelState {
   device: string | null;
   vram: Figure | null;
   loadMs: number;
+  /** With `loadMs` what losing it costs: how long an unload takes, and to read again what its cache holds (0 while it is not in memory). */
+  stopMs: number;
+  contextMs: number;
+  /** Of `openai` nothing is loaded or unloaded. */
+  controller: ControllerSpec['kind'];
   leases: string[];
   /** How many stand in line for it. */
   waiting: number;
@@ -373,6 +378,10 @@ export interface CortexState {
   pools: Pool[];
   alerts: GpuAlert[];
   invalid: InvalidUnit[];
+  /** Who offers what, whether it can be had now or not; both sorted. */
+  capabilities: { capability: string; providers: string[] }[];
+  /** Of each provider that could be loaded: who would have to go because they share no group, sorted. Nobody: the transition is free. */
+  transitions: { provider: string; banishes: string[] }[];
   sidecar: { provider: string; state: ModelPhase } | null;
 }
 
@@ -397,5 +406,7 @@ export const emptyCortex: CortexState = {
   pools: [],
   alerts: [],
   invalid: [],
+  capabilities: [],
+  transitions: [],
   sidecar: null,
 };

@@ -34,6 +34,9 @@ function model(provider: string, tier: string, gb: number | null, more: Partial<
     device: null,
     vram: gb === null ? null : figure(gb, 'estimated'),
     loadMs: 6000 + (gb ?? 0) * 700,
+    stopMs: 2000,
+    contextMs: 0,
+    controller: 'ollama',
     leases: [],
     waiting: 0,
     idleAt: null,
@@ -327,6 +330,8 @@ export function imitateCortex(
       : {
           version,
           devices: devices(),
+          capabilities: [],
+          transitions: [],
           models,
           leases,
           queue,

@@ -15,6 +15,33 @@ test('a dry run says what would be loaded, and loads nothing', async (t) => {
   );
 });
 
+test('fronts hear who offers what, and whom a load would banish', async (t) => {
+  await using server = await startOllamaStandIn({ 'day:1B': GiB, 'night:1B': GiB, 'loose:1B': GiB });
+  const each = { sizes: { '1B': GiB }, stopMs: 100 };
+  const providers = [
+    aProvider('night', server, { ...each, groups: ['night'], capabilities: ['constructor', 'text-generation'] }),
+    aProvider('day', server, { ...each, groups: ['day'] }),
+    aProvider('loose', server, each),
+  ];
+  server.loaded.add('day:1B');
+  const scene = await openScene(t, { providers, servers: [server] });
+  const { capabilities, transitions, models } = await scene.cortex.operations['OS.cortex']({}, owner, aRun(scene));
+  assert.deepEqual(
+    { capabilities, transitions, models: models.map(({ provider, controller, stopMs, loadMs }) => [provider, controller, stopMs, loadMs]) },
+    {
+      capabilities: [
+        { capability: 'constructor', providers: ['night'] },
+        { capability: 'text-generation', providers: ['day', 'loose', 'night'] },
+      ],
+      transitions: [
+        { provider: 'loose', banishes: [] },
+        { provider: 'night', banishes: ['day'] },
+      ],
+      models: ['day', 'loose', 'night'].map((name) => [name, 'ollama', 100, 1000]),
+    },
+  );
+});
+
 test('what was found on this machine goes into the registry as it was proposed', async (t) => {
   await using server = await startOllamaStandIn({ 'big:70B': GiB });
   const big = { model: 'big:70B', capabilities: ['text-generation'], vram: null, resident: false };

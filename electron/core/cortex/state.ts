@@ -15,6 +15,7 @@ import type {
   World,
 } from '../../../shared/cortex.ts';
 import type { CortexSettings, GpuState } from '../../../shared/model.ts';
+import { transitions } from './groups.ts';
 
 export interface Seen {
   world: World;
@@ -56,8 +57,22 @@ export function stateOf(seen: Seen): Omit<CortexState, 'version'> {
     }),
     alerts,
     invalid,
+    capabilities: indexOf(world.providers),
+    transitions: transitions(world),
     sidecar: sidecar && { provider: sidecar.provider, state: seen.phase(sidecar.provider).phase },
   };
+}
+
+/** Capabilities, sorted, each with the providers that have it in the order that is given. */
+export function indexOf(providers: readonly Provider[]): CortexState['capabilities'] {
+  const found = new Map<string, string[]>();
+  for (const { name, capabilities } of providers)
+    for (const capability of capabilities) {
+      const names = found.get(capability);
+      if (names === undefined) found.set(capability, [name]);
+      else names.push(name);
+    }
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([capability, names]) => ({ capability, providers: names }));
 }
 
 function modelsOf(provider: Provider, seen: Seen): ModelState[] {
@@ -80,6 +95,9 @@ function modelsOf(provider: Provider, seen: Seen): ModelState[] {
       device: here?.device ?? null,
       vram: here?.vram ?? tier.vram,
       loadMs: tier.loadMs,
+      stopMs: provider.stopMs,
+      contextMs: here?.contextMs ?? 0,
+      controller: provider.controller.kind,
       leases: leases.filter(({ models }) => models.some((one) => one.provider === name && one.tier === tier.name)).map(({ id }) => id),
       waiting: tier.name === shown ? waiting : 0,
       idleAt: here?.idleAt ?? null,

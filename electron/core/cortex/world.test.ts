@@ -11,6 +11,7 @@ import { parseRegistry } from '../registry/parse.ts';
 import { tempFolder } from '../testing.ts';
 import { createBudget } from './budget.ts';
 import { mayStandTogether, transitions } from './groups.ts';
+import { indexOf } from './state.ts';
 import { createWorldSource } from './world.ts';
 
 const GiB = 1024 ** 3;
@@ -168,11 +169,11 @@ describe('what there is', () => {
         ],
       ],
     );
-    assert.deepEqual(world.source.index(), {
-      embedding: ['box.nomic-embed-text:latest'],
-      'text-generation': ['box.gemma3:27b', 'box.gemma3:4b', 'box.gpt-oss:120b-cloud'],
-      'vision-analysis': ['box.gemma3:27b'],
-    });
+    assert.deepEqual(indexOf(world.source.world().providers), [
+      { capability: 'embedding', providers: ['box.nomic-embed-text:latest'] },
+      { capability: 'text-generation', providers: ['box.gemma3:27b', 'box.gemma3:4b', 'box.gpt-oss:120b-cloud'] },
+      { capability: 'vision-analysis', providers: ['box.gemma3:27b'] },
+    ]);
     assert.equal(world.source.provider('box'), null);
     await world.source.controller('box.gemma3:27b')!.load(providers[0]!.tiers[0]!, new AbortController().signal);
     assert.deepEqual(residents(await world.when(({ residents: those }) => those.length > 0)), ['box.gemma3:27b gemma3:27b warm']);

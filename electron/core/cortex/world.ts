@@ -15,8 +15,6 @@ export interface WorldSource extends AsyncDisposable {
   controller(provider: string): Controller | null;
   phase(provider: string): { phase: ModelPhase; detail: string | null };
   invalid(): InvalidUnit[];
-  /** Capability to the names of the providers that have it, sorted. */
-  index(): Record<string, string[]>;
   note(provider: string, note: Note): void;
   /** It was used until now: its idle time starts again. */
   used(provider: string, about: { priority: number }): void;
@@ -275,12 +273,6 @@ export function createWorldSource(options: WorldOptions): LiveWorld {
       return { phase: 'warming', detail: `loading for ${Math.floor(Math.max(0, now() - noted.at) / 1000)} s` };
     },
     invalid,
-    index() {
-      const { providers } = rebuild();
-      const capabilities = [...new Set(providers.flatMap((provider) => provider.capabilities))].sort();
-      const offering = (capability: string) => providers.filter((provider) => provider.capabilities.includes(capability));
-      return Object.fromEntries(capabilities.map((capability) => [capability, offering(capability).map(({ name }) => name)]));
-    },
     note(name, note) {
       if (note.phase === 'warming' || note.phase === 'warm') homes.set(JSON.stringify([name, note.resident.tier]), note.resident.device);
       notes.set(name, { note, at: now(), question: servers.asked, contradicted: 0 });

@@ -1,15 +1,15 @@
 /** What of a call is kept: its rows, its job's record, and what an event carries of it. */
 import type { Crossing, JobState } from '../../shared/model.ts';
 import { canonicalJson, textOf } from './crossing.ts';
-import { redact, redactText } from './store/redact.ts';
+import { harmlessJson, redact, redactText } from './store/redact.ts';
 import type { Store } from './store/store.ts';
 
 /** Longest an event may carry of a result; the job has the whole. */
 const EVENT_RESULT = 16_384;
 /** An intent's detail of fewer characters is not cut, so the parameters in it are whole. */
 const DETAIL_WHOLE = 2000;
-/** Longest a job keeps of its record. */
-const RECORD_MAX = 262_144;
+/** Longest answer that a job keeps whole. */
+const RESULT_MAX = 262_144;
 
 /** Members of a crossing that its record has in another form than the crossing. */
 const KEPT_APART = new Set(['attempts', 'directives', 'durationMs', 'error', 'left', 'result', 'signature', 'text', 'why']);
@@ -27,10 +27,12 @@ export interface Kept {
 }
 
 export function keep({ text, confidence, why, parent, traceparent }: Crossing, given: Record<string, unknown>): Kept {
-  const said = redact(text);
-  const reason = redact(why);
+  const harmlessText = harmlessJson(text);
+  const harmlessWhy = harmlessJson(why);
+  const clean = harmlessText !== null && harmlessWhy !== null;
+  const said = harmlessText ?? redact(text);
+  const reason = harmlessWhy ?? redact(why);
   const params = redact(given);
-  const clean = said === JSON.stringify(text) && reason === JSON.stringify(why);
   const intent = `{"confidence":${confidence},"params":${params},"parent":${JSON.stringify(parent)},"text":${said},"traceparent":"${traceparent}","why":${reason}}`;
   return {
     text: text === null || clean ? text : (JSON.parse(said) as string),
@@ -43,8 +45,9 @@ export function keep({ text, confidence, why, parent, traceparent }: Crossing, g
 
 export type OutcomeRow = Parameters<Store['finish']>[0];
 
+/** The row's detail is the crossing with its secrets redacted, and so is what the job has of it. */
 export function outcomeRow(record: Crossing, kept: Kept): OutcomeRow {
-  const { detail, text } = outcomeTexts(record, kept);
+  const { detail, shortened } = outcomeTexts(record, kept);
   return {
     at: record.at + record.durationMs,
     crossing: record.id,
@@ -62,30 +65,28 @@ export function outcomeRow(record: Crossing, kept: Kept): OutcomeRow {
             durationMs: record.durationMs,
             errorCode: record.error?.code ?? null,
             errorMessage: record.error === null ? null : redactText(record.error.message),
-            record: text,
+            record: shortened,
           },
   };
 }
 
-/** The outcome as its row, its job and its record keep it; what a service said is redacted once. */
-function outcomeTexts(record: Crossing, kept: Kept): { detail: string; text: string } {
+/** `shortened`: the same without most of an answer that is too long for the job's record; null while that may have the whole. */
+function outcomeTexts(record: Crossing, kept: Kept): { detail: string; shortened: string | null } {
   const { result, error, directives, attempts, left, durationMs } = record;
+  const harmless = harmlessJson(result);
+  const answer = harmless ?? redact(result);
   const failure = error === null ? 'null' : redact(error);
-  const raw = directives ? { directives, result } : result;
-  const answer = redact(raw);
-  const outcome = `"attempts":${JSON.stringify(attempts)},"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
-  const detail = `{${outcome},"result":${answer}}`;
+  const long = answer.length > RESULT_MAX;
+  const same = harmless !== null && (error === null || failure === JSON.stringify(error)) && (!directives || harmlessJson(directives));
   // Mostly nothing is secret, and then what the caller gets is what is kept.
-  const whole = textOf(record);
-  if (kept.clean && error === null && whole.length <= RECORD_MAX && answer === JSON.stringify(raw)) return { detail, text: whole };
+  if (kept.clean && same && !long) return { detail: textOf(record), shortened: null };
   // Not before it is needed: this copy takes longer than all the rest, and most calls are done by now.
   const rest = Object.fromEntries(Object.entries(record).filter(([name]) => !KEPT_APART.has(name)));
-  const shown =
-    answer.length <= RECORD_MAX ? answer : JSON.stringify({ cut: true, characters: answer.length, start: answer.slice(0, 4096) });
-  return {
-    detail,
-    text: `{${outcome},"result":${shown},"signature":${JSON.stringify(record.signature)},"text":${JSON.stringify(kept.text)},"why":${JSON.stringify(kept.why)},${JSON.stringify(rest).slice(1)}`,
-  };
+  const before = `"attempts":${JSON.stringify(attempts)},${directives ? `"directives":${redact(directives)},` : ''}"durationMs":${durationMs},"error":${failure},"left":${JSON.stringify(left)}`;
+  const behind = `"signature":${JSON.stringify(record.signature)},"text":${JSON.stringify(kept.text)},"why":${JSON.stringify(kept.why)},${JSON.stringify(rest).slice(1)}`;
+  const withResult = (shown: string) => `{${before},"result":${shown},${behind}`;
+  const start = () => JSON.stringify({ cut: true, characters: answer.length, start: answer.slice(0, 4096) });
+  return { detail: withResult(answer), shortened: long ? withResult(start()) : null };
 }
 
 export function stateOf(record: Crossing): JobState {

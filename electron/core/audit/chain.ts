@@ -150,15 +150,16 @@ export function createHasher(): ChainHasher {
 export const DETAIL_MAX_BYTES = 8192;
 
 /**
- * The detail as it is stored: as given up to 8 KiB, else JSON text `{"cut":{"bytes":…},"head":"…"}` of at most that size, and the
- * SHA-256 of the whole. `detail` must be well-formed.
+ * The detail as it is stored: as given up to 8 KiB, with an empty digest, because the row's own hash covers it; else JSON text
+ * `{"cut":{"bytes":…},"head":"…"}` of at most that size and the SHA-256 of the whole. Older rows have that digest always.
  */
-export function sealDetail(detail: string): { detail: string; digest: string } {
-  const digest = hash('sha256', detail, 'hex');
+export function sealDetail(given: string): { detail: string; digest: string } {
+  const detail = given.toWellFormed();
   // UTF-8 has at most three bytes for a unit of UTF-16, so most texts need no count.
-  if (detail.length * 3 <= DETAIL_MAX_BYTES) return { detail, digest };
+  if (detail.length * 3 <= DETAIL_MAX_BYTES) return { detail, digest: '' };
   const bytes = Buffer.byteLength(detail);
-  return bytes <= DETAIL_MAX_BYTES ? { detail, digest } : { detail: cutJson(detail, bytes, DETAIL_MAX_BYTES), digest };
+  if (bytes <= DETAIL_MAX_BYTES) return { detail, digest: '' };
+  return { detail: cutJson(detail, bytes, DETAIL_MAX_BYTES), digest: hash('sha256', detail, 'hex') };
 }
 
 /** JSON text that says how long `text` was and holds as much of its beginning as fits into `max` bytes. */

@@ -143,9 +143,9 @@ function changed(row: StoredRow, lastHash: ChainValue, computed: string, chain: 
   const digest = typeof detail === 'string' ? hash('sha256', detail, 'hex') : null;
   if (chain.links(seq + 1)?.previous === computed) return `${said}: column hash is not that of its columns.`;
   if (lastHash !== null && row[INDEX.previous] !== lastHash && holdsWith('previous', lastHash)) return `${said}: column previous.`;
-  if (holdsWith('digest', digest)) return `${said}: column digest.`;
+  if (holdsWith('digest', digest) || holdsWith('digest', '')) return `${said}: column digest.`;
   const cut = typeof detail === 'string' && detail.startsWith('{"cut":{"bytes":');
-  if (!cut && digest !== row[INDEX.digest]) return `${said}: column detail.`;
+  if (!cut && row[INDEX.digest] !== '' && digest !== row[INDEX.digest]) return `${said}: column detail.`;
   for (const kind of ['intent', 'outcome', 'rejected', 'replayed', 'change']) if (holdsWith('kind', kind)) return `${said}: column kind.`;
   return `${said}: its columns do not give its hash.`;
 }

@@ -20,6 +20,7 @@ import {
   readJson,
   shownJob,
 } from './pages.ts';
+import { RECORD } from './records.ts';
 import { IN_LINE } from './running.ts';
 
 /** The newest jobs among which recent ones are looked for. */
@@ -124,7 +125,8 @@ function createReader(db: Database.Database, now: () => number): Reader {
     const input = text('params', 'job_input');
     const intent = sql('SELECT detail FROM audit WHERE seq = ?').get(job.auditSeq) as { detail: string } | undefined;
     const params = input === undefined ? (readJson(intent?.detail) as { params?: unknown } | null)?.params : readJson(input);
-    const record = readJson(text('record', 'job_record')) as JobDetail['record'];
+    const ended = sql(`SELECT ${RECORD} FROM job WHERE n = ?`).pluck().get(n) as string | null;
+    const record = readJson(ended ?? undefined) as JobDetail['record'];
     const key = keys.ofJob(n);
     const noted = sql('SELECT at, kind, detail FROM job_event WHERE n = ? ORDER BY i').all(n) as JobEvent[];
     return {

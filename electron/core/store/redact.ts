@@ -55,6 +55,16 @@ export function redact(value: unknown): string {
   return escapeUnprintable(createWalk(0).text(value));
 }
 
+/** What `redact` says of the value if that is `JSON.stringify(value)`; null if it may say something else. */
+export function harmlessJson(value: unknown): string | null {
+  try {
+    const json = isPlain(value) ? JSON.stringify(value) : undefined;
+    return json !== undefined && inspect(json) === CLEAN ? json : null;
+  } catch {
+    return null;
+  }
+}
+
 /** A text with its secrets replaced. */
 export function redactText(text: string): string {
   return clean(text, 0);

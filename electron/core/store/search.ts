@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type Database from 'better-sqlite3';
+import { RECORD } from './records.ts';
 
 /**
  * Step of the schema. The words of each 32,768 jobs have an index of their own, made when its first job is indexed, because a word's beginning is
@@ -40,8 +41,8 @@ const ROWS_A_LOOK = 8;
 
 const OPEN_STATES = ['running', 'queued', 'waiting'];
 const WORDS = `text, route, why, error_code, error_message, progress_note, lane, subject,
-  CASE WHEN json_valid(record) THEN substr(json_extract(record, '$.result'), 1, ${RESULT_CHARS}) END`;
-const BESIDE = 'LEFT JOIN job_more USING (n) LEFT JOIN job_record USING (n)';
+  (SELECT CASE WHEN json_valid(record) THEN substr(json_extract(record, '$.result'), 1, ${RESULT_CHARS}) END FROM (SELECT ${RECORD} AS record))`;
+const BESIDE = 'LEFT JOIN job_more USING (n)';
 
 /** Case, accents and everything that is neither letter nor digit make no difference. */
 function wordsOf(text: string): string {

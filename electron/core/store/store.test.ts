@@ -87,6 +87,30 @@ test('parameters are read from the intent when they are whole in it', async (t) 
   assert.deepEqual([job.params, job.attempts.map(({ id }) => id)], [{ a: [1, 'x'] }, ['att_1']]);
 });
 
+test('the record of a job is the detail of its outcome, or lies beside it when that was cut or is too long', async (t) => {
+  const { open, raw } = createScratch(t);
+  const store = await open();
+  const ended = { state: 'succeeded', durationMs: 1, errorCode: null, errorMessage: null, record: null } as const;
+  const crossing = (result: string) => JSON.stringify({ attempts: [], error: null, ok: true, result });
+  const ends: [job: string, detail: string, record: string | null][] = [
+    ['short', crossing('short'), null],
+    ['cut', crossing('long '.repeat(3000)), null],
+    ['shortened', crossing('x'.repeat(20_000)), crossing('most of it is gone')],
+  ];
+  for (const [job, detail, record] of ends) {
+    await store.begin(anIntent(job));
+    await store.finish(anOutcome(job, { detail, jobEnd: { ...ended, record } }));
+  }
+  assert.deepEqual(
+    ends.map(([job]) => store.read.job(job)?.result),
+    ['short', 'long '.repeat(3000), 'most of it is gone'],
+  );
+  assert.deepEqual(
+    raw((db) => db.prepare('SELECT n FROM job_record').pluck().all()),
+    [2, 3],
+  );
+});
+
 test('a job is read although somebody broke its intent and its record, and a damaged file is not a bug', async (t) => {
   const { file, open, tamper } = createScratch(t);
   const store = await open();

@@ -87,7 +87,8 @@ export interface Outcome {
     durationMs: number;
     errorCode: string | null;
     errorMessage: string | null;
-    record: string;
+    /** What the job keeps of its crossing; null: the detail is it. */
+    record: string | null;
   } | null;
 }
 

@@ -174,6 +174,8 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   let head = readHead();
   /** False while what the file holds could not be read after a failure. */
   let headKnown = true;
+  /** The last row has only the beginning of its detail. */
+  let cut = false;
 
   /** Appends one row to the chain. The fields are at, kind, crossing, job, caller, door, route, outcome, detail. */
   function chain(
@@ -187,7 +189,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     outcome: Field,
     text: Field,
   ) {
-    const { detail, digest } = sealDetail((text as string).toWellFormed());
+    const { detail, digest } = sealDetail(text as string);
     const row: Field[] = [
       head.seq + 1,
       whole(at),
@@ -203,6 +205,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       head.hash,
     ];
     const hash = hasher.hash(row);
+    cut = digest !== '';
     insertAudit.run(row[0], row[1], kind, row[3], row[4], row[5], door, row[7], row[8], detail, digest, head.hash, hash);
     head = { seq: head.seq + 1, hash, at: row[1] as number, n: head.n };
   }
@@ -215,7 +218,8 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       tender.end(n);
     }
     endJob.run(f[i + 9], well(f[i + 6]!), whole(f[i + 1]!), f[i + 10], f[i + 11], well(f[i + 12]!), head.seq, n);
-    insertRecord.run(n, body(f[i + 13]!));
+    const record = f[i + 13] ?? (cut ? f[i + 8]! : null);
+    if (record !== null) insertRecord.run(n, body(record));
     running.stopped(n);
     indexer.ended(n);
   }

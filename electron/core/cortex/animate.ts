@@ -101,9 +101,10 @@ export function createAnimator({ world, loop, manifests, ending, tell }: Animate
   function staleness(lease: string, { assignments, loads, evictions }: Resolved): string | null {
     const { providers, residents, unavailable, devices, sovereign } = world.world();
     const goes = (provider: string) => evictions.some((one) => one.provider === provider);
-    for (const { provider: name, tier, model } of assignments) {
+    for (const { provider: name, tier, model, egress } of assignments) {
       const provider = providers.find((one) => one.name === name);
       if (!provider?.tiers.some((one) => one.name === tier && one.model === model)) return `${name} does not offer ${model} any more.`;
+      if (provider.egress !== egress) return `${name} is ${provider.egress} now, and was ${egress} when it was planned.`;
       if (sovereign && provider.egress === 'remote') return `${name} is remote, and sovereign is on.`;
       const reason = unavailable.find((one) => one.provider === name)?.reason;
       if (reason !== undefined) return `${name} cannot be had: ${reason}.`;

@@ -68,6 +68,8 @@ interface Held {
   lease: string;
   principal: Principal;
   plan: Resolved;
+  /** As it was when it was granted. */
+  bound: Bound[];
   cuts: Set<(reason: WireError) => void>;
 }
 
@@ -130,8 +132,9 @@ export function createGrants(parts: GrantParts): Grants {
         held(plan) {
           const now = clock();
           const about = { id, task, caller: by.id, base_url: `${url}/v1`, created_at: now, expires_at: now + ttlMs };
-          const grant = newGrant(about, plan, parts.bound(plan));
-          held.set(id, { grant, hash: hashToken(key), lease, principal, plan, cuts: new Set() });
+          const bound = parts.bound(plan);
+          const grant = newGrant(about, plan, bound);
+          held.set(id, { grant, hash: hashToken(key), lease, principal, plan, bound, cuts: new Set() });
         },
         lost: (error) => void revoke(id, error.message.replace(/\.$/, ''), error),
       },
@@ -228,10 +231,18 @@ export function createGrants(parts: GrantParts): Grants {
 
   function review(): void {
     const { sovereign, providers } = parts.world();
-    for (const { grant } of [...held.values()]) {
+    for (const { grant, bound } of [...held.values()]) {
       const remote = grant.models.find(({ egress }) => egress === 'remote');
-      const lost = grant.models.find(
-        ({ provider, tier }) => !providers.some(({ name, tiers }) => name === provider && tiers.some((one) => one.name === tier)),
+      // What was promised of it, such as that it is not remote, says nothing of another server under its name.
+      const lost = bound.find(
+        ({ provider: was, tier }) =>
+          !providers.some(
+            ({ name, endpoint, egress, tiers }) =>
+              name === was.name &&
+              endpoint === was.endpoint &&
+              egress === was.egress &&
+              tiers.some((one) => one.name === tier.name && one.model === tier.model),
+          ),
       );
       if (sovereign && remote !== undefined) {
         const why = `sovereign was switched on, and ${remote.provider} is remote`;
@@ -240,7 +251,7 @@ export function createGrants(parts: GrantParts): Grants {
           why,
           refuse('sovereign_refused', `The grant ${grant.id} ended: ${why}.`, { hint: 'Nothing leaves the machine until it is off.' }),
         );
-      } else if (lost !== undefined) revoke(grant.id, `${lost.provider} is not there any more`);
+      } else if (lost !== undefined) revoke(grant.id, `${lost.provider.name} as it was granted is not there any more`);
     }
   }
 

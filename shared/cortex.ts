@@ -168,6 +168,8 @@ export interface Resident {
   contextMs: number;
   /** When it is unloaded if nobody uses it; null: never. */
   idleAt: number | null;
+  /** Other providers that have the very same model of the same server: what unloads one of them unloads all. */
+  sharedWith?: string[];
 }
 
 // --- the answer -------------------------------------------------------------------------------------------------------

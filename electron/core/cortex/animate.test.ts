@@ -70,6 +70,40 @@ test('what is in flight is over before its model goes', async (t) => {
   assert.deepEqual(scene.steps().slice(2), ['model_draining', 'model_unloading', 'model_gone', 'model_loading', 'model_warm']);
 });
 
+test('what another provider of the same model has in flight is over before it goes, for both', async (t) => {
+  await using one = await startOllamaStandIn({ 'one:only': 10 * GiB });
+  await using two = await startOllamaStandIn({ 'two:only': 20 * GiB });
+  const first = aProvider('one', one, { sizes: { only: 10 * GiB } });
+  const scene = await openScene(t, {
+    providers: [
+      first,
+      { ...first, name: 'mirror', capabilities: ['ocr'] },
+      aProvider('two', two, { sizes: { only: 20 * GiB }, capabilities: ['vision-analysis'] }),
+    ],
+    servers: [one, two],
+  });
+  const lease = scene.lease(text);
+  await lease.leased;
+  await scene.refresh('one');
+  const over = scene.cortex.calling('mirror');
+  scene.loop.release(lease.id);
+  const draining = scene.step('model_draining');
+  const second = scene.lease({ capabilities: ['vision-analysis'] });
+  const { in_flight } = await draining;
+  const phases = () => scene.cortex.state().models.map(({ provider, phase }) => `${provider} ${phase}`);
+  const during = { phases: phases(), unloaded: one.seen.includes('unload one:only') };
+  over();
+  await second.leased;
+  assert.deepEqual(
+    { in_flight, during, after: phases() },
+    {
+      in_flight: 1,
+      during: { phases: ['mirror draining', 'one draining', 'two cold'], unloaded: false },
+      after: ['mirror cold', 'one cold', 'two warm'],
+    },
+  );
+});
+
 test('a drain that does not end is given up, and nothing is cut off', async (t) => {
   const { one, two, scene } = await twoBig(t, { drainMs: 20 });
   const first = scene.lease(text);

@@ -1,6 +1,6 @@
 /** One provider at a time: making it warm, healing it, letting it go. What is asked of one provider is done one after the other. */
 import type { Provider, Resident, Tier } from '../../../shared/cortex.ts';
-import { refuse, type WireError } from '../../../shared/errors.ts';
+import { onlyRefusals, Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type { CortexSettings, GpuDevice } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
 import { sameModel } from '../providers/ollama.ts';
@@ -120,7 +120,7 @@ export function createManifests(parts: ManifestParts): Manifests {
       return error;
     }
     const loadMs = now() - startedAt;
-    const listed = await list({ provider, tier, controller }).catch(() => null);
+    const listed = await list({ provider, tier, controller }).catch(onlyRefusals);
     const reported = listed?.resident.find(({ model }) => sameModel(model, tier.model))?.vram ?? null;
     const after = await gpu.probe();
     const took = measure({ before, after, device: alone() ? device : null, reported });
@@ -164,7 +164,7 @@ export function createManifests(parts: ManifestParts): Manifests {
   /** True when it was ended and started. Never while a call is in flight there. */
   async function restart({ provider, controller }: Place, why: WireError): Promise<boolean> {
     const { name, warmMs, stopMs } = provider;
-    if (!(await calm(provider))) return false;
+    if (!(await calm(provider, usersOf(name)))) return false;
     const unwritten = await refusalOf(tell('model_restarting', { provider: name, error: why.code, said: why.message }));
     if (unwritten !== null) return false;
     const late = refuse('upstream_timeout', `${name} did not restart in time.`);
@@ -215,19 +215,17 @@ export function createManifests(parts: ManifestParts): Manifests {
       });
     const { provider, controller, tier } = at;
     const about = { provider: name, tier: tierName, model: tier.model, device: there.device, cause };
+    const users = usersOf(name);
     const keep = () => world.note(name, { phase: 'warm', resident: { ...there, phase: 'warm', idleAt: idleAt(provider) } });
     world.note(name, { phase: 'draining' });
-    void tell('model_draining', { ...about, in_flight: callers.count(name) }).catch(() => undefined);
-    if (!(await calm(provider))) {
+    void tell('model_draining', { ...about, in_flight: inFlight(users) }).catch(() => undefined);
+    if (!(await calm(provider, users))) {
       keep();
-      const error = refuse(
-        'conflict',
-        `${name} still answers ${callers.count(name)} calls after ${provider.drainMs} ms, and none is cut off.`,
-        {
-          hint: 'Wait for them, or cancel them.',
-        },
-      );
-      await refusalOf(tell('model_kept', { ...about, in_flight: callers.count(name) }));
+      const left = inFlight(users);
+      const error = refuse('conflict', `${name} still answers ${left} calls after ${provider.drainMs} ms, and none is cut off.`, {
+        hint: 'Wait for them, or cancel them.',
+      });
+      await refusalOf(tell('model_kept', { ...about, in_flight: left }));
       return error;
     }
     pulses.forget(name);
@@ -245,6 +243,8 @@ export function createManifests(parts: ManifestParts): Manifests {
     ended();
     if (isGone) {
       world.note(name, { phase: 'gone' });
+      // Those that had it as well hold it until their server has said that it is gone.
+      if (users.length > 1) await world.refresh(name);
       await refusalOf(tell('model_gone', { ...about, error: error?.code ?? null, bytes: there.vram?.bytes ?? null }));
       return null;
     }
@@ -255,12 +255,18 @@ export function createManifests(parts: ManifestParts): Manifests {
     return still;
   }
 
-  /** No call is in flight there; false when there still is one after the time it has to drain. */
-  async function calm({ name, drainMs }: Provider): Promise<boolean> {
-    if (callers.count(name) === 0) return true;
+  /** Whoever has what is unloaded with it. */
+  const usersOf = (name: string): string[] => [name, ...(residentOf(name)?.sharedWith ?? [])];
+
+  const inFlight = (users: readonly string[]): number => users.reduce((sum, user) => sum + callers.count(user), 0);
+
+  /** No call of any of them is in flight; false when there still is one after the time it has to drain. */
+  async function calm({ name, drainMs }: Provider, users: readonly string[]): Promise<boolean> {
+    if (inFlight(users) === 0) return true;
     const late = refuse('upstream_timeout', `${name} is still in use.`);
-    await refusalOf(spans.within(drainMs, late, (signal) => callers.calm(name, signal)));
-    return callers.count(name) === 0;
+    const all = (signal: AbortSignal) => Promise.all(users.map((user) => callers.calm(user, signal)));
+    await refusalOf(spans.within(drainMs, late, all));
+    return inFlight(users) === 0;
   }
 
   async function seenGone(at: Place, withinMs: number): Promise<boolean> {
@@ -270,8 +276,9 @@ export function createManifests(parts: ManifestParts): Manifests {
         const { resident } = await list(at);
         if (!resident.some(({ model }) => sameModel(model, at.tier.model))) return true;
       } catch (caught) {
+        if (!(caught instanceof Refusal)) throw caught;
         // Nothing listens there: its memory went with it.
-        if ((caught as { wire?: WireError }).wire?.code === 'upstream_refused') return true;
+        if (caught.wire.code === 'upstream_refused') return true;
       }
       if (now() >= until) return false;
       await refusalOf(spans.pause(pauseMs));

@@ -1,7 +1,7 @@
 /** The world from what everybody says: the registry, the units, the servers, and whoever loads and unloads. Pure. */
 import type { Figure, ModelPhase, Provider, Resident, Tier, Unavailable } from '../../../shared/cortex.ts';
 import type { Listing } from '../providers/controller.ts';
-import { sameModel } from '../providers/ollama.ts';
+import { fullName, sameModel } from '../providers/ollama.ts';
 import { type Said, serverKey } from './servers.ts';
 
 /** What only whoever loads and unloads knows, until the server says it too. */
@@ -75,8 +75,25 @@ export function merge(sources: Sources): Merged {
     }
   }
   merged.providers.sort(byName);
+  share(merged);
   return merged;
 }
+
+/** What several providers hold in common goes for all of them when it goes for one. */
+function share({ residents, declaredAs }: Merged): void {
+  const together = Map.groupBy(residents, (resident) => placeOf(declaredAs.get(resident.provider)!, resident.model));
+  for (const those of together.values()) {
+    if (those.length < 2) continue;
+    const goes = those.some(({ phase }) => phase === 'draining');
+    for (const resident of those) {
+      resident.sharedWith = those.flatMap(({ provider }) => (provider === resident.provider ? [] : [provider]));
+      if (goes) resident.phase = 'draining';
+    }
+  }
+}
+
+/** The same for whoever has the same memory. */
+const placeOf = (declared: Provider, model: string): string => JSON.stringify([serverKey(declared), fullName(model)]);
 
 const notYet = 'its server has not answered yet';
 
@@ -175,7 +192,7 @@ function residentsOf(
   }
   const used = sources.used(provider.name);
   return [...standing.values()].map(({ tier, phase, vram, idleAt }): Resident => {
-    const key = `${serverKey(declared)} ${tier.model}`;
+    const key = placeOf(declared, tier.model);
     const isFirst = !counted.has(key);
     counted.add(key);
     const home = sources.home(provider.name, tier.name);

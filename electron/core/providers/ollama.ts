@@ -163,10 +163,8 @@ export function guessOf(item: Record<string, unknown>): Figure | null {
 }
 
 /** `llama3` is `llama3:latest`. */
-export function sameModel(one: string, other: string): boolean {
-  const full = (name: string) => (/:[^/]*$/.test(name) ? name : `${name}:latest`);
-  return full(one) === full(other);
-}
+export const fullName = (model: string): string => (/:[^/]*$/.test(model) ? model : `${model}:latest`);
+export const sameModel = (one: string, other: string): boolean => fullName(one) === fullName(other);
 
 /** Cloud models run on ollama.com: they say so, or are called so (`gpt-oss:120b-cloud`, `glm-4.6:cloud`). */
 function isRemote(model: string, ...told: Record<string, unknown>[]): boolean {

@@ -49,7 +49,7 @@ export function createModelRunner(options: ModelRunnerOptions): Runner {
   function choose(run: Run): Bound | WireError {
     const { exchange, grant } = run.runtime;
     if (grant !== null) return granted(grant, exchange === null ? nameIn(run.params.model) : askedModel(exchange));
-    const wanted = isEmbedding(run) ? 'embedding' : 'text-generation';
+    const wanted = exchange?.path.startsWith('/embed') ? 'embedding' : 'text-generation';
     const bound = run.models.find(({ capabilities }) => capabilities.includes(wanted)) ?? run.models[0];
     return bound ?? refuse('no_capability', `${run.route.name} was started without a model.`);
   }
@@ -162,14 +162,17 @@ function spokenHeaders({ headers }: Exchange): string[] {
   return found;
 }
 
-const isEmbedding = ({ route, runtime: { exchange } }: Run): boolean =>
-  exchange === null ? route.need?.capabilities.join() === 'embedding' : /^\/embed/.test(exchange.path);
+/** It makes vectors of what is said, and cannot answer it. */
+const embeds = ({ provider, capabilities }: Bound): boolean =>
+  capabilities.join() === 'embedding' ||
+  (provider.capabilities.includes('embedding') && !provider.capabilities.includes('text-generation'));
 
 /** The run as the runner of chat routes takes it: the route has the endpoint, model and secret of what was bound. */
-function spoke(run: Run, { provider, tier }: Bound): Run {
+function spoke(run: Run, bound: Bound): Run {
+  const { provider, tier } = bound;
   const base = provider.endpoint.replace(/\/+$/, '').replace(/\/v1$/, '');
   const own = { auth: provider.auth, egress: provider.egress, model: tier.model, provider: provider.name, fallback: null };
-  const embedding = isEmbedding(run);
+  const embedding = embeds(bound);
   const route: Route = embedding
     ? { ...run.route, ...own, kind: 'http', method: 'POST', endpoint: `${base}/v1/embeddings` }
     : { ...run.route, ...own, kind: 'model', endpoint: `${base}/v1/chat/completions` };

@@ -13,6 +13,8 @@ export interface Principal {
   id: string;
   name: string;
   capabilities: readonly Capability[];
+  /** Id of whose limits its calls count against: of a grant, of whoever made it. Absent: its own. */
+  countsAs?: string;
 }
 
 // --- the registry, compiled -------------------------------------------------------------------------------------

@@ -100,7 +100,10 @@ export function limitsBoundary(loop: Pick<Loop, 'admit'>): Boundary {
   return {
     name: 'limits',
     cross({ params, route, repeats, runtime: { principal, text } }) {
-      const refusal = loop.admit(principal.id, repeats ? { action: false, subject: null } : route.standing({ params, text }));
+      const refusal = loop.admit(
+        principal.countsAs ?? principal.id,
+        repeats ? { action: false, subject: null } : route.standing({ params, text }),
+      );
       if (refusal === null) return null;
       const { retryAfterMs, reason } = refusal;
       return refused('limited', reason, { hint: `Wait ${retryAfterMs} ms and call again.`, retryAfterMs });

@@ -283,6 +283,13 @@ test('limits are per principal, say how long to wait, and a flood of them is not
   const codes = asked.map(({ ok, error }) => (ok ? 'ok' : error!.code));
   assert.deepEqual([codes.filter((code) => code === 'ok').length, codes.filter((code) => code === 'limited').length], [3, 47]);
   assert.ok(asked.at(-1)!.error!.retryAfterMs! > 0);
+  const other = { id: 'tok_2', name: 'Other', capabilities: ['dispatch'] as const };
+  const grants = [other, { ...other, id: 'grant_1', countsAs: core.owner.principal.id }];
+  const more = await Promise.all(grants.map((principal) => core.ask({ route: 'OS.echo', params: { text: 'x' } }, { principal })));
+  assert.deepEqual(
+    more.map(({ error }) => error?.code ?? 'ok'),
+    ['ok', 'limited'],
+  );
   const { entries } = (await operate(core, 'OS.audit', { limit: 500 })) as { entries: { kind: string }[] };
   assert.ok(entries.filter(({ kind }) => kind === 'rejected').length <= 2);
 });

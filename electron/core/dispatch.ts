@@ -190,7 +190,7 @@ export function createSeam(parts: SeamParts): Seam {
     const needs = decision.route?.needs ?? null;
     const denied = needs === null || principal.capabilities.includes(needs) ? null : lacking(principal, decision.route!);
     // Built-in routes do not count.
-    const look = spec?.kind === 'operation' ? null : loop.admission(principal.id);
+    const look = spec?.kind === 'operation' ? null : loop.admission(principal.countsAs ?? principal.id);
     const waits =
       look && look.retryAfterMs > 0 ? refuse('limited', 'The limit is used up for now.', { retryAfterMs: look.retryAfterMs }) : null;
     const open =

@@ -37,7 +37,9 @@ test('a grant: an address, a key that is shown once and kept as a digest, its mo
     },
   );
   assert.deepEqual([row?.id, row?.keyHash, row?.revokedAt, JSON.stringify(row).includes(key)], [made.id, hashToken(key), null, false]);
-  assert.deepEqual(scene.cortex.authenticate(key)?.principal, { id: made.id, name: 'report', capabilities: ['dispatch'] });
+  assert.deepEqual(scene.cortex.authenticate(key)?.principal, {
+    ...{ id: made.id, name: 'report', capabilities: ['dispatch'], countsAs: 'tok_1' },
+  });
   assert.deepEqual(
     [scene.cortex.authenticate(`${key}x`), scene.cortex.authenticate(''), scene.cortex.endedGrant(key), scene.held()[0]?.holder],
     [null, null, null, { kind: 'grant', id: made.id }],

@@ -125,7 +125,8 @@ export function createGrants(parts: GrantParts): Grants {
     const lease = `lease_${randomBytes(8).toString('hex')}`;
     const key = `dgk_${randomBytes(32).toString('base64url')}`;
     const ttlMs = ttl_ms ?? parts.settings().grantMs;
-    const principal: Principal = { id, name: task, capabilities: ['dispatch'] };
+    // With limits of its own every grant would be another way around those of its caller.
+    const principal: Principal = { id, name: task, capabilities: ['dispatch'], countsAs: by.id };
     await asking.ask(
       { id: lease, holder: { kind: 'grant', id }, caller: by.id, need: parts.need(need), waitMs, lastsMs: ttlMs, task, signal },
       {

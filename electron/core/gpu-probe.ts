@@ -7,8 +7,10 @@ export type Exec = (file: string, args: string[], timeoutMs: number) => Promise<
 export interface Found {
   devices: GpuDevice[];
   probe: { name: string; found: boolean; detail: string };
-  /** It is there and did not answer, so that nothing is known, not even that there is no device. */
+  /** It did not answer, so that nothing is known, not even that there is no device: one of which it told before is still there. */
   unanswered: boolean;
+  /** It is not there to be asked. */
+  missing?: boolean;
 }
 
 export const execTimeoutMs = 3000;
@@ -16,12 +18,12 @@ export const execTimeoutMs = 3000;
 /** What became of a tool that failed. */
 export function unanswered(name: string, caught: unknown): Found {
   const missing = (caught as NodeJS.ErrnoException).code === 'ENOENT';
-  return { devices: [], probe: { name, found: false, detail: whyNot(caught) }, unanswered: !missing };
+  return { devices: [], probe: { name, found: false, detail: whyNot(caught) }, unanswered: true, missing };
 }
 
-/** null for `[N/A]`, `[Not Supported]` and whatever else is no number. */
+/** null for `[N/A]`, `[Not Supported]` and whatever else is no number that can be counted with. */
 export function numberIn(field: string | undefined): number | null {
-  return field !== undefined && /^-?\d+(\.\d+)?$/.test(field.trim()) ? Number(field) : null;
+  return field !== undefined && /^-?\d{1,15}(\.\d{1,15})?$/.test(field.trim()) ? Number(field) : null;
 }
 
 function whyNot(caught: unknown): string {

@@ -123,7 +123,7 @@ export function samplesOf({ probedAt, devices }: GpuState): GpuSample[] {
   });
 }
 
-/** A tool that answered before and now fails says nothing about whether its devices are still there. */
+/** A tool that answered before and now fails, or is gone, as while its driver is updated, says nothing about whether its devices are still there. */
 function lasting(probe: () => Promise<Found>): () => Promise<Found> {
   let last: GpuDevice[] = [];
   return async () => {
@@ -147,7 +147,7 @@ function sparing(probe: () => Promise<Found>, clock: () => number): () => Promis
   return async () => {
     if (missing !== null && clock() - missing.at < searchIntervalMs) return missing.found;
     const found = await probe();
-    missing = found.probe.found || found.unanswered ? null : { found, at: clock() };
+    missing = found.probe.found || (found.unanswered && found.missing !== true) ? null : { found, at: clock() };
     return found;
   };
 }

@@ -108,6 +108,7 @@ export async function startBox(models: Record<string, number>, { card, cloud = [
       if (box.lists === 'hang') return;
       if (box.lists === 'garbage') return void response.writeHead(200).end('{"models": [{"name": "\u001b[31mlla');
     }
+    if (url === '/slow') return;
     if (url === '/api/tags') return void send(response, 200, { models: Object.keys(models).map(entry) });
     if (url === '/v1/models')
       return void send(response, 200, { object: 'list', data: Object.keys(models).map((id) => ({ id, object: 'model' })) });

@@ -3,6 +3,7 @@
  * bytes is passed on as bytes; any other is said in the words of chat completions (chat.ts), or of embeddings.
  */
 import type { Exchange } from '../../../shared/contract.ts';
+import type { Provider } from '../../../shared/cortex.ts';
 import { refuse, toWire, type WireError } from '../../../shared/errors.ts';
 import type { Attempt, Route } from '../../../shared/model.ts';
 import { type Breakers, breakerOpen, endpointKey } from '../breaker.ts';
@@ -45,6 +46,17 @@ export interface Put {
 export function createModelRunner(options: ModelRunnerOptions): Runner {
   const { egress, breakers, clock, secret, granted, under, calling } = options;
   const http = createHttpRunner({ egress, breakers, clock, secret, resolveRoute: () => null });
+  const keys = new WeakMap<Provider, string>();
+
+  /** Reading a URL takes as long as asking the breaker. */
+  function keyOf(provider: Provider): string {
+    let key = keys.get(provider);
+    if (key === undefined) {
+      key = endpointKey(provider.endpoint);
+      keys.set(provider, key);
+    }
+    return key;
+  }
 
   function choose(run: Run): Bound | WireError {
     const { exchange, grant } = run.runtime;
@@ -63,7 +75,7 @@ export function createModelRunner(options: ModelRunnerOptions): Runner {
     if (!Array.isArray(shown)) return { ok: false, error: shown };
     const blocked = egress.check(url, provider.egress);
     if (blocked !== null) return { ok: false, error: blocked };
-    const key = endpointKey(provider.endpoint);
+    const key = keyOf(provider);
     // Nothing between here and its done() may throw: a permit that is not handed back keeps a half-open breaker shut.
     const permit = breakers.permit(key);
     if (!permit.ok) return { ok: false, error: breakerOpen(breakers.state(key), permit.retryAfterMs) };
@@ -133,7 +145,7 @@ export function createModelRunner(options: ModelRunnerOptions): Runner {
 // --- what is sent --------------------------------------------------------------------------------------------------------
 
 function putting(exchange: Exchange, { provider, tier, clock }: Bound & Pick<ModelRunnerOptions, 'clock'>): Put | WireError {
-  const base = provider.endpoint.replace(/\/+$/, '').replace(/\/v1$/, '');
+  const base = baseOf(provider.endpoint);
   if (exchange.dialect === 'ollama' && provider.controller.kind !== 'ollama')
     return translated(exchange, { base, model: tier.model, clock });
   const body = exchange.method === 'GET' ? null : withModel(exchange, tier.model);
@@ -154,6 +166,8 @@ function askedModel({ body, model }: Exchange): string | null {
   return nameIn(parseJson(Buffer.from(body.buffer, body.byteOffset + model.start, model.end - model.start).toString()));
 }
 
+const baseOf = (endpoint: string) => endpoint.replace(/\/+$/, '').replace(/\/v1$/, '');
+
 const nameIn = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
 function spokenHeaders({ headers }: Exchange): string[] {
@@ -170,7 +184,7 @@ const embeds = ({ provider, capabilities }: Bound): boolean =>
 /** The run as the runner of chat routes takes it: the route has the endpoint, model and secret of what was bound. */
 function spoke(run: Run, bound: Bound): Run {
   const { provider, tier } = bound;
-  const base = provider.endpoint.replace(/\/+$/, '').replace(/\/v1$/, '');
+  const base = baseOf(provider.endpoint);
   const own = { auth: provider.auth, egress: provider.egress, model: tier.model, provider: provider.name, fallback: null };
   const embedding = embeds(bound);
   const route: Route = embedding

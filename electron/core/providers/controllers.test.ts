@@ -148,6 +148,20 @@ test('a server that is down, mute, garbled or endless is no listing; nor is one 
   assert.deepEqual(table, { ollama: all, 'llama-swap': all, openai: all });
 });
 
+test('figures of a server that nothing can be counted with are not known', async () => {
+  await using parts = openParts();
+  const figures = [1e300, -1, 0.5, 2 ** 53];
+  await using server = await startOllama(
+    figures.map((figure, i) => ({ name: `odd:${i}b`, size: figure, vram: figure, capabilities: ['completion'], context: figure })),
+  );
+  for (const i of figures.keys()) server.loaded.add(`odd:${i}b`);
+  const { models, resident } = await createController(providerOf(server.url, { ...kind('ollama'), models: ['odd:0b'] }), parts).list(never);
+  assert.deepEqual(
+    models!.map(({ vram, context }, i) => [vram, context, resident[i]!.vram]),
+    figures.map(() => [null, null, null]),
+  );
+});
+
 test('llama-swap: what is configured, peers that are elsewhere, and a model with slashes in its name from cold to gone', async () => {
   await using parts = openParts();
   const life = async (options: Parameters<typeof startLlamaSwap>[1]) => {

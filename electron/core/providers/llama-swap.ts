@@ -2,6 +2,7 @@
 import type { Provider, Tier } from '../../../shared/cortex.ts';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import { inert } from '../mcp/display.ts';
+import { redactText } from '../store/redact.ts';
 import type { Controller, ControllerParts, Listing } from './controller.ts';
 import { pulseServer, wordsFor } from './openai.ts';
 import { createServer, exhausted, isObject, modelName, objectsOf, outOfMemory } from './server.ts';
@@ -125,5 +126,5 @@ function addedTo(before: string | null, after: string | null): string {
 
 function outOfMemoryIn(log: string): string | null {
   const line = log.split('\n').find(outOfMemory);
-  return line === undefined ? null : inert(line, 300);
+  return line === undefined ? null : inert(redactText(line), 300);
 }

@@ -150,9 +150,9 @@ export function modelName(value: unknown): string | null {
   return typeof value === 'string' && value !== '' && value.length <= 300 && !/[\p{Cc}\p{Cf}]/u.test(value) ? value : null;
 }
 
-/** A count that a server gives; null where it gives something else. */
+/** A whole number that a server gives; null where it gives something else, or more than can be counted with. */
 export function countOf(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null;
 }
 
 function parse(text: string): unknown {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { redact, redactText } from './redact.ts';
+import { harmlessJson, redact, redactText } from './redact.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 const jwt = `${Buffer.from('{"alg":"HS256"}').toString('base64url')}.${Buffer.from('{"sub":"ada"}').toString('base64url')}.c2lnbmF0dXJlLW9mLWl0`;
@@ -178,4 +178,11 @@ test('A11: a web token is found behind a dash, with a header of any length, and 
   assert.equal(redactText(`eyJ-${header}.e30.`), '[redacted]');
   assert.equal(redactText(`${header}${'A'.repeat(3000)}.eyJzdWIiOiIxIn0.c2ln`), '[redacted]');
   assert.equal(redactText(`keyJ ${header}x and eyJab.c`), `keyJ ${header}x and eyJab.c`);
+});
+
+test('counts of tokens are no secrets, and need no closer look', () => {
+  const usage = { prompt_tokens: 3, prompt_tokens_details: { cached_tokens: 0 }, completion_tokens_details: null };
+  assert.equal(harmlessJson({ usage }), JSON.stringify({ usage }));
+  for (const value of [{ tokens: 'x' }, { token: 3 }, { text: 'tokens":3' }, { token_details: {} }])
+    assert.equal(harmlessJson(value), null);
 });

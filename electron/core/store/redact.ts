@@ -102,7 +102,8 @@ const HINTS: readonly (readonly [word: string, rare: string, pattern: RegExp])[]
   ['pass=', 'ss=', /pass=/iy],
   ['pwd', 'pwd', /pwd/iy],
   ['secret', 'cre', /secret/iy],
-  ['token', 'oke', /token/iy],
+  // But for how many there were, which every model says of its answer.
+  ['token', 'oke', /token(?!s(?:_details)?":[{\dn])/iy],
   ['auth', 'uth', /auth(?:oriz|["\\=_-])/iy],
   ['cookie', 'oki', /cookie/iy],
   ['key', 'key', /(?<=(?:api|access|private|signing|encryption|ssh)[-_. ]{0,3}|[?&;])key/iy],

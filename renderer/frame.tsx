@@ -255,40 +255,71 @@ function ConnectionBar() {
   );
 }
 
-const keyList: readonly { keys: string; what: string }[] = [
-  { keys: 'mod+k', what: 'Search or run a command' },
-  ...entries.map((entry, index) => ({ keys: `mod+${index + 1}`, what: entry.label })),
-  { keys: '/', what: 'Go to the search field' },
-  { keys: 'enter', what: 'Dispatch, open what is selected' },
-  { keys: 'shift+enter', what: 'New line in the dispatch input' },
-  { keys: '@', what: 'Name a route in the dispatch input' },
-  { keys: 'up', what: 'Earlier dispatches, when the input is empty' },
-  { keys: 'j', what: 'The next in a list' },
-  { keys: 'k', what: 'The one before' },
-  { keys: 'x', what: 'Cancel the job that is open' },
-  { keys: 'l', what: 'Load the model that is open, its cost first' },
-  { keys: 'e', what: 'Evict the model that is open, its cost first' },
-  { keys: 'g', what: 'New grant, in Grants' },
-  { keys: 'esc', what: 'Close what is open' },
-  { keys: '?', what: 'This list' },
+const keyGroups: readonly { title: string; keys: readonly { keys: string; what: string }[] }[] = [
+  {
+    title: 'Anywhere',
+    keys: [
+      { keys: 'mod+k', what: 'Search or run a command' },
+      { keys: '/', what: 'Go to the search field' },
+      { keys: 'esc', what: 'Close what is open' },
+      { keys: '?', what: 'This list' },
+    ],
+  },
+  { title: 'Views', keys: entries.map((entry, index) => ({ keys: `mod+${index + 1}`, what: entry.label })) },
+  {
+    title: 'Dispatch',
+    keys: [
+      { keys: 'enter', what: 'Dispatch' },
+      { keys: 'shift+enter', what: 'New line' },
+      { keys: '@', what: 'Name a route' },
+      { keys: 'up', what: 'Earlier ones, when it is empty' },
+    ],
+  },
+  {
+    title: 'Lists',
+    keys: [
+      { keys: 'j', what: 'The next' },
+      { keys: 'k', what: 'The one before' },
+      { keys: 'enter', what: 'Open what is selected' },
+    ],
+  },
+  {
+    title: 'Queue and GPU',
+    keys: [
+      { keys: 'x', what: 'Cancel the job that is open' },
+      { keys: 'l', what: 'Load the model that is open' },
+      { keys: 'e', what: 'Evict the model that is open' },
+      { keys: 'g', what: 'New grant, in Grants' },
+    ],
+  },
 ];
 
 function Keys() {
   const open = useUi((ui) => ui.keys);
   const set = useUi((ui) => ui.set);
   return (
-    <Dialog open={open} onClose={() => set({ keys: false })} title="Keys" width={440}>
-      <dl className="space-y-0.5">
-        {keyList.map(({ keys, what }) => (
-          <div key={keys} className="flex h-7 items-center justify-between">
-            <dt className="text-ink-2">{what}</dt>
-            <dd>
-              <KeyHint keys={keys} />
-              <span className="sr-only">{keys}</span>
-            </dd>
+    <Dialog open={open} onClose={() => set({ keys: false })} title="Keys" width={640}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: where the list is longer than the window, it is scrolled by keyboard */}
+      <section aria-label="List of keys" tabIndex={0} className="gap-x-8 sm:columns-2">
+        {keyGroups.map((group) => (
+          <div key={group.title} className="mb-4 break-inside-avoid">
+            <h3 className="mb-1 font-medium text-2xs text-ink-3">{group.title}</h3>
+            <dl className="space-y-0.5">
+              {group.keys.map(({ keys, what }) => (
+                <div key={keys} className="flex h-7 items-center justify-between gap-3">
+                  <dt className="min-w-0 truncate text-ink-2" title={what}>
+                    {what}
+                  </dt>
+                  <dd className="shrink-0">
+                    <KeyHint keys={keys} />
+                    <span className="sr-only">{keys}</span>
+                  </dd>
+                </div>
+              ))}
+            </dl>
           </div>
         ))}
-      </dl>
+      </section>
     </Dialog>
   );
 }

@@ -364,6 +364,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       deliveryTries: callbacks.attempts,
       starveMs: cortex.starveMs,
     });
+    loop.capacities(
+      new Map(table().registry.routes.flatMap(({ name, concurrency }) => (concurrency === null ? [] : [[name, concurrency]]))),
+    );
   }
 
   function limitsNow(): Pick<Settings, 'limits' | 'limitsFrom'> {

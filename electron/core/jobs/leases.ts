@@ -326,7 +326,7 @@ function setbackOf(book: Book, entry: Entry, about: { provider: string | null; e
   }
   const more = misfits + Number(own);
   if (more >= MISFITS_MOST) return null;
-  return { excluded, error, misfits: more, stale: { version: book.known!.world.version, until: book.now + STALE_MS } };
+  return { excluded, error, misfits: more, stale: { version: entry.plan!.version, until: book.now + STALE_MS } };
 }
 
 function evict(turn: Turn, place: { provider: string; tier: string }): void {

@@ -62,6 +62,8 @@ export interface Refused {
 export interface Loop extends Disposable {
   /** Milliseconds since the epoch on a clock that only goes forward while the process lives. */
   now(): number;
+  /** How many calls each bounded service takes at one time. */
+  capacities(services: ReadonlyMap<string, number>): void;
   configure(settings: Settings): void;
   /** Counts one call; what stands against it, or null. */
   admit(principal: string, about: { action: boolean; subject: string | null }): Refused | null;
@@ -229,6 +231,7 @@ export function createLoop({ random, deliveries, onLanes, models, onLeases }: Lo
 
   return {
     now,
+    capacities: (services) => apply({ type: 'capacities', at: now(), services }),
     configure: (settings) => apply({ type: 'configure', ...settings }),
     admit(principal, { action, subject }) {
       return answer({ type: 'admit', at: now(), principal, action, subject });

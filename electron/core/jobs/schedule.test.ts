@@ -150,6 +150,15 @@ test('a service takes as many as it may', () => {
   ]);
 });
 
+test('a bound that is raised or lifted lets in who stands in line, at once; one that is lowered lets nobody in until there is room', () => {
+  const four = ['a', 'b', 'c', 'd'].map((id) => submit(id, [two]));
+  const services = (...bounds: [string, number][]): ScheduleEvent => ({ type: 'capacities', at: 0, services: new Map(bounds) });
+  const line = ['start a', 'start b', 'c queued (concurrency, 0 before it)', 'd queued (concurrency, 1 before it)'];
+  assert.deepEqual(play([...four, services(['FND.two', 3])]), [...line, 'start c']);
+  assert.deepEqual(play([...four, services()]), [...line, 'start c', 'start d']);
+  assert.deepEqual(play([...four, services(['FND.two', 1]), done('a'), done('b')]), [...line, 'end a done', 'end b done', 'start c']);
+});
+
 test('nobody overtakes: who needs a full lane and a free service keeps those behind it in the service', () => {
   assert.deepEqual(play([submit('a', [stories]), submit('b', [stories, two]), submit('c', [two]), submit('d', []), cancel('b')]), [
     'start a',

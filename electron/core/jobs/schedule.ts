@@ -51,6 +51,8 @@ export interface Settings {
 export type ScheduleEvent =
   | LeaseEvent
   | ({ type: 'configure' } & Settings)
+  /** The registry changed: how many calls each service takes at one time; one that is not named takes any number. */
+  | { type: 'capacities'; at: number; services: ReadonlyMap<string, number> }
   /** One call of a principal, counted whichever door it came through. `action`: one of seed 004's. Equal subjects within the cooldown are refused. */
   | { type: 'admit'; at: number; principal: string; action: boolean; subject: string | null }
   | { type: 'submit'; at: number; job: Submitted }
@@ -274,6 +276,9 @@ function handle(turn: Turn, event: ScheduleEvent): void {
       next.deliveryTries = deliveryTries;
       return;
     }
+    case 'capacities':
+      fit(turn, event.services);
+      return;
     case 'admit':
       admit(turn, event);
       return;
@@ -358,6 +363,17 @@ function passTime(turn: Turn, at: number): void {
     }
   }
   next.now = Math.max(next.now, at);
+}
+
+/** Whoever stood in line for a place that there is now begins. What runs beyond a smaller bound ends by itself. */
+function fit(turn: Turn, services: ReadonlyMap<string, number>): void {
+  for (const { need } of [...turn.next.places.values()]) {
+    if (need.kind !== 'concurrency') continue;
+    const capacity = services.get(need.name) ?? Number.MAX_SAFE_INTEGER;
+    if (capacity === need.capacity) continue;
+    change(turn, need, (place) => ({ ...place, need: { ...need, capacity } }));
+    settle(turn, [need]);
+  }
 }
 
 /** What is refused counts for nothing. */

@@ -15,7 +15,15 @@ export function spanWords(ms: number): string {
   return minutes <= 120 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
 }
 
-const several = (names: readonly string[]) => (names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`);
+/** As many as one sentence holds; hundreds may use one model. */
+const NAMED_MOST = 6;
+
+/** `a, b and c`; of many: `a, b, c, d, e and 40 more`. */
+export function several(names: readonly string[]): string {
+  if (names.length < 2) return names.join('');
+  if (names.length <= NAMED_MOST) return `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+  return `${names.slice(0, NAMED_MOST - 1).join(', ')} and ${names.length - NAMED_MOST + 1} more`;
+}
 
 const providers = (count: number) => (count === 1 ? '1 provider' : `${count} providers`);
 

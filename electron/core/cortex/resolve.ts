@@ -5,7 +5,17 @@ import { type Candidates, type Form, findCandidates } from './resolve-candidates
 import { type Bounds, easiest, worthwhile } from './resolve-dominance.ts';
 import { createRoom, type Effort, leastSwapPriority, members, type Room, rightNow, type View, viewAt } from './resolve-room.ts';
 import { createFinder, type Plan } from './resolve-search.ts';
-import { createShortWords, downgradeOf, gigabytes, outranked, reasonsOf, spanWords, stayWords, widestShelf } from './resolve-words.ts';
+import {
+  createShortWords,
+  downgradeOf,
+  gigabytes,
+  outranked,
+  reasonsOf,
+  several,
+  spanWords,
+  stayWords,
+  widestShelf,
+} from './resolve-words.ts';
 
 /** So much is tried at most; then the best so far is taken, and the reasons say so. About 0.1 s. */
 const mostSteps = 400_000;
@@ -321,7 +331,7 @@ interface Waiting {
 function waitWords({ need, view, going, waitsFor, waitMs }: Waiting): string[] {
   const when = Number.isFinite(waitMs) ? `${spanWords(waitMs)} at most` : 'nobody knows when';
   const words = [
-    waitsFor.length > 0 ? `waits for ${waitsFor.join(', ')} to end: ${when}.` : `waits until what is idle is unloaded: ${when}.`,
+    waitsFor.length > 0 ? `waits for ${several(waitsFor)} to end: ${when}.` : `waits until what is idle is unloaded: ${when}.`,
   ];
   for (const occupant of going) {
     const why = stayWords(occupant, need, view.room);

@@ -63,6 +63,8 @@ export function choose(
   }
   if (need.priority >= leastSwapPriority && (plan.outcome === 'wait' || plan.error?.code === 'vram_exhausted')) {
     const aged = resolveEagerly(next, view, [need, without]);
+    // It is no refusal that what would go for it is in use: once it is idle it is only a matter of time.
+    if (aged.outcome === 'wait' && plan.outcome === 'refusal') return waits(aged, aged.reasons[0] ?? 'what would make room is in use');
     if (aged.outcome === 'grant' && aged.evictions.length > 0) {
       const costMs = aged.evictions.reduce((sum, { stopMs, reloadMs, contextMs }) => sum + stopMs + reloadMs + contextMs, 0);
       const shortMs = costMs + view.world.inertiaMs - need.priority * contextWeights[need.context] * 1000 + 1;

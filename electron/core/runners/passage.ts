@@ -180,7 +180,14 @@ function objectAt(text: string, from: number): unknown {
   return null;
 }
 
+/** The last reason to stop that is given, not one in quoted words. */
 function reasonIn(text: string): string | null {
-  const found = [...text.matchAll(/(?<!\\)"(?:finish_reason|done_reason)"\s*:\s*"(\w{1,40})"/g)].at(-1);
-  return found?.[1] ?? null;
+  for (const name of ['"finish_reason"', '"done_reason"']) {
+    for (let at = text.lastIndexOf(name); at >= 0; at = at === 0 ? -1 : text.lastIndexOf(name, at - 1)) {
+      if (text[at - 1] === '\\') continue;
+      const found = /^\s*:\s*"(\w{1,40})"/.exec(text.slice(at + name.length, at + name.length + 60));
+      if (found) return found[1]!;
+    }
+  }
+  return null;
 }

@@ -61,6 +61,23 @@ export function openApi(version: string, url: string): Json {
     },
     security: [],
   });
+  for (const [path, what] of modelCalls) {
+    add('POST', path, {
+      operationId: `model${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
+      summary: `${what}, as the API of ${path.startsWith('/v1') ? 'OpenAI' : 'Ollama'} has it, passed on as it is`,
+      description:
+        'model is a model, a provider, a tier, or what it has to be able to do (cap:text-generation+vision-analysis). The key is a token that may dispatch, or that of a grant. Failures have the shape of that API.',
+      requestBody: body({ type: 'object', properties: { model: { type: 'string' }, stream: { type: 'boolean' } }, required: ['model'] }),
+      responses: { 200: { description: 'The answer of the model, whole or as a stream' } },
+    });
+  }
+  for (const path of ['/v1/models', '/api/tags', '/api/ps']) {
+    add('GET', path, {
+      operationId: `list${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
+      summary: path === '/api/ps' ? 'Models in memory' : 'What model may be',
+      responses: { 200: answer('The list', { type: 'object' }) },
+    });
+  }
   add('POST', '/session', {
     operationId: 'session',
     summary: 'A URL that opens the command center in a browser, once, within five minutes',
@@ -165,6 +182,15 @@ function itemOf(operation: Operation, method: string, path: string): Json {
   };
 }
 
+const modelCalls = [
+  ['/v1/chat/completions', 'A chat completion'],
+  ['/v1/completions', 'A completion'],
+  ['/v1/embeddings', 'Embeddings'],
+  ['/v1/responses', 'A response'],
+  ['/api/chat', 'A chat completion'],
+  ['/api/generate', 'A completion'],
+  ['/api/embed', 'Embeddings'],
+] as const;
 const answer = (description: string, schema: Json): Json => ({ description, content: { 'application/json': { schema } } });
 const body = (schema: Json): Json => ({ content: { 'application/json': { schema } } });
 const idempotencyKey: Json = {

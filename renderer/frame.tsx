@@ -105,7 +105,9 @@ function Rail() {
                         ? 'bg-accent-soft text-accent-ink'
                         : count.tone === 'bad'
                           ? 'bg-bad-soft text-bad-ink'
-                          : 'hidden text-ink-3 md:inline'
+                          : count.tone === 'warn'
+                            ? 'bg-warn-soft text-warn-ink'
+                            : 'hidden text-ink-3 md:inline'
                     }`}
                   >
                     {formatShort(count.value)}

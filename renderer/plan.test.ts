@@ -126,16 +126,18 @@ test('long lists are cut', () => {
   );
 });
 
-test('a lease in a sentence is called by who has it: a job by its id, a grant by its task', () => {
+test('a lease in a sentence is called by who has it: a job by its words or its id, a grant by its task', () => {
   const held = {
     leases: [
       { id: 'lease_1', holder: { kind: 'job', id: 'job_12' }, caller: 'owner' },
+      { id: 'lease_4', holder: { kind: 'job', id: 'job_13' }, caller: 'owner' },
       { id: 'lease_2a', holder: { kind: 'grant', id: 'grant_1' }, caller: 'n8n' },
     ],
     grants: [{ id: 'grant_1', task: 'the digest' }],
+    jobs: [{ id: 'job_13', text: 'plan the week', route: 'LOC.planner' }],
   } as unknown as Held;
   assert.equal(
-    withNames('waits for lease_1, lease_2a and lease_3 to end.', held),
-    'waits for job_12, the grant for the digest and lease_3 to end.',
+    withNames('waits for lease_1, lease_2a, lease_4 and lease_3 to end.', held),
+    'waits for job_12, the grant “the digest”, the job “plan the week” and lease_3 to end.',
   );
 });

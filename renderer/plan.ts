@@ -1,6 +1,7 @@
 /** What a plan of the cortex means, in words. Pure. */
 import type { CortexState, Eviction, Lease, Resolved } from '../shared/cortex.ts';
 import { assertNever } from '../shared/errors.ts';
+import type { Job } from '../shared/model.ts';
 import { formatBytes, formatRough } from './format.ts';
 
 export type PlanTone = 'ready' | 'work' | 'wait' | 'refused';
@@ -45,17 +46,19 @@ export function costMs({ stopMs, reloadMs, contextMs }: Pick<Eviction, 'stopMs' 
   return stopMs + reloadMs + contextMs;
 }
 
-/** Who has leases, and what the grants among them are for. */
-export type Held = Pick<CortexState, 'leases' | 'grants'>;
+/** Who has leases, and what the grants and jobs among them are for. */
+export type Held = Pick<CortexState, 'leases' | 'grants'> & { jobs?: readonly Pick<Job, 'id' | 'text' | 'route'>[] };
 
 /** Who has a lease, in a few words. */
-export function holderWords({ holder, caller }: Pick<Lease, 'holder' | 'caller'>, { grants }: Pick<Held, 'grants'>): string {
+export function holderWords({ holder, caller }: Pick<Lease, 'holder' | 'caller'>, { grants, jobs }: Omit<Held, 'leases'>): string {
   switch (holder.kind) {
-    case 'job':
-      return holder.id;
+    case 'job': {
+      const job = jobs?.find((one) => one.id === holder.id);
+      return job ? `the job “${job.text ?? job.route ?? job.id}”` : holder.id;
+    }
     case 'grant': {
       const grant = grants.find((one) => one.id === holder.id);
-      return grant ? `the grant for ${grant.task}` : `a grant of ${caller}`;
+      return grant ? `the grant “${grant.task}”` : `a grant of ${caller}`;
     }
     case 'load':
       return `a load by ${caller}`;

@@ -16,7 +16,7 @@ interface Entry {
   component: ComponentType;
   load?: () => Promise<unknown>;
   /** The number beside it in the rail, from slices of the core's state; null shows none. */
-  count?(live: Partial<Live>): { value: number; tone: 'quiet' | 'accent' | 'bad'; label: string } | null;
+  count?(live: Partial<Live>): { value: number; tone: 'quiet' | 'accent' | 'warn' | 'bad'; label: string } | null;
 }
 
 function later<K extends string>(load: () => Promise<Record<K, ComponentType>>, name: K) {
@@ -65,10 +65,17 @@ export const entries: readonly Entry[] = [
     ...later(() => import('./views/Gpu.tsx'), 'Gpu'),
     count({ gpu, cortex }) {
       const alerts = cortex?.alerts.length ?? 0;
-      if (alerts > 0) return { value: alerts, tone: 'bad', label: `${alerts} ${alerts === 1 ? 'alert' : 'alerts'}` };
+      if (alerts > 0)
+        return {
+          value: alerts,
+          tone: cortex?.alerts.some(({ level }) => level === 'critical') ? 'bad' : 'warn',
+          label: `${alerts} ${alerts === 1 ? 'alert' : 'alerts'}`,
+        };
       const waiting = cortex?.queue.length ?? 0;
       if (waiting > 0) return { value: waiting, tone: 'accent', label: `${waiting} waiting` };
-      return gpu && gpu.devices.length > 0 ? { value: gpu.devices.length, tone: 'quiet', label: `${gpu.devices.length} devices` } : null;
+      return gpu && gpu.devices.length > 0
+        ? { value: gpu.devices.length, tone: 'quiet', label: `${gpu.devices.length} ${gpu.devices.length === 1 ? 'device' : 'devices'}` }
+        : null;
     },
   },
   {

@@ -39,6 +39,7 @@ function model(provider: string, tier: string, gb: number | null, more: Partial<
     controller: 'ollama',
     leases: [],
     waiting: 0,
+    usage: null,
     idleAt: null,
     lastUsedAt: null,
     pinned: false,

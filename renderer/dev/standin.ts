@@ -618,6 +618,8 @@ function imitate(port: Port<DownFrame, UpFrame>, { jobs: count, slow, scene }: {
       lastSeq: audit,
       head: hex(64),
       checkpoints: 12,
+      segments: 3,
+      pruned: null,
       durationMs: 14,
       fault: null,
     }),

@@ -1,6 +1,7 @@
 /** What is shown of models and of the memory they take, wherever they appear. */
 import { CircleCheck, CircleDashed, CircleHelp, CirclePause, CircleX, LoaderCircle, type LucideIcon, OctagonX } from 'lucide-react';
 import type { Figure, FigureSource, ModelPhase } from '../../shared/cortex.ts';
+import type { Egress } from '../../shared/model.ts';
 import { formatBytes } from '../format.ts';
 import { Badge } from './Status.tsx';
 import { Unknown } from './Values.tsx';
@@ -15,13 +16,16 @@ const phases: Record<ModelPhase, { word: string; icon: LucideIcon; className: st
   unknown: { word: 'Unknown', icon: CircleHelp, className: 'text-warn-ink', title: 'Its server does not answer' },
 };
 
-/** The state of a model as icon and word; the word may be left to the accessible name. */
-export function PhaseMark({ phase, words = true }: { phase: ModelPhase; words?: boolean }) {
-  const { word, icon: Icon, className, title } = phases[phase];
+/** What runs elsewhere is in no memory here. */
+const elsewhere = { ...phases.warm, word: 'Ready', title: 'It runs elsewhere, and answers' };
+
+/** The state of a model as icon and word. */
+export function PhaseMark({ phase, egress = 'local' }: { phase: ModelPhase; egress?: Egress }) {
+  const { word, icon: Icon, className, title } = phase === 'warm' && egress !== 'local' ? elsewhere : phases[phase];
   return (
     <span className={`inline-flex items-center gap-1.5 align-middle ${className}`} title={title}>
       <Icon aria-hidden className={`size-3.5 shrink-0 ${phase === 'warming' ? 'animate-spin' : ''}`} strokeWidth={2} />
-      <span className={words ? 'truncate' : 'sr-only'}>{word}</span>
+      <span className="truncate">{word}</span>
     </span>
   );
 }

@@ -8,7 +8,7 @@ import { CodeBlock, CopyButton } from '../parts/CodeBlock.tsx';
 import { JsonTree } from '../parts/JsonTree.tsx';
 import { Fact, Facts, ViewHead } from '../parts/Panel.tsx';
 import { EmptyState, ErrorState, LoadingView } from '../parts/States.tsx';
-import { Badge } from '../parts/Status.tsx';
+import { Badge, doorWord } from '../parts/Status.tsx';
 import { type Column, Table } from '../parts/Table.tsx';
 import type { Tone } from '../parts/tone.ts';
 import { Time } from '../parts/Values.tsx';
@@ -180,7 +180,7 @@ function FindingBar({ finding, onClose }: { finding: Finding; onClose(): void })
         {finding.kind === 'drill' && (
           <p>
             <strong className={`font-semibold ${good ? 'text-ok-ink' : 'text-bad-ink'}`}>
-              {good ? 'The drill was found.' : 'The drill was NOT found.'}
+              {good ? 'The change was found.' : 'The change was NOT found.'}
             </strong>{' '}
             In a copy, one byte of column <code className="font-mono text-xs">{finding.changed.column}</code> of row {finding.changed.seq}{' '}
             was changed. Verify says: <span className="foreign">{report.fault?.message ?? 'all is well'}</span>
@@ -204,7 +204,11 @@ const columns: Column<AuditEntry>[] = [
     id: 'kind',
     label: 'Kind',
     width: '76px',
-    cell: (row) => <Badge tone={row.kind === 'outcome' && row.outcome !== 'ok' ? 'bad' : kindTone[row.kind]}>{row.kind}</Badge>,
+    cell: (row) => (
+      <Badge tone={row.kind !== 'outcome' || row.outcome === 'ok' ? kindTone[row.kind] : row.outcome === 'cancelled' ? 'quiet' : 'bad'}>
+        {row.kind}
+      </Badge>
+    ),
   },
   {
     id: 'route',
@@ -223,7 +227,7 @@ const columns: Column<AuditEntry>[] = [
       ) : row.outcome === 'ok' ? (
         <span className="text-ok-ink">ok</span>
       ) : row.kind === 'change' ? null : (
-        <span className="text-bad-ink">{row.outcome}</span>
+        <span className={row.outcome === 'cancelled' ? 'text-ink-2' : 'text-bad-ink'}>{row.outcome}</span>
       ),
   },
   {
@@ -232,7 +236,7 @@ const columns: Column<AuditEntry>[] = [
     width: 'minmax(0,0.8fr)',
     cell: (row) => (
       <span className="text-ink-2">
-        {row.caller} <span className="text-ink-3">via {row.door}</span>
+        {row.caller} {row.door !== row.caller && <span className="text-ink-3">by {doorWord(row.door)}</span>}
       </span>
     ),
   },
@@ -276,7 +280,7 @@ function Receipt({ entry }: { entry: AuditEntry }) {
         <Fact name="Route">{entry.route ?? 'none'}</Fact>
         {entry.outcome !== null && <Fact name={entry.kind === 'change' ? 'What' : 'Outcome'}>{entry.outcome}</Fact>}
         <Fact name="Caller">
-          {entry.caller} via {entry.door}
+          {entry.caller} by {doorWord(entry.door)}
         </Fact>
         {entry.job !== null && (
           <Fact name="Job">

@@ -2,6 +2,7 @@
 import { Braces, Link2, RotateCcw, Sprout, Terminal, Undo2 } from 'lucide-react';
 import { useState } from 'react';
 import type { Ask } from '../../shared/contract.ts';
+import type { ErrorCode } from '../../shared/errors.ts';
 import type { Crossing, Step } from '../../shared/model.ts';
 import { toastError } from '../actions.ts';
 import { curlOf } from '../ask.ts';
@@ -11,6 +12,7 @@ import { Button, IconButton } from '../parts/Button.tsx';
 import { CopyButton, copyText } from '../parts/CodeBlock.tsx';
 import { Fact, Facts, Panel, Part } from '../parts/Panel.tsx';
 import { Badge, EgressBadge } from '../parts/Status.tsx';
+import type { Tone } from '../parts/tone.ts';
 import { Time, Unknown } from '../parts/Values.tsx';
 import { toast, useUi } from '../ui.ts';
 import { Confidence } from './Decision.tsx';
@@ -61,9 +63,7 @@ export function CrossingPanel({
           </div>
           <div className="flex flex-wrap items-center gap-x-3 gap-y-1 text-xs">
             {crossing.error ? (
-              <Badge tone={crossing.error.code === 'route_uncertain' || crossing.error.code === 'confirm_required' ? 'warn' : 'bad'}>
-                {crossing.error.code}
-              </Badge>
+              <Badge tone={errorTones[crossing.error.code] ?? 'bad'}>{crossing.error.code}</Badge>
             ) : (
               <Badge tone="ok">ok</Badge>
             )}
@@ -78,7 +78,7 @@ export function CrossingPanel({
           <Actions crossing={crossing} ask={ask} onRun={onRun} />
         </div>
         <Part title="Boundaries">
-          <Waterfall steps={crossing.boundaries} total={crossing.durationMs} />
+          <Waterfall steps={crossing.boundaries} total={crossing.durationMs} error={crossing.error?.code ?? null} />
         </Part>
         {crossing.attempts.length > 0 && (
           <Part title={crossing.attempts.length === 1 ? 'Attempt' : `${crossing.attempts.length} attempts`}>
@@ -171,10 +171,13 @@ function Actions({ crossing, ask, onRun }: { crossing: Crossing; ask: Ask; onRun
   );
 }
 
+/** Of errors that are no failures. */
+const errorTones: Partial<Record<ErrorCode, Tone>> = { route_uncertain: 'warn', confirm_required: 'warn', cancelled: 'quiet' };
+
 const outcomeColours: Record<Step['outcome'], string> = { passed: 'bg-accent', rewrote: 'bg-warn', refused: 'bg-bad' };
 
 /** Boundaries one under the other, each where it began, to one scale. */
-export function Waterfall({ steps, total }: { steps: readonly Step[]; total: number }) {
+export function Waterfall({ steps, total, error = null }: { steps: readonly Step[]; total: number; error?: ErrorCode | null }) {
   const sum = Math.max(
     total,
     steps.reduce((all, step) => all + step.ms, 0),
@@ -187,12 +190,16 @@ export function Waterfall({ steps, total }: { steps: readonly Step[]; total: num
       {steps.map((step) => {
         const start = before;
         before += step.ms;
+        // What was called and went wrong was not refused at a boundary.
+        const cancelled = step.boundary === 'execute' && error === 'cancelled';
+        const word =
+          step.outcome !== 'refused' ? step.outcome : cancelled ? 'cancelled' : step.boundary === 'execute' ? 'failed' : 'refused';
         return (
           <li key={step.boundary} className="grid grid-cols-[5.5rem_minmax(0,1fr)_4.5rem] items-center gap-2 text-xs">
             <span className="truncate text-ink-2">{step.boundary}</span>
-            <span className="relative block h-1.5 rounded-full bg-raised" title={`${step.outcome} in ${formatMs(step.ms)}`}>
+            <span className="relative block h-1.5 rounded-full bg-raised" title={`${word} in ${formatMs(step.ms)}`}>
               <span
-                className={`absolute inset-y-0 min-w-[3px] rounded-full ${outcomeColours[step.outcome]}`}
+                className={`absolute inset-y-0 min-w-[3px] rounded-full ${cancelled ? 'bg-control' : outcomeColours[step.outcome]}`}
                 style={{
                   left: `min(${(start / sum) * 100}%, calc(100% - 3px))`,
                   width: `${Math.min(100 - (start / sum) * 100, (step.ms / sum) * 100)}%`,
@@ -201,7 +208,7 @@ export function Waterfall({ steps, total }: { steps: readonly Step[]; total: num
             </span>
             <span className="text-right text-ink-2">
               {step.outcome !== 'passed' && (
-                <span className={step.outcome === 'refused' ? 'text-bad-ink' : 'text-warn-ink'}>{step.outcome} </span>
+                <span className={cancelled ? 'text-ink-3' : step.outcome === 'refused' ? 'text-bad-ink' : 'text-warn-ink'}>{word}</span>
               )}
               {step.outcome === 'passed' && formatMs(step.ms)}
             </span>
@@ -220,7 +227,7 @@ function Attempts({ crossing }: { crossing: Crossing }) {
           <span className="flex items-center gap-2">
             <span className="w-3 shrink-0 text-ink-3">{index + 1}</span>
             {attempt.error ? (
-              <Badge tone="bad">{attempt.error}</Badge>
+              <Badge tone={attempt.error === 'cancelled' ? 'quiet' : 'bad'}>{attempt.error}</Badge>
             ) : (
               attempt.status !== null && <Badge tone={attempt.status < 400 ? 'ok' : 'bad'}>{attempt.status}</Badge>
             )}

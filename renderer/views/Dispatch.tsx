@@ -16,6 +16,7 @@ import { Elapsed, Time } from '../parts/Values.tsx';
 import { isOpen, type JobFilter, lengthOf } from '../pump.ts';
 import { toast, useUi } from '../ui.ts';
 import { Answer, Prose } from './Answer.tsx';
+import { BreakerActions } from './Breaker.tsx';
 import { Composer } from './Composer.tsx';
 import { CrossingPanel } from './CrossingPanel.tsx';
 import { WaitWords } from './queue/Waits.tsx';
@@ -229,7 +230,7 @@ function Stage({
               {error.code === 'route_uncertain' ? (
                 <Question error={error} ask={ask} onRun={onRun} />
               ) : (
-                <Failure error={error} ask={ask} onRun={onRun} />
+                <Failure error={error} route={crossing?.route ?? job?.route ?? null} ask={ask} onRun={onRun} />
               )}
             </div>
           ) : crossing ? (
@@ -295,8 +296,10 @@ function InProgress({ shown }: { shown: Shown }) {
   );
 }
 
-function Failure({ error, ask, onRun }: { error: WireError; ask: Ask; onRun(ask: Ask): void }) {
+function Failure({ error, route, ask, onRun }: { error: WireError; route: string | null; ask: Ask; onRun(ask: Ask): void }) {
   const [open, setOpen] = useState(false);
+  const breakers = useLive('breakers');
+  const breaker = error.code === 'breaker_open' ? breakers?.find((one) => route !== null && one.routes.includes(route)) : undefined;
   return (
     <>
       <ErrorState error={error}>
@@ -305,6 +308,7 @@ function Failure({ error, ask, onRun }: { error: WireError; ask: Ask; onRun(ask:
             {choice.route}
           </Button>
         ))}
+        {breaker && breaker.state !== 'closed' && <BreakerActions breaker={breaker} />}
         {error.code === 'confirm_required' && (
           <Button size="sm" tone="danger" onClick={() => onRun({ ...ask, confirm: true })}>
             Confirm and run
@@ -312,7 +316,7 @@ function Failure({ error, ask, onRun }: { error: WireError; ask: Ask; onRun(ask:
         )}
       </ErrorState>
       <button type="button" aria-expanded={open} className="text-ink-3 text-xs hover:text-ink" onClick={() => setOpen(!open)}>
-        {open ? 'Hide what was sent' : 'Show what was sent'}
+        {open ? 'Hide what was asked for' : 'Show what was asked for'}
       </button>
       {open && (
         <pre className="foreign selectable whitespace-pre-wrap rounded-md bg-raised p-3 font-mono text-xs leading-5">

@@ -71,7 +71,7 @@ export function Gpu() {
             <Button size="sm" icon={ArrowDownToLine} onClick={() => openGpuDialog({ kind: 'load', provider: null, tier: null })}>
               Load a model
             </Button>
-            <Button size="sm" icon={KeyRound} onClick={() => openGpuDialog({ kind: 'grant' })}>
+            <Button size="sm" icon={KeyRound} {...(tab === 'grants' && { keys: 'g' })} onClick={() => openGpuDialog({ kind: 'grant' })}>
               New grant
             </Button>
           </>

@@ -5,6 +5,7 @@ import { useFront, useLive, useOperation, wireOf } from '../core.ts';
 import { formatCount } from '../format.ts';
 import { Button } from '../parts/Button.tsx';
 import { Chips, SearchField } from '../parts/Field.tsx';
+import { DemoBadge } from '../parts/Model.tsx';
 import { ViewHead } from '../parts/Panel.tsx';
 import { Sparkline } from '../parts/Sparkline.tsx';
 import { EmptyState, LoadingView } from '../parts/States.tsx';
@@ -205,6 +206,7 @@ function Card({ health, route, breaker }: { health: HealthState; route: RouteSum
             <span className="text-ink-3">{route.org}.</span>
             {route.service}
           </span>
+          {route.demo && <DemoBadge />}
           {breaker && breaker.state !== 'closed' && <Badge tone={breaker.state === 'open' ? 'bad' : 'warn'}>breaker {breaker.state}</Badge>}
           <span className="shrink-0 text-ink-2 text-xs">
             <Duration ms={health.latencyMs} />

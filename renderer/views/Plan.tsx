@@ -1,6 +1,6 @@
 /** What would be loaded, evicted or waited for, before it is done. */
 import { ArrowDownToLine, CircleCheck, Cpu, Hourglass, type LucideIcon, OctagonX } from 'lucide-react';
-import type { ReactNode } from 'react';
+import { type ReactNode, useMemo } from 'react';
 import type { Assignment, Eviction, Resolved } from '../../shared/cortex.ts';
 import { useLive } from '../core.ts';
 import { formatRough } from '../format.ts';
@@ -8,7 +8,7 @@ import { DemoBadge, Memory, PhaseMark } from '../parts/Model.tsx';
 import { Holders } from '../parts/States.tsx';
 import { EgressBadge } from '../parts/Status.tsx';
 import { Unknown } from '../parts/Values.tsx';
-import { costMs, leaseWords, type PlanTone, planWords, withNames } from '../plan.ts';
+import { costMs, type Held, leaseWords, type PlanTone, planWords, withNames } from '../plan.ts';
 
 const tones: Record<PlanTone, { icon: LucideIcon; className: string }> = {
   ready: { icon: CircleCheck, className: 'text-ok-ink' },
@@ -17,11 +17,20 @@ const tones: Record<PlanTone, { icon: LucideIcon; className: string }> = {
   refused: { icon: OctagonX, className: 'text-bad-ink' },
 };
 
+/** Who has leases, with the words of the jobs that are known here. */
+export function useHeld(): Held {
+  const cortex = useLive('cortex');
+  const jobs = useLive('jobs');
+  return useMemo(() => ({ leases: cortex?.leases ?? [], grants: cortex?.grants ?? [], jobs: jobs ?? [] }), [cortex, jobs]);
+}
+
 /** The plan as one sentence. */
 export function PlanSentence({ plan, children }: { plan: Resolved; children?: ReactNode }) {
-  const cortex = useLive('cortex');
-  const { tone, lead, more } = planWords(plan, (id) => (cortex ? leaseWords(id, cortex) : null));
+  const held = useHeld();
+  const models = useLive('cortex')?.models ?? [];
+  const { tone, lead, more } = planWords(plan, (id) => leaseWords(id, held));
   const { icon: Icon, className } = tones[tone];
+  const pretended = plan.assignments.some(({ provider }) => models.some((model) => model.provider === provider && model.demo));
   return (
     <p data-testid="plan" data-outcome={plan.outcome} className="flex min-w-0 flex-wrap items-center gap-x-2 gap-y-0.5 text-xs">
       <Icon aria-hidden className={`size-3.5 shrink-0 ${className}`} />
@@ -30,15 +39,18 @@ export function PlanSentence({ plan, children }: { plan: Resolved; children?: Re
         {more.length > 0 && <Dot />}
       </span>
       {more.map(({ kind, text }, index) => (
-        <span key={kind} className={`foreign min-w-0 ${kind === 'eta' ? 'text-ink' : kind === 'leaves' ? 'text-warn-ink' : 'text-ink-2'}`}>
+        <span key={kind} className={`foreign min-w-0 ${sentenceColours[kind]}`}>
           {text}
           {index < more.length - 1 && <Dot />}
         </span>
       ))}
+      {pretended && <DemoBadge />}
       {children}
     </p>
   );
 }
+
+const sentenceColours = { eta: 'text-ink', leaves: 'text-warn-ink', downgrade: 'text-warn-ink', evicts: 'text-ink-2' };
 
 function Dot() {
   return (
@@ -50,8 +62,8 @@ function Dot() {
 
 /** Everything that is known of a plan: what it binds, what goes for it and at what cost, why, and what was not taken. */
 export function PlanDetails({ plan }: { plan: Resolved }) {
-  const cortex = useLive('cortex');
-  const models = cortex?.models ?? [];
+  const models = useLive('cortex')?.models ?? [];
+  const held = useHeld();
   const demo = new Set(models.flatMap((model) => (model.demo ? [model.provider] : [])));
   const vram = plan.error?.vram;
   const does = (
@@ -96,7 +108,7 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
           <ul aria-label="Reasons" className="list-disc space-y-0.5 pl-4 text-ink-2 marker:text-ink-3">
             {plan.reasons.map((reason) => (
               <li key={reason} className="foreign">
-                {cortex ? withNames(reason, cortex) : reason}
+                {withNames(reason, held)}
               </li>
             ))}
           </ul>
@@ -107,8 +119,7 @@ export function PlanDetails({ plan }: { plan: Resolved }) {
           <ul aria-label="Not taken" className="space-y-0.5 text-ink-2">
             {plan.rejected.slice(0, 12).map(({ provider, tier, reason }) => (
               <li key={`${provider} ${tier} ${reason}`} className="foreign">
-                <bdi className="font-medium">{tier === null ? provider : `${provider} ${tier}`}</bdi>:{' '}
-                {cortex ? withNames(reason, cortex) : reason}
+                <bdi className="font-medium">{tier === null ? provider : `${provider} ${tier}`}</bdi>: {withNames(reason, held)}
               </li>
             ))}
             {plan.rejected.length > 12 && <li className="text-ink-3">and {plan.rejected.length - 12} more</li>}

@@ -5,6 +5,7 @@ import { useFront, useLive, useOperation, wireOf } from '../core.ts';
 import { formatCount } from '../format.ts';
 import { Button, IconButton } from '../parts/Button.tsx';
 import { CodeBlock } from '../parts/CodeBlock.tsx';
+import { DemoBadge } from '../parts/Model.tsx';
 import { Fact, Facts } from '../parts/Panel.tsx';
 import { Badge, EgressBadge, HealthDot, JobStateMark } from '../parts/Status.tsx';
 import { Duration, Time, Unknown } from '../parts/Values.tsx';
@@ -47,7 +48,7 @@ export function RouteDetail({ route, health, breaker }: { route: RouteSummary; h
           <EgressBadge egress={route.egress} />
           {route.type === 'external' && <Badge title="Not run by us">external</Badge>}
           {route.idempotent && <Badge title="Calling it twice does no more than calling it once">idempotent</Badge>}
-          {route.demo && <Badge>demo</Badge>}
+          {route.demo && <DemoBadge />}
         </div>
         <div className="flex flex-wrap gap-2 pt-1">
           <Button tone="primary" size="sm" icon={Play} onClick={() => tryIt(`@${route.name} `)}>

@@ -5,6 +5,7 @@ import { useLive } from '../core.ts';
 import { formatCount } from '../format.ts';
 import { Button } from '../parts/Button.tsx';
 import { Chips, SearchField } from '../parts/Field.tsx';
+import { DemoBadge } from '../parts/Model.tsx';
 import { ViewHead } from '../parts/Panel.tsx';
 import { EmptyState, LoadingState, LoadingView } from '../parts/States.tsx';
 import { Badge, EgressBadge, HealthDot } from '../parts/Status.tsx';
@@ -200,7 +201,9 @@ function OrgButton({
       className="flex h-8 shrink-0 items-center gap-2 rounded-md px-2 text-left text-ink-2 text-sm hover:bg-raised aria-pressed:bg-accent-soft aria-pressed:text-accent-ink"
     >
       {code && <span className="w-9 shrink-0 font-mono text-2xs">{code}</span>}
-      <span className="min-w-0 flex-1 truncate">{name}</span>
+      <span className="min-w-0 flex-1 truncate" title={name}>
+        {name}
+      </span>
       {planned && <span className="text-2xs text-ink-3">planned</span>}
       <span className="text-2xs text-ink-3">{count}</span>
     </button>
@@ -226,7 +229,7 @@ function columns(health: Map<string, Health>, open: Map<string, BreakerState>): 
             <span className="text-ink-3">{row.org}.</span>
             {row.service}
           </span>
-          {row.demo && <Badge title="Part of the demo">demo</Badge>}
+          {row.demo && <DemoBadge />}
           {open.get(row.name)?.state === 'open' && <Badge tone="bad">breaker open</Badge>}
           {open.get(row.name)?.state === 'half-open' && <Badge tone="warn">half-open</Badge>}
         </span>
@@ -247,9 +250,12 @@ function columns(health: Map<string, Health>, open: Map<string, BreakerState>): 
       id: 'error',
       label: 'Last outcome',
       width: 'minmax(0,1fr)',
+      hideBelow: 460,
       cell: (row) =>
         row.lastError ? (
-          <span className="text-bad-ink">{row.lastError}</span>
+          <span className="text-bad-ink" title={row.lastError}>
+            {row.lastError}
+          </span>
         ) : row.calls > 0 ? (
           <span className="text-ink-3">ok</span>
         ) : (

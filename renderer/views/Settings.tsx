@@ -154,7 +154,7 @@ function NumberField({
         onChange={(event) => onChange(event.target.value)}
         className="h-8 w-24 rounded-md bg-canvas px-2 text-right text-ink text-sm outline-none hairline focus:outline-2 focus:outline-accent disabled:opacity-50"
       />
-      {unit}
+      <span className="w-14">{unit}</span>
     </label>
   );
 }

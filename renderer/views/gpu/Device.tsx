@@ -10,7 +10,7 @@ import { Badge } from '../../parts/Status.tsx';
 import { Eta, Unknown, useNow } from '../../parts/Values.tsx';
 import { leaseWords } from '../../plan.ts';
 import { openGpu } from '../../ui.ts';
-import { Name } from '../Plan.tsx';
+import { Name, useHeld } from '../Plan.tsx';
 import { Chart } from './Chart.tsx';
 import { type Bar, barOf, huesOf, type Segment } from './memory.ts';
 import { seriesOf } from './series.ts';
@@ -182,9 +182,9 @@ function InMemory({
                 <span className="min-w-0 flex-[1_1_11rem]">
                   <Name provider={provider} tier={tier} demo={state?.demo ?? false} />
                 </span>
-                <span className="flex min-w-0 flex-[0_1_15rem] items-center gap-3">
+                <span className="flex min-w-0 flex-[1_1_15rem] items-center gap-3">
                   <span className="w-20 shrink-0">{state && <PhaseMark phase={state.phase} />}</span>
-                  <span className="min-w-0 truncate text-ink-3">{state && <Holding state={state} cortex={cortex} />}</span>
+                  <span className="min-w-0 truncate text-ink-3">{state && <Holding state={state} />}</span>
                 </span>
               </span>
               <span className="shrink-0 text-right">
@@ -238,8 +238,9 @@ function InMemory({
 }
 
 /** Who keeps it in memory, or when it goes. */
-export function Holding({ state, cortex }: { state: ModelState; cortex: CortexState }) {
-  const holders = state.leases.map((id) => leaseWords(id, cortex) ?? id);
+export function Holding({ state }: { state: ModelState }) {
+  const held = useHeld();
+  const holders = state.leases.map((id) => leaseWords(id, held) ?? id);
   if (holders.length > 0)
     return (
       <bdi title={holders.join(', ')}>

@@ -15,11 +15,13 @@ import { type Column, Table } from '../../parts/Table.tsx';
 import { Countdown, Time, useNow } from '../../parts/Values.tsx';
 import { ask, openGpu, openGpuDialog, toast } from '../../ui.ts';
 import { Name } from '../Plan.tsx';
+import { Waiter } from './Line.tsx';
 
 export function Grants({ cortex, open }: { cortex: CortexState; open: string | null }) {
-  const { grants } = cortex;
+  const grants = useMemo(() => [...cortex.grants].sort((a, b) => b.created_at - a.created_at), [cortex.grants]);
   const demo = useMemo(() => new Set(cortex.models.flatMap((model) => (model.demo ? [model.provider] : []))), [cortex.models]);
   const columns = useMemo(() => columnsFor(demo), [demo]);
+  const waiting = cortex.queue.filter(({ holder }) => holder.kind === 'grant').sort((a, b) => a.position - b.position);
   const grant = grants.find((one) => one.id === open) ?? null;
   const add = () => openGpuDialog({ kind: 'grant' });
   usePlainKeys({ g: add });
@@ -31,12 +33,19 @@ export function Grants({ cortex, open }: { cortex: CortexState; open: string | n
   return (
     <div className="flex min-h-0 flex-1">
       <div className={`min-w-0 flex-1 flex-col ${open ? 'hidden lg:flex' : 'flex'}`}>
-        <div className="flex shrink-0 items-center justify-between gap-3 border-b px-4 py-2">
-          <p className="min-w-0 truncate text-ink-3 text-xs">
-            A grant keeps its models in memory and ends with its task, its time, or the sovereign switch.
-          </p>
-          {button}
-        </div>
+        <p className="shrink-0 border-b px-4 py-2.5 text-ink-3 text-xs">
+          A grant keeps its models in memory and ends with its task, its time, or the sovereign switch.
+        </p>
+        {waiting.length > 0 && (
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
+          <section aria-label="Grants in line" tabIndex={0} className="max-h-48 shrink-0 overflow-auto border-b bg-canvas">
+            <ol aria-label="Waiting for a grant" className="divide-y">
+              {waiting.map((waiter) => (
+                <Waiter key={waiter.id} waiter={waiter} />
+              ))}
+            </ol>
+          </section>
+        )}
         <div className="min-h-0 flex-1">
           <Table
             label="Grants"
@@ -99,7 +108,7 @@ function columnsFor(demo: ReadonlySet<string>): readonly Column<Grant>[] {
     },
     {
       id: 'caller',
-      label: 'For',
+      label: 'Asked by',
       width: 'minmax(4rem,0.8fr)',
       hideBelow: 760,
       cell: (one) => <bdi className="text-ink-2 text-xs">{one.caller}</bdi>,
@@ -179,7 +188,7 @@ function GrantPane({ grant, demo }: { grant: Grant; demo: ReadonlySet<string> })
           </p>
         )}
         <Facts>
-          <Fact name="For">{grant.caller}</Fact>
+          <Fact name="Asked by">{grant.caller}</Fact>
           <Fact name="Address" mono>
             <span className="flex items-center gap-1">
               {grant.base_url}
@@ -192,12 +201,15 @@ function GrantPane({ grant, demo }: { grant: Grant; demo: ReadonlySet<string> })
           <Fact name="Made">
             <Time at={grant.created_at} /> <span className="text-ink-3">{formatExact(grant.created_at)}</span>
           </Fact>
-          <Fact name={active ? 'Ends' : 'Would end'}>
-            <Ends at={grant.expires_at} /> <span className="text-ink-3">{formatExact(grant.expires_at)}</span>
-          </Fact>
+          {!grant.revoked && (
+            <Fact name={active ? 'Ends' : 'Ended'}>
+              <Ends at={grant.expires_at} /> <span className="text-ink-3">{formatExact(grant.expires_at)}</span>
+            </Fact>
+          )}
           <Fact name="Requests">{formatCount(grant.requests)}</Fact>
           <Fact name="Defaults">
-            temperature {grant.settings.temperature}, top_p {grant.settings.top_p}, {formatCount(grant.settings.max_tokens)} tokens
+            temperature {grant.settings.temperature}, top_p {grant.settings.top_p}, at most {formatCount(grant.settings.max_tokens)} tokens
+            an answer
           </Fact>
           <Fact name="Grant" mono>
             {grant.id}
@@ -244,7 +256,7 @@ function GrantPane({ grant, demo }: { grant: Grant; demo: ReadonlySet<string> })
 
 async function revoke(front: Front, grant: Grant): Promise<void> {
   const yes = await ask({
-    title: `Revoke the grant for ${grant.task}?`,
+    title: `Revoke the grant “${grant.task}”?`,
     body: 'Its key is worthless from now on, and what streams under it is cut off. Its models may be evicted after that.',
     action: 'Revoke',
     tone: 'danger',

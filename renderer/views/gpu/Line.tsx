@@ -6,9 +6,9 @@ import { formatCount, formatPlace } from '../../format.ts';
 import { Panel } from '../../parts/Panel.tsx';
 import { Badge } from '../../parts/Status.tsx';
 import { Countdown, Elapsed, Eta, Time } from '../../parts/Values.tsx';
-import { leaseWords, listed, withNames } from '../../plan.ts';
+import { holderWords, leaseWords, listed, withNames } from '../../plan.ts';
 import { openGpu, openQueue } from '../../ui.ts';
-import { Name } from '../Plan.tsx';
+import { Name, useHeld } from '../Plan.tsx';
 
 const SHOWN = 40;
 
@@ -28,7 +28,7 @@ export function Line({ cortex }: { cortex: CortexState }) {
             .sort((a, b) => a.position - b.position)
             .slice(0, SHOWN)
             .map((waiter) => (
-              <Waiter key={waiter.id} waiter={waiter} cortex={cortex} />
+              <Waiter key={waiter.id} waiter={waiter} />
             ))}
           {queue.length > SHOWN && (
             <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(queue.length - SHOWN)} more behind them</li>
@@ -39,9 +39,10 @@ export function Line({ cortex }: { cortex: CortexState }) {
   );
 }
 
-function Waiter({ waiter, cortex }: { waiter: GpuWaiter; cortex: CortexState }) {
+export function Waiter({ waiter }: { waiter: GpuWaiter }) {
+  const held = useHeld();
   const { need, position, eta, reason, since, waitsFor } = waiter;
-  const before = waitsFor.flatMap((id) => leaseWords(id, cortex) ?? []);
+  const before = waitsFor.flatMap((id) => leaseWords(id, held) ?? []).filter((name) => !withNames(reason, held).includes(name));
   return (
     <li className="flex gap-2.5 px-3 py-2 text-xs">
       <span
@@ -58,11 +59,11 @@ function Waiter({ waiter, cortex }: { waiter: GpuWaiter; cortex: CortexState }) 
           </bdi>
           <span className="shrink-0 text-ink">{eta === null ? <span className="text-ink-3">time not known</span> : <Eta at={eta} />}</span>
         </p>
-        <p className="foreign text-ink-2">{withNames(reason, cortex)}</p>
+        <p className="foreign text-ink-2">{withNames(reason, held)}</p>
         <p className="flex flex-wrap items-center gap-x-2 text-2xs text-ink-3">
           <Holder holder={waiter.holder} caller={waiter.caller} />
           <span>
-            waits for <Elapsed since={since} />
+            in line for <Elapsed since={since} />
           </span>
           <span title={contextTitle}>
             priority {need.priority}, {need.context}
@@ -84,23 +85,29 @@ export function needWords({ capabilities, model, tier }: Pick<Need, 'capabilitie
 
 /** Who it is for; a job leads to the queue, a grant to the grants. */
 export function Holder({ holder, caller }: Pick<Lease, 'holder' | 'caller'>) {
-  const grants = useLive('cortex')?.grants;
-  const grant = holder.kind === 'grant' ? grants?.find((one) => one.id === holder.id) : undefined;
+  const held = useHeld();
+  const words = holderWords({ holder, caller }, held);
   // A grant that waits for its turn is not made yet.
-  if (holder.kind === 'load' || (holder.kind === 'grant' && !grant))
+  if (holder.kind === 'load' || (holder.kind === 'grant' && !held.grants.some((one) => one.id === holder.id)))
     return (
-      <span className="min-w-0 truncate">
-        {holder.kind === 'load' ? 'a load by' : 'a grant for'} <bdi>{caller}</bdi>
-      </span>
+      <bdi className="min-w-0 truncate" title={words}>
+        {words}
+      </bdi>
     );
   return (
-    <button
-      type="button"
-      className="min-w-0 max-w-full truncate text-accent-ink hover:underline"
-      onClick={() => (holder.kind === 'job' ? openQueue('jobs', holder.id) : openGpu('grants', holder.id))}
-    >
-      <bdi>{grant ? `grant for ${grant.task}` : holder.id}</bdi> of <bdi>{caller}</bdi>
-    </button>
+    <span className="inline-flex min-w-0 max-w-full gap-1">
+      <button
+        type="button"
+        title={words}
+        className="min-w-0 truncate text-accent-ink hover:underline"
+        onClick={() => (holder.kind === 'job' ? openQueue('jobs', holder.id) : openGpu('grants', holder.id))}
+      >
+        <bdi>{words}</bdi>
+      </button>
+      <span className="shrink-0">
+        by <bdi>{caller}</bdi>
+      </span>
+    </span>
   );
 }
 

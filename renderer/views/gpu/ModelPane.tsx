@@ -2,24 +2,26 @@
 import { ArrowDownToLine, ArrowUpFromLine, RotateCcw } from 'lucide-react';
 import { useState } from 'react';
 import type { CortexState, ModelState } from '../../../shared/cortex.ts';
+import { assertNever } from '../../../shared/errors.ts';
 import { toastError } from '../../actions.ts';
-import { useFront } from '../../core.ts';
-import { formatPlace, formatRough } from '../../format.ts';
+import { useFront, useOperation } from '../../core.ts';
+import { formatBytes, formatPlace, formatRough } from '../../format.ts';
 import { Button } from '../../parts/Button.tsx';
 import { Memory, PhaseMark } from '../../parts/Model.tsx';
 import { Fact, Facts, Pane, Part } from '../../parts/Panel.tsx';
 import { Badge, EgressBadge } from '../../parts/Status.tsx';
 import { Eta, Time } from '../../parts/Values.tsx';
-import { listed } from '../../plan.ts';
+import { listed, withNames } from '../../plan.ts';
 import { openGpu, openGpuDialog, toast } from '../../ui.ts';
-import { Name } from '../Plan.tsx';
+import { Name, useHeld } from '../Plan.tsx';
 import { Holder, needWords } from './Line.tsx';
-import { banishedBy, isInMemory, isTrouble, type ProviderGroup, waitersFor } from './models.ts';
+import { isInMemory, isLoadable, isTrouble, type ProviderGroup, type Transition, transitionOf, waitersFor } from './models.ts';
 
-export function ModelPane({ group, groups, cortex }: { group: ProviderGroup; groups: readonly ProviderGroup[]; cortex: CortexState }) {
+export function ModelPane({ group, cortex }: { group: ProviderGroup; cortex: CortexState }) {
   const { shown } = group;
   const leases = cortex.leases.filter((lease) => lease.models.some((one) => one.provider === group.name));
   const waiters = waitersFor(cortex.queue, group);
+  const transition = transitionOf(group, cortex);
   return (
     <Pane
       label="Model details"
@@ -28,7 +30,7 @@ export function ModelPane({ group, groups, cortex }: { group: ProviderGroup; gro
       title={
         <>
           <span role="status" className="shrink-0 text-xs">
-            <PhaseMark phase={shown.phase} />
+            <PhaseMark phase={shown.phase} egress={shown.egress} />
           </span>
           <Name provider={group.name} demo={group.demo} />
         </>
@@ -41,6 +43,7 @@ export function ModelPane({ group, groups, cortex }: { group: ProviderGroup; gro
             {shown.detail}
           </p>
         )}
+        <WhyLower group={group} />
         <Facts>
           <Fact name="Can">
             <span className="flex flex-wrap gap-1">
@@ -58,20 +61,18 @@ export function ModelPane({ group, groups, cortex }: { group: ProviderGroup; gro
             <Fact name="Device">{cortex.devices.find((one) => one.id === shown.device)?.name ?? shown.device}</Fact>
           )}
           <Fact name="Groups">{shown.groups.length === 0 ? 'none: beside any other' : shown.groups.join(', ')}</Fact>
-          {shown.egress === 'local' && !isInMemory(shown.phase) && (
-            <Fact name="Bringing it">
-              <Transition names={banishedBy(groups, group.name)} />
+          {transition && (
+            <Fact name="To load it">
+              <TransitionWords transition={transition} />
             </Fact>
           )}
           {shown.pinned && <Fact name="Pinned">never evicted</Fact>}
-          {shown.idleAt !== null && (
+          {shown.idleAt !== null && leases.length === 0 && (
             <Fact name="Idle">
               unloaded <Eta at={shown.idleAt} /> if nobody uses it
             </Fact>
           )}
-          <Fact name="Last used">
-            <Time at={shown.lastUsedAt} />
-          </Fact>
+          <Fact name="Last used">{leases.length > 0 ? 'in use now' : <Time at={shown.lastUsedAt} />}</Fact>
           <Fact name="Known from">
             <Origin origin={shown.origin} />
           </Fact>
@@ -124,15 +125,58 @@ export function ModelPane({ group, groups, cortex }: { group: ProviderGroup; gro
   );
 }
 
-/** What groups say of bringing it up. Memory is what the load dialog says. */
-export function Transition({ names }: { names: readonly string[] }) {
-  return names.length === 0 ? (
-    <span className="text-ok-ink">free: its groups banish nobody</span>
-  ) : (
-    <span className="text-warn-ink" title={names.join(', ')}>
-      banishes {listed(names)}
-    </span>
-  );
+/** What bringing it up means for what is in memory, in words. */
+export function TransitionWords({ transition }: { transition: Transition }) {
+  switch (transition.kind) {
+    case 'banishes':
+      return (
+        <span className="text-warn-ink" title={`They share no group with it: ${transition.names.join(', ')}`}>
+          banishes {listed(transition.names)}
+        </span>
+      );
+    case 'fits':
+      return transition.instead === null ? (
+        <span className="text-ok-ink" title="Nobody has to go for it">
+          free: it fits
+        </span>
+      ) : (
+        <span className="text-warn-ink">
+          fits as {transition.tier}: {transition.instead.tier} needs {formatBytes(transition.instead.needBytes)},{' '}
+          {formatBytes(transition.instead.freeBytes)} are free
+        </span>
+      );
+    case 'tight':
+      return (
+        <span className="text-warn-ink" title="What is in memory and idle goes for it, or it waits">
+          needs {formatBytes(transition.needBytes)}, {formatBytes(transition.freeBytes)} are free
+        </span>
+      );
+    case 'free':
+      return (
+        <span className="text-ok-ink" title="Whether it fits is not known">
+          free: its groups banish nobody
+        </span>
+      );
+    default:
+      return assertNever(transition);
+  }
+}
+
+/** Why it is not its best tier that is in memory, as the core says it now; null where it is, or could be. */
+export function useWhyLower({ name, tiers, shown }: ProviderGroup): string | null {
+  const held = useHeld();
+  const lower = shown.egress === 'local' && isInMemory(shown.phase) && tiers[0]!.tier !== shown.tier;
+  const query = useOperation('OS.resolve.need', { need: { model: name } }, { enabled: lower, keep: true });
+  const plan = lower ? query.data : undefined;
+  if (!plan?.downgrade) return null;
+  const { to, cause } = plan.downgrade;
+  const reason = plan.reasons.find((one) => one.startsWith(`${to} because`)) ?? `${to} because ${cause}.`;
+  return withNames(reason, held);
+}
+
+function WhyLower({ group }: { group: ProviderGroup }) {
+  const why = useWhyLower(group);
+  return why && <p className="foreign rounded-md bg-warn-soft px-3 py-2 text-warn-ink text-xs">{why}</p>;
 }
 
 function Origin({ origin }: { origin: ModelState['origin'] }) {
@@ -155,6 +199,7 @@ function Actions({ group }: { group: ProviderGroup }) {
   const [busy, setBusy] = useState(false);
   const { shown } = group;
   if (shown.egress === 'remote') return <p className="text-ink-3 text-xs">It runs elsewhere: nothing is loaded or evicted here.</p>;
+  if (!isLoadable(shown)) return <p className="text-ink-3 text-xs">Its server keeps it warm: nothing is loaded or evicted from here.</p>;
   const reset = () => {
     setBusy(true);
     void front

@@ -2,6 +2,7 @@
 import { Boxes, ChevronRight, Filter } from 'lucide-react';
 import { type KeyboardEvent, useCallback, useDeferredValue, useMemo, useState } from 'react';
 import type { CortexState, ModelState } from '../../../shared/cortex.ts';
+import { useLive } from '../../core.ts';
 import { formatCount } from '../../format.ts';
 import { usePlainKeys } from '../../keys.ts';
 import { Button } from '../../parts/Button.tsx';
@@ -15,8 +16,17 @@ import { Unknown } from '../../parts/Values.tsx';
 import { openGpu, openGpuDialog, useUi } from '../../ui.ts';
 import { Name } from '../Plan.tsx';
 import { Holding } from './Device.tsx';
-import { ModelPane } from './ModelPane.tsx';
-import { groupModels, isInMemory, type ModelFilter, type ModelRow, placeOfModel, rowsOf } from './models.ts';
+import { ModelPane, useWhyLower } from './ModelPane.tsx';
+import {
+  groupModels,
+  isInMemory,
+  isLoadable,
+  type ModelFilter,
+  type ModelRow,
+  type ProviderGroup,
+  placeOfModel,
+  rowsOf,
+} from './models.ts';
 
 /** Between the provider and its tier in a key; neither has a line break. */
 const SEAM = '\n';
@@ -33,7 +43,8 @@ export function Models({ cortex, open }: { cortex: CortexState; open: string | n
   const groups = useMemo(() => groupModels(cortex.models), [cortex.models]);
   const rows = useMemo(() => rowsOf(groups, { q: words, filter, open: expanded }), [groups, words, filter, expanded]);
   const counts = useMemo(() => Object.groupBy(groups, (group) => placeOfModel(group.shown)), [groups]);
-  const columns = useMemo(() => columnsFor(cortex), [cortex]);
+  const sovereign = useLive('sovereign')?.on ?? false;
+  const columns = useMemo(() => columnsFor(cortex, sovereign), [cortex, sovereign]);
 
   const group = groups.find((one) => one.name === open) ?? null;
   const selected = open === null ? null : tier !== null && expanded.has(open) ? `${open}${SEAM}${tier}` : open;
@@ -58,7 +69,7 @@ export function Models({ cortex, open }: { cortex: CortexState; open: string | n
     event.preventDefault();
   };
   usePlainKeys(
-    group
+    group && isLoadable(group.shown)
       ? {
           l: () => openGpuDialog({ kind: 'load', provider: group.name, tier: tier ?? group.shown.tier }),
           ...(isInMemory(group.shown.phase) && { e: () => openGpuDialog({ kind: 'evict', provider: group.name }) }),
@@ -126,7 +137,7 @@ export function Models({ cortex, open }: { cortex: CortexState; open: string | n
         </div>
       </div>
       {group ? (
-        <ModelPane key={group.name} group={group} groups={groups} cortex={cortex} />
+        <ModelPane key={group.name} group={group} cortex={cortex} />
       ) : (
         open !== null && (
           <Pane
@@ -152,7 +163,7 @@ interface Shown {
 
 const stateOf = ({ row }: Shown): ModelState => (row.kind === 'provider' ? row.group.shown : row.tier);
 
-function columnsFor(cortex: CortexState): readonly Column<Shown>[] {
+function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Shown>[] {
   return [
     {
       id: 'name',
@@ -209,7 +220,13 @@ function columnsFor(cortex: CortexState): readonly Column<Shown>[] {
       width: '6rem',
       cell: (shown) => (
         <span title={stateOf(shown).detail ?? undefined}>
-          <PhaseMark phase={stateOf(shown).phase} />
+          {sovereign && stateOf(shown).egress === 'remote' ? (
+            <span className="text-warn-ink" title="Remote, and sovereign is on">
+              Shut off
+            </span>
+          ) : (
+            <PhaseMark phase={stateOf(shown).phase} egress={stateOf(shown).egress} />
+          )}
         </span>
       ),
     },
@@ -240,18 +257,19 @@ function columnsFor(cortex: CortexState): readonly Column<Shown>[] {
     {
       id: 'held',
       label: 'Now',
-      width: 'minmax(6rem,1fr)',
+      width: 'minmax(6rem,1.6fr)',
       hideBelow: 820,
       cell: (shown) => (
         <span className="text-ink-2 text-xs">
-          <Holding state={stateOf(shown)} cortex={cortex} />
+          {shown.row.kind === 'provider' && <Lower group={shown.row.group} />}
+          <Holding state={stateOf(shown)} />
         </span>
       ),
     },
     {
       id: 'waiting',
       label: 'Waiting',
-      width: '4rem',
+      width: '3.5rem',
       align: 'right',
       hideBelow: 700,
       cell: (shown) => {
@@ -271,9 +289,21 @@ function columnsFor(cortex: CortexState): readonly Column<Shown>[] {
   ];
 }
 
+/** Why the tier in memory is not the best one, before who has it. */
+function Lower({ group }: { group: ProviderGroup }) {
+  const why = useWhyLower(group);
+  return (
+    why && (
+      <span className="text-warn-ink" title={why}>
+        {why.split(':')[0]} ·{' '}
+      </span>
+    )
+  );
+}
+
 function Act({ shown: { row } }: { shown: Shown }) {
   const state = row.kind === 'provider' ? row.group.shown : row.tier;
-  if (state.egress === 'remote' || state.phase === 'warming' || state.phase === 'draining') return null;
+  if (!isLoadable(state) || state.phase === 'warming' || state.phase === 'draining') return null;
   const evict = state.phase === 'warm';
   return (
     <Button

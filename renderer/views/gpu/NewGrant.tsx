@@ -1,15 +1,16 @@
 /** A new grant: what it is for, what it would take, and then its key, once. */
+import { Boxes } from 'lucide-react';
 import type { FormEvent } from 'react';
 import { useMemo, useState } from 'react';
 import type { CortexState, Grant } from '../../../shared/cortex.ts';
 import type { WireError } from '../../../shared/errors.ts';
 import { curlOfGrant } from '../../ask.ts';
-import { useFront, useOperation, wireOf } from '../../core.ts';
+import { useFront, useLive, useOperation, wireOf } from '../../core.ts';
 import { Button } from '../../parts/Button.tsx';
 import { CodeBlock, CopyButton } from '../../parts/CodeBlock.tsx';
 import { Dialog } from '../../parts/Dialog.tsx';
 import { Chips, TextField } from '../../parts/Field.tsx';
-import { ErrorState, Sweep } from '../../parts/States.tsx';
+import { EmptyState, ErrorState, Sweep } from '../../parts/States.tsx';
 import { Elapsed } from '../../parts/Values.tsx';
 import { openGpu } from '../../ui.ts';
 import { PlanDetails, PlanSentence } from '../Plan.tsx';
@@ -27,14 +28,45 @@ export function NewGrantDialog({ cortex, onClose }: { cortex: CortexState; onClo
   const [made, setMade] = useState<Grant | null>(null);
   return (
     <Dialog open onClose={onClose} title={made ? 'The grant is made' : 'New grant'} width={620}>
-      {made ? <Made grant={made} onClose={onClose} /> : <Form cortex={cortex} onMade={setMade} onClose={onClose} />}
+      {made ? (
+        <Made grant={made} onClose={onClose} />
+      ) : cortex.models.length === 0 ? (
+        <NoModels onClose={onClose} />
+      ) : (
+        <Form cortex={cortex} onMade={setMade} onClose={onClose} />
+      )}
     </Dialog>
+  );
+}
+
+/** Where there is nothing to load or to grant. */
+export function NoModels({ onClose }: { onClose(): void }) {
+  return (
+    <EmptyState
+      icon={Boxes}
+      title="No model server is known"
+      action={
+        <Button
+          size="sm"
+          tone="primary"
+          onClick={() => {
+            onClose();
+            openGpu('servers');
+          }}
+        >
+          Look for servers
+        </Button>
+      }
+    >
+      Name them under providers: in the registry, label containers, or look for those that run on this machine.
+    </EmptyState>
   );
 }
 
 function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: Grant): void; onClose(): void }) {
   const front = useFront();
-  const index = useMemo(() => capabilitiesOf(groupModels(cortex.models)), [cortex.models]);
+  const sovereign = useLive('sovereign')?.on ?? false;
+  const index = useMemo(() => capabilitiesOf(groupModels(cortex.models), sovereign), [cortex.models, sovereign]);
   const [chosen, setChosen] = useState<readonly string[]>([]);
   const [task, setTask] = useState('');
   const [time, setTime] = useState<Time>('3600000');
@@ -46,9 +78,19 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
   const query = useOperation('OS.resolve.need', { need }, { enabled: chosen.length > 0, keep: true });
   const plan = chosen.length > 0 ? query.data : undefined;
 
+  const missing =
+    chosen.length === 0
+      ? 'Choose what it must be able to do.'
+      : task.trim() === ''
+        ? 'Name the task.'
+        : plan?.outcome === 'refusal'
+          ? 'It cannot be had as things are.'
+          : null;
+
   const create = async (event: FormEvent) => {
     event.preventDefault();
     setSince(Date.now());
+    setDetails(false);
     setFailure(null);
     await front
       .operate('OS.grants.create', { need, task: task.trim(), ttl_ms: Number(time) })
@@ -58,11 +100,10 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
 
   return (
     <form onSubmit={create} className="space-y-4">
-      <fieldset className="space-y-1.5">
-        <legend className="font-medium text-2xs text-ink-2">What it must be able to do</legend>
-        {index.length === 0 ? (
-          <p className="text-ink-3 text-xs">No model server is known, so there is nothing to grant.</p>
-        ) : (
+      {/* What was asked for stands while it waits. */}
+      <fieldset disabled={since !== null} className="space-y-4 disabled:opacity-60">
+        <fieldset className="space-y-1.5">
+          <legend className="font-medium text-2xs text-ink-2">What it must be able to do</legend>
           <div className="flex max-h-32 flex-wrap gap-1 overflow-auto">
             {index.map(({ name, ready }) => (
               <button
@@ -77,31 +118,31 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
               </button>
             ))}
           </div>
-        )}
-      </fieldset>
-      <TextField
-        label="Task"
-        value={task}
-        onChange={(next) => setTask(next.slice(0, 200))}
-        placeholder="nightly digest, or a job id"
-        hint="A job's end revokes the grant; any other name is only a name."
-        required
-      />
-      <div className="flex flex-wrap items-center gap-x-6 gap-y-2">
-        <div className="space-y-1">
-          <span className="block font-medium text-2xs text-ink-2">How long</span>
-          <Chips<Time> label="How long" value={time} options={times} onChange={setTime} />
+        </fieldset>
+        <TextField
+          label="Task"
+          value={task}
+          onChange={(next) => setTask(next.slice(0, 200))}
+          placeholder="nightly digest, or a job id"
+          hint="A job's end revokes the grant; any other name is only a name."
+          required
+        />
+        <div className="flex flex-wrap items-center gap-x-6 gap-y-2">
+          <div className="space-y-1">
+            <span className="block font-medium text-2xs text-ink-2">How long</span>
+            <Chips<Time> label="How long" value={time} options={times} onChange={setTime} />
+          </div>
+          <label className="flex items-center gap-2 pt-4 text-ink-2 text-xs">
+            <input
+              type="checkbox"
+              checked={sensitive}
+              onChange={(event) => setSensitive(event.target.checked)}
+              className="size-3.5 accent-accent"
+            />
+            Sensitive: never a remote model
+          </label>
         </div>
-        <label className="flex items-center gap-2 pt-4 text-ink-2 text-xs">
-          <input
-            type="checkbox"
-            checked={sensitive}
-            onChange={(event) => setSensitive(event.target.checked)}
-            className="size-3.5 accent-accent"
-          />
-          Sensitive: never a remote model
-        </label>
-      </div>
+      </fieldset>
       {chosen.length > 0 && (
         <section aria-label="What it would take" className="space-y-2 rounded-md bg-raised px-3 py-2">
           {query.isError ? (
@@ -135,14 +176,10 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
           </p>
         </div>
       )}
-      <div className="sticky -bottom-4 -mx-4 -mb-4 flex justify-end gap-2 border-t bg-overlay px-4 py-3">
+      <div className="sticky -bottom-4 -mx-4 -mb-4 flex items-center justify-end gap-2 border-t bg-overlay px-4 py-3">
+        {since === null && missing && <p className="mr-auto text-ink-3 text-xs">{missing}</p>}
         <Button onClick={onClose}>{since === null ? 'Cancel' : 'Close'}</Button>
-        <Button
-          type="submit"
-          tone="primary"
-          busy={since !== null}
-          disabled={chosen.length === 0 || task.trim() === '' || plan?.outcome === 'refusal'}
-        >
+        <Button type="submit" tone="primary" busy={since !== null} disabled={missing !== null}>
           Create grant
         </Button>
       </div>

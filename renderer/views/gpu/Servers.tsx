@@ -75,7 +75,7 @@ function Discover({ look }: { look: boolean }) {
         )
       ) : result.found.length === 0 ? (
         <EmptyState icon={SearchX} title="No model server answered">
-          Looked at {result.looked.join(', ')}.
+          {lookedWords(result.looked)}
         </EmptyState>
       ) : (
         <>
@@ -90,11 +90,19 @@ function Discover({ look }: { look: boolean }) {
               />
             ))}
           </ul>
-          <p className="border-t px-3 py-2 text-2xs text-ink-3">Looked at {result.looked.join(', ')}</p>
+          <p className="border-t px-3 py-2 text-2xs text-ink-3">{lookedWords(result.looked)}</p>
         </>
       )}
     </Panel>
   );
+}
+
+/** `Looked at 127.0.0.1, ports 11434 and 8080`: fifteen addresses that differ in nothing else are hard to read. */
+function lookedWords(looked: readonly string[]): string {
+  const urls = looked.flatMap((one) => (URL.canParse(one) ? [new URL(one)] : []));
+  const hosts = new Set(urls.map(({ hostname }) => hostname));
+  if (urls.length < looked.length || hosts.size !== 1) return `Looked at ${looked.join(', ')}.`;
+  return `Looked at ${[...hosts][0]}, ports ${urls.map(({ port }) => port).join(', ')}.`;
 }
 
 function Found({ found, onAdded }: { found: Discovered; onAdded(): void }) {

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import type { CortexState } from '../../../shared/cortex.ts';
 import { toastError } from '../../actions.ts';
 import { type Front, useFront, useOperation, wireOf } from '../../core.ts';
-import { formatRough } from '../../format.ts';
+import { formatDuration, formatRough } from '../../format.ts';
 import { Button } from '../../parts/Button.tsx';
 import { Dialog } from '../../parts/Dialog.tsx';
 import { Chips } from '../../parts/Field.tsx';
@@ -14,10 +14,11 @@ import { Fact, Facts } from '../../parts/Panel.tsx';
 import { Picker } from '../../parts/Picker.tsx';
 import { ErrorState } from '../../parts/States.tsx';
 import { Eta } from '../../parts/Values.tsx';
-import { holderWords, listed } from '../../plan.ts';
+import { costMs, holderWords, listed } from '../../plan.ts';
 import { toast } from '../../ui.ts';
-import { Name, PlanDetails, PlanPending, PlanSentence } from '../Plan.tsx';
-import { groupModels, isInMemory } from './models.ts';
+import { Name, PlanDetails, PlanPending, PlanSentence, useHeld } from '../Plan.tsx';
+import { groupModels, isInMemory, isLoadable } from './models.ts';
+import { NoModels } from './NewGrant.tsx';
 
 export function LoadDialog({
   cortex,
@@ -31,7 +32,7 @@ export function LoadDialog({
   onClose(): void;
 }) {
   const front = useFront();
-  const groups = groupModels(cortex.models).filter((group) => group.shown.egress !== 'remote');
+  const groups = groupModels(cortex.models).filter((group) => isLoadable(group.shown));
   const [picked, setPicked] = useState<{ provider: string | null; tier: string | null }>({ provider, tier });
   const group = groups.find((one) => one.name === picked.provider) ?? null;
   // As OS.models.load asks: this provider and tier before all that is idle, by the name of the model where a better tier would be taken.
@@ -52,6 +53,12 @@ export function LoadDialog({
   const warm = plan?.outcome === 'grant' && plan.loads.length === 0 && plan.evictions.length === 0;
   const evicts = (plan?.evictions.length ?? 0) > 0;
 
+  if (groups.length === 0)
+    return (
+      <Dialog open onClose={onClose} title="Load a model" width={600}>
+        <NoModels onClose={onClose} />
+      </Dialog>
+    );
   return (
     <Dialog open onClose={onClose} title="Load a model" width={600}>
       <div className="space-y-4">
@@ -135,16 +142,18 @@ async function load(front: Front, provider: string, tier: string | null): Promis
 
 export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState; provider: string; onClose(): void }) {
   const front = useFront();
+  const held = useHeld();
   const group = groupModels(cortex.models).find((one) => one.name === provider) ?? null;
   const shown = group?.shown ?? null;
   const leases = cortex.leases.filter((lease) => lease.models.some((one) => one.provider === provider));
-  const resident = shown !== null && isInMemory(shown.phase);
+  const resident = shown !== null && isInMemory(shown.phase) && isLoadable(shown);
   return (
     <Dialog open onClose={onClose} title="Evict a model" width={520}>
       <div className="space-y-4">
         {!shown || !resident ? (
           <p className="text-ink-2 text-sm">
-            <bdi>{provider}</bdi> is not in memory.
+            <bdi>{provider}</bdi>{' '}
+            {shown && !isLoadable(shown) ? 'is kept warm by its server: nothing is evicted from here.' : 'is not in memory.'}
           </p>
         ) : (
           <section aria-label="What it costs" className="space-y-3">
@@ -154,10 +163,14 @@ export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState
                 <Memory figure={shown.vram} what="size not known" />
               </Fact>
               <Fact name="Costs">
-                {formatRough(shown.loadMs)} to load it again, and what its cache holds is read again by whoever needs it next
+                <span className="font-medium">
+                  {formatRough(costMs({ stopMs: shown.stopMs, reloadMs: shown.loadMs, contextMs: shown.contextMs }))}
+                </span>{' '}
+                until it is as it was: {formatDuration(shown.stopMs)} to end it, {formatDuration(shown.loadMs)} to load it again,{' '}
+                {shown.contextMs > 0 ? `${formatDuration(shown.contextMs)} to read its context again` : 'nothing to read again'}
               </Fact>
               <Fact name="Waiting for it">{group!.waiting === 0 ? 'nobody' : `${group!.waiting} in line`}</Fact>
-              {shown.idleAt !== null && (
+              {shown.idleAt !== null && leases.length === 0 && (
                 <Fact name="By itself">
                   it goes <Eta at={shown.idleAt} /> if nobody uses it
                 </Fact>
@@ -169,7 +182,7 @@ export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState
                 <TriangleAlert aria-hidden className="mt-0.5 size-3.5 shrink-0 text-warn-ink" />
                 <p className="foreign min-w-0">
                   <span className="font-medium text-warn-ink">
-                    It is in use by {listed(leases.map((lease) => holderWords(lease, cortex)))}.
+                    It is in use by {listed(leases.map((lease) => holderWords(lease, held)))}.
                   </span>{' '}
                   What is in flight is never cut off: wait until it is over, cancel the job, or revoke the grant.
                 </p>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { GpuWaiter, ModelState } from '../../../shared/cortex.ts';
-import { banishedBy, capabilitiesOf, groupModels, rowsOf, waitersFor } from './models.ts';
+import type { DeviceBudget, Figure, GpuWaiter, ModelState } from '../../../shared/cortex.ts';
+import { capabilitiesOf, groupModels, rowsOf, transitionOf, waitersFor } from './models.ts';
 
 const model = (provider: string, tier: string, more: Partial<ModelState> = {}): ModelState => ({
   provider,
@@ -19,6 +19,7 @@ const model = (provider: string, tier: string, more: Partial<ModelState> = {}): 
   controller: 'ollama',
   leases: [],
   waiting: 0,
+  usage: null,
   idleAt: null,
   lastUsedAt: null,
   pinned: false,
@@ -57,29 +58,43 @@ test('the list can be searched by provider, tier and capability, and narrowed to
   );
 });
 
-test('a provider banishes who is in memory and shares no group with it; whoever is in none stays', () => {
+test('bringing a provider up banishes whom the core says, or fits beside what is there, whole or smaller, or does not', () => {
+  const gb = (bytes: number): Figure => ({ bytes, source: 'estimated' });
   const all = groupModels([
-    model('a', '1', { groups: ['day', 'both'] }),
-    model('b', '1', { groups: ['night'], phase: 'warm' }),
-    model('c', '1', { groups: ['both'], phase: 'warm' }),
-    model('d', '1', { phase: 'warm' }),
-    model('e', '1', { groups: ['night'] }),
-    model('f', '1', { groups: ['night'], phase: 'warm', egress: 'remote' }),
+    model('tiered', '70B', { vram: gb(20) }),
+    model('tiered', '8B', { vram: gb(6) }),
+    model('warm', '7B', { phase: 'warm', vram: gb(6) }),
+    model('served', 'x', { controller: 'openai' }),
+    model('unknown', 'x'),
   ]);
-  assert.deepEqual(
-    ['a', 'd', 'e'].map((name) => banishedBy(all, name)),
-    [['b'], [], ['c']],
-  );
+  const of = (name: string, freeBytes: number | null, banishes: string[] = []) =>
+    transitionOf(all.find((one) => one.name === name)!, {
+      transitions: [{ provider: name, banishes }],
+      devices: [{ freeBytes } as DeviceBudget],
+    });
+  assert.deepEqual(of('tiered', 30, ['warm']), { kind: 'banishes', names: ['warm'] });
+  assert.deepEqual(of('tiered', 20), { kind: 'fits', tier: '70B', instead: null });
+  assert.deepEqual(of('tiered', 10), { kind: 'fits', tier: '8B', instead: { tier: '70B', needBytes: 20, freeBytes: 10 } });
+  assert.deepEqual(of('tiered', 5), { kind: 'tight', needBytes: 6, freeBytes: 5 });
+  assert.deepEqual([of('tiered', null), of('unknown', 30)], [{ kind: 'free' }, { kind: 'free' }]);
+  assert.deepEqual([of('warm', 30), of('served', 30)], [null, null]);
 });
 
-test('a capability leads to its providers, those that are warm first', () => {
-  assert.deepEqual(
-    capabilitiesOf(groupModels(models)).map(({ name, providers, ready }) => [name, providers.map((one) => one.name).join(' '), ready]),
-    [
-      ['text-generation', 'cloud writer eyes', 2],
-      ['vision-analysis', 'eyes', 0],
-    ],
-  );
+test('a capability leads to its providers, those that answer first; what is remote does not while sovereign is on', () => {
+  const index = (sovereign: boolean) =>
+    capabilitiesOf(groupModels(models), sovereign).map(({ name, providers, ready }) => [
+      name,
+      providers.map((one) => one.name).join(' '),
+      ready,
+    ]);
+  assert.deepEqual(index(false), [
+    ['text-generation', 'cloud writer eyes', 2],
+    ['vision-analysis', 'eyes', 0],
+  ]);
+  assert.deepEqual(index(true), [
+    ['text-generation', 'writer cloud eyes', 1],
+    ['vision-analysis', 'eyes', 0],
+  ]);
 });
 
 test('in line for a provider stands who names it or one of its models, or needs some of what it can do', () => {

@@ -1,5 +1,5 @@
 /** Models by their providers, what they can do, and what bringing one up means for the others. Pure. */
-import type { GpuWaiter, ModelPhase, ModelState } from '../../../shared/cortex.ts';
+import type { CortexState, GpuWaiter, ModelPhase, ModelState } from '../../../shared/cortex.ts';
 
 /** A provider with its tiers, best first. */
 export interface ProviderGroup {
@@ -66,23 +66,38 @@ export function placeOfModel({ phase, egress }: Pick<ModelState, 'phase' | 'egre
   return egress !== 'local' ? 'elsewhere' : isInMemory(phase) ? 'memory' : 'cold';
 }
 
-/**
- * Who would have to go for a provider because of operational groups: those in memory that are in groups, none of them one of its own.
- * Memory is another matter, and `OS.resolve.need` knows it.
- */
-export function banishedBy(groups: readonly ProviderGroup[], name: string): string[] {
-  const mine = groups.find((one) => one.name === name);
-  if (!mine || mine.shown.groups.length === 0 || mine.shown.egress !== 'local') return [];
-  return groups
-    .filter(
-      (other) =>
-        other.name !== name &&
-        other.shown.egress === 'local' &&
-        isInMemory(other.shown.phase) &&
-        other.shown.groups.length > 0 &&
-        !other.shown.groups.some((group) => mine.shown.groups.includes(group)),
-    )
-    .map((other) => other.name);
+/** Something can be loaded or unloaded here: an `openai` server is always warm, and what is remote is not ours. */
+export function isLoadable({ controller, egress }: Pick<ModelState, 'controller' | 'egress'>): boolean {
+  return controller !== 'openai' && egress !== 'remote';
+}
+
+/** What bringing a provider into memory means for those who are there. */
+export type Transition =
+  /** They share no operational group with it. */
+  | { kind: 'banishes'; names: string[] }
+  /** It fits beside what is there; with a tier that is not its best, `instead` says what that one would need. */
+  | { kind: 'fits'; tier: string; instead: { tier: string; needBytes: number; freeBytes: number } | null }
+  /** Not even its smallest tier fits beside what is there. */
+  | { kind: 'tight'; needBytes: number; freeBytes: number }
+  /** Its groups banish nobody; what it takes, or what is free, is not known. */
+  | { kind: 'free' };
+
+/** null: nothing is to be loaded, or it is in memory. What the core would do is another matter, and `OS.resolve.need` knows it. */
+export function transitionOf(
+  { name, tiers, shown }: ProviderGroup,
+  { transitions, devices }: Pick<CortexState, 'transitions' | 'devices'>,
+): Transition | null {
+  if (!isLoadable(shown) || shown.egress !== 'local' || isInMemory(shown.phase)) return null;
+  const names = transitions.find((one) => one.provider === name)?.banishes ?? [];
+  if (names.length > 0) return { kind: 'banishes', names };
+  const known = devices.flatMap(({ freeBytes }) => (freeBytes === null ? [] : [freeBytes]));
+  const sizes = tiers.flatMap(({ tier, vram }) => (vram === null ? [] : [{ tier, needBytes: vram.bytes }]));
+  if (known.length === 0 || sizes.length < tiers.length) return { kind: 'free' };
+  const freeBytes = Math.max(...known);
+  const [best] = sizes;
+  const fits = sizes.find((one) => one.needBytes <= freeBytes);
+  if (!fits) return { kind: 'tight', needBytes: Math.min(...sizes.map((one) => one.needBytes)), freeBytes };
+  return { kind: 'fits', tier: fits.tier, instead: fits === best ? null : { ...best!, freeBytes } };
 }
 
 /** Those in line who could be given this provider, as the core counts them: it is the one they name, or it can do some of what they need. */
@@ -99,12 +114,17 @@ export function waitersFor(queue: readonly GpuWaiter[], { name, tiers, shown }: 
 export interface CapabilityEntry {
   name: string;
   providers: ProviderGroup[];
-  /** Of them, those that are warm; they come first. */
+  /** How many of them answer now; they come first. */
   ready: number;
 }
 
-/** Capability to providers: those that are warm first, then by name. */
-export function capabilitiesOf(groups: readonly ProviderGroup[]): CapabilityEntry[] {
+/** It answers now: it is warm, and not away while nothing may leave. */
+export function isReady({ phase, egress }: Pick<ModelState, 'phase' | 'egress'>, sovereign: boolean): boolean {
+  return phase === 'warm' && !(sovereign && egress === 'remote');
+}
+
+/** Capability to providers: those that are ready first, then by name. */
+export function capabilitiesOf(groups: readonly ProviderGroup[], sovereign: boolean): CapabilityEntry[] {
   const index = new Map<string, ProviderGroup[]>();
   for (const group of groups)
     for (const capability of group.shown.capabilities) index.set(capability, [...(index.get(capability) ?? []), group]);
@@ -112,9 +132,9 @@ export function capabilitiesOf(groups: readonly ProviderGroup[]): CapabilityEntr
     .map(([name, providers]) => ({
       name,
       providers: providers.sort(
-        (a, b) => Number(b.shown.phase === 'warm') - Number(a.shown.phase === 'warm') || (a.name < b.name ? -1 : 1),
+        (a, b) => Number(isReady(b.shown, sovereign)) - Number(isReady(a.shown, sovereign)) || (a.name < b.name ? -1 : 1),
       ),
-      ready: providers.filter(({ shown }) => shown.phase === 'warm').length,
+      ready: providers.filter(({ shown }) => isReady(shown, sovereign)).length,
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -120,12 +120,20 @@ function Line({ signal }: { signal: string }) {
   const sign = signal.slice(0, space);
   const icon = icons[sign];
   const dot = dots[sign];
-  if (!icon && !dot) return <span className="foreign min-w-0 text-ink-2">{signal}</span>;
+  if (space <= 0) return <span className="foreign min-w-0 text-ink-2">{signal}</span>;
   return (
     <>
       <span className="flex h-4 w-3 shrink-0 items-center justify-center">
         <span className="sr-only">{sign} </span>
-        {icon ? <icon.icon aria-hidden className={`size-3 ${icon.className}`} /> : dot && <StatusDot tone={dot} />}
+        {icon ? (
+          <icon.icon aria-hidden className={`size-3 ${icon.className}`} />
+        ) : dot ? (
+          <StatusDot tone={dot} />
+        ) : (
+          <span aria-hidden className="text-2xs">
+            {sign}
+          </span>
+        )}
       </span>
       <span className="foreign min-w-0 text-ink-2">{signal.slice(space + 1)}</span>
     </>

@@ -56,7 +56,7 @@ function Length({ moment: { at, until, of } }: { moment: Moment }) {
     return (
       <>
         {of.attempt.error ? (
-          <Badge tone="bad">{of.attempt.error}</Badge>
+          <Badge tone={of.attempt.error === 'cancelled' ? 'quiet' : 'bad'}>{of.attempt.error}</Badge>
         ) : (
           of.attempt.status !== null && <Badge tone="ok">{of.attempt.status}</Badge>
         )}
@@ -109,7 +109,7 @@ function Boundaries({ detail: { record } }: { detail: JobDetail }) {
       <p>
         {before.length} boundaries crossed in {formatMs(before.reduce((sum, step) => sum + step.ms, 0))}
       </p>
-      <Waterfall steps={record.boundaries} total={record.durationMs} />
+      <Waterfall steps={record.boundaries} total={record.durationMs} error={record.error?.code ?? null} />
     </div>
   );
 }

@@ -29,7 +29,12 @@ export function momentsOf(job: Job, detail: JobDetail): Moment[] {
     moment(job.createdAt, 'quiet', 'Accepted', { kind: 'accepted' }),
     ...eventMoments(job, detail.events),
     ...attempts.map((attempt, index) => ({
-      ...moment(attempt.startedAt, attempt.error ? 'bad' : 'accent', attemptTitle(job, attempt, index), { kind: 'attempt', attempt }),
+      ...moment(
+        attempt.startedAt,
+        attempt.error === null ? 'accent' : attempt.error === 'cancelled' ? 'quiet' : 'bad',
+        attemptTitle(job, attempt, index),
+        { kind: 'attempt', attempt },
+      ),
       until: attempt.startedAt + attempt.durationMs,
     })),
     ...(job.finishedAt === null

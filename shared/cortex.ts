@@ -294,6 +294,14 @@ export interface Grant {
 /** error: the last load or pulse failed. halted: three loads failed, and nobody tries again until somebody says so. unknown: its server does not answer. */
 export type ModelPhase = 'warm' | 'warming' | 'draining' | 'cold' | 'error' | 'halted' | 'unknown';
 
+/** How busy a server is with calls of anybody, as it says itself. */
+export interface Usage {
+  running: number | null;
+  waiting: number | null;
+  /** Of the key-value cache, 0..1. */
+  cacheShare: number | null;
+}
+
 /** One tier of one provider, as it stands. */
 export interface ModelState {
   provider: string;
@@ -315,6 +323,8 @@ export interface ModelState {
   leases: string[];
   /** How many stand in line for it. */
   waiting: number;
+  /** Of its whole server, told once a provider; null: it does not say. */
+  usage: Usage | null;
   idleAt: number | null;
   lastUsedAt: number | null;
   pinned: boolean;

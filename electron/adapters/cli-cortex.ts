@@ -1,6 +1,6 @@
 /** The commands about models and the memory they need: resolve --need, gpu, models, grants. */
 import { type NeedAsk, NeedAsk as needSchema } from '../../shared/contract.ts';
-import type { CortexState, Figure, Resolved } from '../../shared/cortex.ts';
+import type { CortexState, Figure, Resolved, Usage } from '../../shared/cortex.ts';
 import { catalogue, Refusal, refuse } from '../../shared/errors.ts';
 import { type Context, confirmed, type Run } from './cli-context.ts';
 import { clock, gib, inert, note, percent, print, printJson } from './cli-print.ts';
@@ -182,16 +182,27 @@ function deviceLines({
 }
 
 function modelLines({ models }: CortexState): string[] {
-  return models.map(({ provider, tier, model, phase, detail, vram, leases, waiting, egress, demo }) => {
+  return models.map(({ provider, tier, model, phase, detail, vram, leases, waiting, usage, egress, demo }) => {
     const more = [
       figure(vram),
       egress === 'local' ? null : egress,
       leases.length > 0 ? `${leases.length} leases` : null,
       waiting > 0 ? `${waiting} wait` : null,
+      usage === null ? null : usageWords(usage),
       detail,
     ].filter((part) => part !== null);
     return `${provider.padEnd(16)} ${tier.padEnd(8)} ${phase.padEnd(8)} ${model}${demo ? ' (demo)' : ''}: ${more.join(', ')}`;
   });
+}
+
+/** `3 calls, 1 wait there, cache 25%`. */
+function usageWords({ running, waiting, cacheShare }: Usage): string {
+  const said = [
+    running === null ? null : `${running} calls`,
+    waiting === null || waiting === 0 ? null : `${waiting} wait there`,
+    cacheShare === null ? null : `cache ${percent(cacheShare)}`,
+  ];
+  return said.filter((part) => part !== null).join(', ');
 }
 
 function lineLines({ queue }: Pick<CortexState, 'queue'>): string[] {

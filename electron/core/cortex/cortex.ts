@@ -159,6 +159,7 @@ export function createCortex(parts: CortexParts): Cortex {
     const seen = stateOf({
       world: world.world(),
       phase: world.phase,
+      usage: world.usage,
       lastUsedAt: callers.lastAt,
       gpu: gpu.state(),
       ...loop.leases(),

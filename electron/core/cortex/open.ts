@@ -68,6 +68,7 @@ export function openCortex(options: OpenCortexOptions): OpenCortex {
       ...{ registry: served, createController, parts, gpu, budget, sovereign },
       now: loop.now,
       onChange: (next) => cortex.moved(next),
+      onUsage: () => cortex.changed(),
     }),
   );
   const cortex: Cortex = stack.use(

@@ -31,8 +31,8 @@ export interface Servers {
 export interface ServersOptions {
   createController: CreateController;
   parts: ControllerParts;
-  /** A server answered, or did not. `news`: something of it is not as before; `residents`: what is in memory is not. */
-  onSaid(about: { news: boolean; residents: boolean }): void;
+  /** A server answered, or did not. `news`: something of it is not as before; `residents`: what is in memory is not; `usage`: how busy it is. */
+  onSaid(about: { news: boolean; residents: boolean; usage: boolean }): void;
   /** Pauses between two questions, milliseconds. */
   paces: Paces;
 }
@@ -127,7 +127,8 @@ export function createServers({ createController, parts, onSaid, paces: pace }: 
       const { code, message } = toWire(caught);
       server.failures++;
       // Nothing listens there: what it held went with it. One that hangs may still hold it.
-      const listing = code === 'upstream_refused' && before.listing !== null ? { ...before.listing, resident: [] } : before.listing;
+      const listing =
+        code === 'upstream_refused' && before.listing !== null ? { ...before.listing, resident: [], usage: null } : before.listing;
       server.said = { listing, failure: { code, message }, question };
     }
     // The server of a provider that is gone meanwhile is nobody's.
@@ -136,7 +137,8 @@ export function createServers({ createController, parts, onSaid, paces: pace }: 
     const residents = JSON.stringify(said.listing?.resident) !== JSON.stringify(before.listing?.resident);
     const news =
       residents || JSON.stringify([said.listing?.models, said.failure]) !== JSON.stringify([before.listing?.models, before.failure]);
-    onSaid({ news: news || before.question === 0, residents });
+    const usage = JSON.stringify(said.listing?.usage) !== JSON.stringify(before.listing?.usage);
+    onSaid({ news: news || before.question === 0, residents, usage });
   }
 
   function arm(server: Server): void {

@@ -12,6 +12,7 @@ import type {
   Need,
   Provider,
   Resident,
+  Usage,
   World,
 } from '../../../shared/cortex.ts';
 import type { CortexSettings, GpuState } from '../../../shared/model.ts';
@@ -21,6 +22,7 @@ export interface Seen {
   world: World;
   phase(provider: string): { phase: ModelPhase; detail: string | null };
   lastUsedAt(provider: string): number | null;
+  usage(provider: string): Usage | null;
   gpu: GpuState;
   leases: Lease[];
   queue: GpuWaiter[];
@@ -100,6 +102,7 @@ function modelsOf(provider: Provider, seen: Seen): ModelState[] {
       controller: provider.controller.kind,
       leases: leases.filter(({ models }) => models.some((one) => one.provider === name && one.tier === tier.name)).map(({ id }) => id),
       waiting: tier.name === shown ? waiting : 0,
+      usage: tier.name === shown ? seen.usage(name) : null,
       idleAt: here?.idleAt ?? null,
       lastUsedAt: here === null && provider.controller.kind !== 'openai' ? null : seen.lastUsedAt(name),
     };

@@ -232,6 +232,7 @@ export async function openScene(t: TestContext, options: SceneOptions): Promise<
       parts: { egress, secret: () => null, clock },
       sovereign: () => sovereign.on,
       onChange: (next) => cortex.moved(next),
+      onUsage: () => cortex.changed(),
     }),
   );
   const cortex: Cortex = createCortex({

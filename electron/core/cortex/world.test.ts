@@ -218,6 +218,12 @@ describe('what there is', () => {
       ['auto.mistral local', 'eyes local', 'swap.far remote', 'swap.qwen local'],
     );
     assert.deepEqual(residents(world.source.world()), ['auto.mistral mistral warm', 'eyes llava warm']);
+    assert.deepEqual(['auto.mistral', 'eyes', 'swap.qwen', 'nobody'].map(world.source.usage), [
+      { running: 3, waiting: 1, cacheShare: 0.25 },
+      null,
+      null,
+      null,
+    ]);
     assert.deepEqual(world.source.phase('swap.qwen'), { phase: 'cold', detail: null });
     cpp.loading = true;
     await world.source.refresh('eyes');

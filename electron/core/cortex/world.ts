@@ -1,5 +1,5 @@
 /** The world as it is now: providers from every source, what is resident, what cannot be had. Leases are the schedule's. */
-import type { InvalidUnit, ModelPhase, Provider, World } from '../../../shared/cortex.ts';
+import type { InvalidUnit, ModelPhase, Provider, Usage, World } from '../../../shared/cortex.ts';
 import type { GpuState, Registry } from '../../../shared/model.ts';
 import type { Controller, ControllerParts, CreateController } from '../providers/controller.ts';
 import type { Budget } from './budget.ts';
@@ -15,6 +15,8 @@ export interface WorldSource extends AsyncDisposable {
   controller(provider: string): Controller | null;
   phase(provider: string): { phase: ModelPhase; detail: string | null };
   invalid(): InvalidUnit[];
+  /** How busy its server is; null: it does not say. */
+  usage(provider: string): Usage | null;
   note(provider: string, note: Note): void;
   /** It was used until now: its idle time starts again. */
   used(provider: string, about: { priority: number }): void;
@@ -44,6 +46,8 @@ export interface WorldOptions {
   now(): number;
   /** Called at the end of a turn in which something changed, with the world as it is then. */
   onChange(world: World): void;
+  /** A server is as busy as it was not before, which is no part of the world. */
+  onUsage?(): void;
   /** How often servers are asked; the default is right for everything but tests. */
   paces?: Paces;
 }
@@ -79,9 +83,10 @@ export function createWorldSource(options: WorldOptions): LiveWorld {
     createController: options.createController,
     parts,
     paces: options.paces ?? paces,
-    onSaid({ news, residents }) {
+    onSaid({ news, residents, usage }) {
       const settled = settleNotes();
       if (news || settled) changed();
+      if (usage) options.onUsage?.();
       // What was loaded or unloaded by somebody else takes, or gives back, memory.
       if (residents) void gpu.probe();
     },
@@ -273,6 +278,11 @@ export function createWorldSource(options: WorldOptions): LiveWorld {
       return { phase: 'warming', detail: `loading for ${Math.floor(Math.max(0, now() - noted.at) / 1000)} s` };
     },
     invalid,
+    usage(name) {
+      rebuild();
+      const owner = merged?.declaredAs.get(name);
+      return owner === undefined ? null : (servers.said(owner).listing?.usage ?? null);
+    },
     note(name, note) {
       if (note.phase === 'warming' || note.phase === 'warm') homes.set(JSON.stringify([name, note.resident.tier]), note.resident.device);
       notes.set(name, { note, at: now(), question: servers.asked, contradicted: 0 });

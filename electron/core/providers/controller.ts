@@ -1,5 +1,5 @@
 /** What starts, ends and asks after the models of one provider. It decides nothing; who calls it sees to it that it is asked one thing at a time. */
-import type { Discovered, Figure, Provider, Tier } from '../../../shared/cortex.ts';
+import type { Discovered, Figure, Provider, Tier, Usage } from '../../../shared/cortex.ts';
 import type { Egress } from '../egress.ts';
 
 /** What a provider's server says of itself. */
@@ -20,13 +20,6 @@ export interface ListedModel {
   context: number | null;
   /** The server passes it on to another machine (an Ollama cloud model, a peer of llama-swap): egress `remote`, whatever the server's own address. */
   remote: boolean;
-}
-
-export interface Usage {
-  running: number | null;
-  waiting: number | null;
-  /** Of the key-value cache, 0..1. */
-  cacheShare: number | null;
 }
 
 /**

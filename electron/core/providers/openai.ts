@@ -1,7 +1,7 @@
 /** An OpenAI-compatible server: what it lists, and the smallest call that shows that a model answers. llama.cpp and vLLM say more of themselves. */
-import type { Provider, Tier } from '../../../shared/cortex.ts';
+import type { Provider, Tier, Usage } from '../../../shared/cortex.ts';
 import { Refusal, refuse, toWire } from '../../../shared/errors.ts';
-import type { Controller, ControllerParts, ListedModel, Listing, Usage } from './controller.ts';
+import type { Controller, ControllerParts, ListedModel, Listing } from './controller.ts';
 import { countOf, createServer, isObject, modelName, objectsOf, type Server } from './server.ts';
 
 /** Always warm: `load` and `unload` do nothing, and it cannot be restarted. */

@@ -6,7 +6,6 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { DownFrame, UpFrame } from '../shared/contract.ts';
 import { catalogue, Refusal, refuse } from '../shared/errors.ts';
 import { createClient, createPortPair } from '../shared/port.ts';
-import { runCommand } from './adapters/cli.ts';
 import { printError, type Terminal, verifyLines } from './adapters/cli-print.ts';
 import { helpText, type Invocation, numberOf, parseCommand } from './adapters/cli-words.ts';
 import { openInBrowser } from './browser.ts';
@@ -111,6 +110,7 @@ function publicKeyOf(file: string): string | null {
 /** Runs a command over the core that has the home; where none has, over one in this process that ends with it. */
 async function withClient(invocation: Invocation, home: string): Promise<number> {
   const { flags } = invocation;
+  const { runCommand } = await import('./adapters/cli.ts');
   const context = { terminal: { ...terminal, historyFile: join(home, 'history') }, signal: untilStopped() };
   const found = await findOrHost(home, { demo: flags.demo === true, mock: flags.mock === true });
   if ('running' in found) {

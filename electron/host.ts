@@ -46,6 +46,9 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
     return door ? { ...who, openUrl: door.openUrl() } : who;
   };
   const claim = stack.use(await claimHome(home, answer));
+  // Before anything else is loaded: the thread of the store starts meanwhile.
+  const { beginCore } = await import('./core/begin.ts');
+  const begun = stack.use(beginCore(home));
   const registryFile = join(home, demo ? 'demo-registry.yaml' : 'registry.yaml');
   const demonstration = demo ? stack.use(await prepareDemo(home, registryFile)) : null;
   const { createCore } = await import('./core/core.ts');
@@ -55,6 +58,7 @@ export async function openHost({ home, demo, mock, env, show }: HostOptions): Pr
       registryFile,
       template: readFileSync(new URL('../resources/registry.yaml', import.meta.url), 'utf8'),
       version,
+      begun,
       demo,
       mock,
       ...(demonstration && { gpus: demonstration.gpus }),

@@ -26,8 +26,6 @@ export function jsonLog(stream: { write(text: string): unknown }): Log {
 export async function runServer(options: ServerOptions): Promise<void> {
   const { log, signal, home, demo, mock } = options;
   const started = performance.now();
-  // Loaded while the threads of the core start.
-  void import('./adapters/http.ts');
   await using host = await openHost(options);
   const { core } = host;
   const door = await host.openDoor(options.port);

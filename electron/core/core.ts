@@ -1,13 +1,13 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Call, Event, Settings } from '../../shared/contract.ts';
-import { Refusal, refuse, toWire } from '../../shared/errors.ts';
+import { type Refusal, refuse, toWire } from '../../shared/errors.ts';
 import type { BootReport, CallLimits, Crossing, Delivery, GpuDevice, JobDetail, Route, Snapshot, Sovereign } from '../../shared/model.ts';
+import { type Begun, beginCore } from './begin.ts';
 import { limitsBoundary, sovereignBoundary } from './boundaries.ts';
 import { type Breakers, createBreakers } from './breaker.ts';
 import type { Cortex } from './cortex/cortex.ts';
 import { openCortex } from './cortex/open.ts';
-import { createIds, createSigner } from './crossing.ts';
+import { createIds } from './crossing.ts';
 import { createSeam } from './dispatch.ts';
 import { createEgress } from './egress.ts';
 import { createJournal } from './events.ts';
@@ -26,7 +26,7 @@ import { createModels } from './operator/models.ts';
 import { orchestratorOperations } from './podium/operations.ts';
 import { createPrincipals, type Principals } from './principals.ts';
 import { discover } from './providers/discover.ts';
-import { addExample, addMcpServer, openRegistry } from './registry/registry.ts';
+import { openRegistry } from './registry/registry.ts';
 import { createRejections, type Reject } from './rejections.ts';
 import { createRouting, learnOperator } from './routing.ts';
 import { ingestAddress } from './runners/flow.ts';
@@ -41,7 +41,6 @@ import { createToolRunner } from './runners/tool.ts';
 import { keepSecret } from './secret-file.ts';
 import { createStats } from './stats.ts';
 import { redact } from './store/redact.ts';
-import { openStore } from './store/store.ts';
 import { findRoute, type Table } from './table.ts';
 import { createToolbox, toolNames } from './tools/toolbox.ts';
 import { createView } from './view.ts';
@@ -59,6 +58,8 @@ export interface CoreOptions {
   /** Text of the registry that is copied there at first start. */
   template: string;
   version: string;
+  /** What was begun in `home` while this module was still to be loaded; whoever began it disposes it, after the core. Default: begun here. */
+  begun?: Begun;
   /** Nothing is called: every service answers as its mock. With responses: by endpoint. */
   mock?: boolean | { responses: Record<string, unknown> };
   demo?: boolean;
@@ -103,13 +104,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const { home, clock = Date.now, version, secret = () => null } = options;
   const mock = options.mock !== undefined && options.mock !== false;
   await using stack = new AsyncDisposableStack();
-  makeFolder(home);
-  const databaseFile = join(home, 'dispatcher.sqlite');
   const registryFile = options.registryFile ?? join(home, 'registry.yaml');
-  const signer = createSigner(join(home, 'key.pem'));
   // The writer's thread and the learning of the registry take their time and need nothing of each other, so both begin now.
-  const opening = openStore({ file: databaseFile, checkpointFile: join(home, 'checkpoints.jsonl'), key: signer.key, now: clock });
-  stack.defer(async () => (await opening.catch(() => null))?.[Symbol.asyncDispose]());
+  const begun = options.begun ?? stack.use(beginCore(home, clock));
+  const { databaseFile, signer } = begun;
   const registry = stack.use(
     openRegistry({
       file: registryFile,
@@ -139,7 +137,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const operators = createModels(join(home, 'models'));
   const first = { registry: registry.registry, operator: learnOperator(registry.registry, operators) };
   stack.defer(async () => (await first.operator.catch(() => null))?.[Symbol.dispose]());
-  const store = await opening;
+  const store = await begun.store;
   const seal = createSeal(signer.key);
   const ids = createIds(clock);
   const startedAt = clock();
@@ -483,6 +481,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         await routing.refresh();
       },
       async teach(route, example) {
+        const { addExample } = await import('./registry/edit.ts');
         registry.save(addExample(registry.text(), route, example), registry.revision);
         await routing.refresh();
       },
@@ -514,6 +513,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       ...orchestrateOperations({ table, job: jobNow, clock }),
       ...cortex.operations,
       async 'OS.mcp.add'({ name, command, url: address, egress: reach }) {
+        const { addMcpServer } = await import('./registry/edit.ts');
         registry.save(addMcpServer(registry.text(), { name, command, url: address, egress: reach }), registry.revision);
         await routing.refresh();
         return { server: hub.servers().find((server) => server.name === name)!, revision: registry.revision };
@@ -646,15 +646,3 @@ function deliverySignal({ job, state, attempts }: Delivery): string | null {
 }
 
 const iconOf = { healthy: '🟢', degraded: '🟡', down: '🔴', unknown: '⚪' } as const;
-
-function makeFolder(home: string): void {
-  try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
-  } catch (caught) {
-    throw new Refusal(
-      refuse('store_unavailable', `The folder ${home} cannot be made: ${(caught as Error).message}`, {
-        hint: 'Choose another with DISPATCHER_HOME.',
-      }),
-    );
-  }
-}

@@ -13,10 +13,11 @@
  * Sovereign lets `lan` through: what a machine on the LAN passes on is not seen here.
  */
 import { lookup as systemLookup } from 'node:dns';
+import { createRequire } from 'node:module';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
 import type { Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from 'node:zlib';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import type { WebSocket } from 'ws';
 import { catalogue, Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type { Cutoff } from './cutoff.ts';
@@ -122,6 +123,11 @@ export interface EgressOptions {
 }
 
 /** Parsed URLs kept: endpoints come again and again, query strings do not. */
+// All of undici takes four times as long to load as these two parts of it, and a start waits for them.
+const load = createRequire(import.meta.url);
+const HttpAgent = load('undici/lib/dispatcher/agent.js') as typeof Agent;
+const createConnector = load('undici/lib/core/connect.js') as typeof buildConnector;
+
 const targetsKept = 2000;
 const targetLength = 500;
 
@@ -175,7 +181,7 @@ export function createEgress(options: EgressOptions): Egress {
     }) as LookupFunction;
 
     lookups[egress] = lookup;
-    const base = buildConnector({
+    const base = createConnector({
       timeout: connectTimeoutMs,
       allowH2: false,
       lookup,
@@ -199,7 +205,7 @@ export function createEgress(options: EgressOptions): Egress {
       opened.once('close', () => sockets[egress].delete(opened));
     };
     connectors[egress] = connect;
-    return new Agent({ connect, connections, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
+    return new HttpAgent({ connect, connections, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
   }
 
   function target(url: string): Target {

@@ -4,7 +4,6 @@
  */
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { Client } from 'undici';
 import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
 import { reasonOf } from './mcp/abort.ts';
 
@@ -24,6 +23,7 @@ export async function requestLocal(socket: string, request: LocalRequest): Promi
   const { method, path, timeoutMs, maxBytes, signal } = request;
   if (signal.aborted) throw new Refusal(reasonOf(signal));
   const socketPath = await socketAt(socket);
+  const { Client } = await import('undici');
   const client = new Client('http://localhost', { socketPath, connectTimeout: timeoutMs, headersTimeout: 0, bodyTimeout: 0 });
   const late = AbortSignal.timeout(timeoutMs);
   try {

@@ -7,7 +7,6 @@ import type { Loop } from '../jobs/loop.ts';
 import type { CortexOperation, Implementation, ParsedOf } from '../operations.ts';
 import type { Discover } from '../providers/controller.ts';
 import { proposalOf } from '../providers/discover.ts';
-import { addProvider } from '../registry/registry.ts';
 import type { Run } from '../runners/runner.ts';
 import { createAsking } from './asking.ts';
 import type { Grants } from './grants.ts';
@@ -159,6 +158,7 @@ export function createCortexOperations(parts: CortexOperationParts): Pick<Implem
       throw new Refusal(
         refuse('not_found', `No model server was found at ${endpoint.slice(0, 200)}.`, { hint: 'See what there is with OS.discover.' }),
       );
+    const { addProvider } = await import('../registry/edit.ts');
     const { text, provider } = addProvider(registry.text(), { proposal: one.proposal, ...(name !== undefined && { name }) });
     await registry.save(text, registry.revision());
     return { provider, revision: registry.revision() };

@@ -1,6 +1,6 @@
 /** The owner's words: a YAML map from a word to what it means, or plain text. */
 import { readFileSync, statSync } from 'node:fs';
-import { parse } from 'yaml';
+import { yaml } from '../yaml.ts';
 
 /** Larger files are not read. */
 const FILE_MAX_BYTES = 256 * 1024;
@@ -55,7 +55,7 @@ function plain(text: string): string {
 function mapIn(lexicon: string): [word: string, meaning: string][] | null {
   let parsed: unknown;
   try {
-    parsed = parse(lexicon, { maxAliasCount: 10, logLevel: 'error' });
+    parsed = yaml().parse(lexicon, { maxAliasCount: 10, logLevel: 'error' });
   } catch {
     return null;
   }

@@ -1,6 +1,7 @@
 /** Compose files (compose-spec): the services that have labels of ours. Variables are not looked up; their defaults count. */
 import { basename, dirname } from 'node:path';
-import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import type { Document, Node } from 'yaml';
+import { yaml } from '../yaml.ts';
 import { hostOf, type Label, Malformed, type Published, publishedPort, type Unit } from './scan-unit.ts';
 
 const mostAliases = 100;
@@ -13,6 +14,7 @@ const isObject = (value: unknown): value is Json => typeof value === 'object' &&
 
 export function readCompose(file: string, text: string): { units: Unit[]; faults: Malformed[] } {
   if (depthOf(text) > mostDepth) throw new Malformed('It is nested too deep.');
+  const { LineCounter, parseDocument } = yaml();
   const counter = new LineCounter();
   const lineAt = (offset: number | undefined) => (offset === undefined ? null : counter.linePos(offset).line);
   let document: Document.Parsed;
@@ -118,6 +120,7 @@ function labelsOf(
   labels: unknown,
   { node, line, lineAt }: { node: unknown; line: number; lineAt(at: number | undefined): number | null },
 ): Label[] {
+  const { isMap, isScalar, isSeq } = yaml();
   const place = isMap(node) ? placeOf(node, 'labels').value : undefined;
   const found: Label[] = [];
   const add = (key: string, value: unknown, at: number) => {
@@ -151,6 +154,7 @@ function labelsOf(
 
 /** The entry of a block, where it stands there itself: not by way of an alias or a merge. */
 function placeOf(node: unknown, key: string): { key?: Node; value?: unknown } {
+  const { isMap, isScalar } = yaml();
   if (!isMap(node)) return {};
   const pair = node.items.find((each) => isScalar(each.key) && String(each.key.value) === key);
   return pair ? { key: pair.key as Node, value: pair.value } : {};

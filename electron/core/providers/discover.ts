@@ -1,9 +1,9 @@
 /** Model servers on the well-known ports of this machine, and how the registry would name them. */
-import { stringify } from 'yaml';
 import type { ControllerSpec, Discovered, Provider } from '../../../shared/cortex.ts';
 import { Refusal } from '../../../shared/errors.ts';
 import { reasonOf } from '../mcp/abort.ts';
 import { inert } from '../mcp/display.ts';
+import { yaml } from '../yaml.ts';
 import type { ControllerParts, Discover, ListedModel, Listing } from './controller.ts';
 import { createController } from './controllers.ts';
 import { guessOf, sameModel, tagsOf } from './ollama.ts';
@@ -147,6 +147,7 @@ export function proposalOf({ endpoint, kind, models }: Found): string {
 
 /** Below `name`, or what stands below one. */
 function indented(name: string | null, value: Record<string, unknown>): string {
+  const { stringify } = yaml();
   const lines = stringify(value, { lineWidth: 0 }).replace(/^(?=.)/gm, '  ');
   return name === null ? lines : `${name}:\n${lines}`;
 }

@@ -20,7 +20,8 @@ import { join } from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { Refusal, type WireError } from '../../../shared/errors.ts';
-import { addExample, addMcpServer, addProvider, openRegistry, type RegistryFile, revisionOf } from './registry.ts';
+import { addExample, addMcpServer, addProvider } from './edit.ts';
+import { openRegistry, type RegistryFile, revisionOf } from './registry.ts';
 
 const template = 'orgs:\n  A:\n    services:\n      one: {endpoint: "http://a:81/", egress: lan}\n';
 const two = `${template}      two: {endpoint: "http://a:82/", egress: lan}\n`;

@@ -28,7 +28,6 @@ import { invalid, maxBytes, type Parsed, parseRegistry } from './parse.ts';
 import { registrySchema } from './shape.ts';
 import { createLines } from './yaml.ts';
 
-export { addExample, addMcpServer, addProvider } from './edit.ts';
 export { parseRegistry } from './parse.ts';
 
 export interface RegistryFile extends Disposable {

@@ -426,14 +426,14 @@ const words = tool({
   },
 });
 
-const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
-const wordsOf = new Intl.Segmenter('en', { granularity: 'word' });
+// Made where it is used: the first one in a process reads the tables of Unicode, and a start need not wait for that.
+const segments = (data: string, granularity: 'grapheme' | 'word') => new Intl.Segmenter('en', { granularity }).segment(data);
 
 function countOf(data: string): { words: number; characters: number; lines: number; bytes: number } {
   let count = 0;
-  for (const { isWordLike } of wordsOf.segment(data)) if (isWordLike === true) count += 1;
+  for (const { isWordLike } of segments(data, 'word')) if (isWordLike === true) count += 1;
   let characters = 0;
-  for (const _ of graphemes.segment(data)) characters += 1;
+  for (const _ of segments(data, 'grapheme')) characters += 1;
   return {
     words: count,
     characters,
@@ -454,7 +454,7 @@ function changed(op: Exclude<(typeof textOps)[number], 'count'>, data: string): 
       return data.trim();
     case 'reverse':
       // By what a person sees as one character: a flag or an accented letter stays whole.
-      return Array.from(graphemes.segment(data), ({ segment }) => segment)
+      return Array.from(segments(data, 'grapheme'), ({ segment }) => segment)
         .reverse()
         .join('');
     case 'slug':

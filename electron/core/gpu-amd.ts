@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GpuDevice } from '../../shared/model.ts';
-import { type Exec, execTimeoutMs, type Found, firstLine, numberIn, unanswered } from './gpu-probe.ts';
+import { bytesIn, type Exec, execTimeoutMs, type Found, firstLine, numberIn, unanswered } from './gpu-probe.ts';
 
 export async function probeAmd(root: string): Promise<Found> {
   const name = 'amdgpu (sysfs)';
@@ -31,8 +31,8 @@ export async function probeAmd(root: string): Promise<Found> {
       name: (await read(device, 'product_name')) || `AMD GPU ${(await read(device, 'device')) ?? card}`,
       vendor: 'amd',
       source: name,
-      memoryTotalBytes: await number(device, 'mem_info_vram_total'),
-      memoryUsedBytes: await number(device, 'mem_info_vram_used'),
+      memoryTotalBytes: bytesIn((await read(device, 'mem_info_vram_total')) ?? undefined),
+      memoryUsedBytes: bytesIn((await read(device, 'mem_info_vram_used')) ?? undefined),
       memorySource: { total: 'measured', used: 'measured' },
       utilization: busy === null ? null : busy / 100,
       temperatureC: temperature === null ? null : temperature / 1000,
@@ -91,8 +91,8 @@ export async function probeRocm(exec: Exec): Promise<Found> {
   try {
     const printed = await exec(name, rocmArguments, execTimeoutMs);
     const devices = cardsIn(printed).map(([id, card]): GpuDevice => {
-      const figure = (what: keyof typeof labels) =>
-        labels[what].map((label) => numberIn(card[label])).find((value) => value !== null) ?? null;
+      const figure = (what: keyof typeof labels, read = numberIn) =>
+        labels[what].map((label) => read(card[label])).find((value) => value !== null) ?? null;
       const busy = figure('busy');
       return {
         id,
@@ -101,8 +101,8 @@ export async function probeRocm(exec: Exec): Promise<Found> {
           `AMD GPU ${id}`,
         vendor: 'amd',
         source: name,
-        memoryTotalBytes: figure('total'),
-        memoryUsedBytes: figure('used'),
+        memoryTotalBytes: figure('total', bytesIn),
+        memoryUsedBytes: figure('used', bytesIn),
         memorySource: { total: 'measured', used: 'measured' },
         utilization: busy === null ? null : busy / 100,
         temperatureC: figure('temperature'),

@@ -26,6 +26,12 @@ export function numberIn(field: string | undefined): number | null {
   return field !== undefined && /^-?\d{1,15}(\.\d{1,15})?$/.test(field.trim()) ? Number(field) : null;
 }
 
+/** A whole number of bytes, of a figure in `unit` bytes; null where it is no number, or below zero. */
+export function bytesIn(field: string | undefined, unit = 1): number | null {
+  const value = numberIn(field);
+  return value === null || value < 0 ? null : Math.round(value * unit);
+}
+
 function whyNot(caught: unknown): string {
   const { code, killed, stdout, message } = caught as Partial<NodeJS.ErrnoException & { killed: boolean; stdout: string }>;
   if (code === 'ENOENT') return 'not installed';

@@ -94,6 +94,18 @@ test('nvidia-smi: what it does not say is null, never 0; names and programs keep
   assert.deepEqual(probes[0], { name: 'nvidia-smi', found: true, detail: '2 devices' });
 });
 
+test('figures of memory are whole bytes, and what nothing can be counted with is not known', async (t) => {
+  const exec = nvidia(`GPU-1, ${'9'.repeat(400)}, 0.3, 1, 1, 1, Card\nGPU-2, 1e9, -1, 1, 1, 1, Card\n`, 'GPU-1, 7, 0.1, python\n');
+  const { devices } = await setup(t, { exec }).gpu.probe();
+  assert.deepEqual(
+    devices.map(({ memoryTotalBytes, memoryUsedBytes, processes }) => [memoryTotalBytes, memoryUsedBytes, processes[0]?.memoryUsedBytes]),
+    [
+      [null, 314_573, 104_858],
+      [null, null, undefined],
+    ],
+  );
+});
+
 test('nvidia-smi that hangs, fails or talks without answering is told as such', async (t) => {
   const detail = async (exec: GpuOptions['exec']) => (await setup(t, { exec }).gpu.probe()).probes[0]?.detail;
   assert.equal(await detail(() => Promise.reject(Object.assign(new Error('x'), { killed: true }))), 'did not answer within 3 s');

@@ -8,7 +8,7 @@ import type { GpuSample } from '../../shared/cortex.ts';
 import type { GpuDevice, GpuState } from '../../shared/model.ts';
 import { probeAmd, probeRocm } from './gpu-amd.ts';
 import { createAppleProbe } from './gpu-apple.ts';
-import { type Exec, execTimeoutMs, type Found, firstLine, numberIn, unanswered } from './gpu-probe.ts';
+import { bytesIn, type Exec, execTimeoutMs, type Found, firstLine, numberIn, unanswered } from './gpu-probe.ts';
 
 export interface Gpu {
   /** A probe that begins after this call, so that it sees what a load took. Those who ask meanwhile share it. Never rejects. */
@@ -37,6 +37,7 @@ export interface GpuOptions {
 }
 
 const searchIntervalMs = 60_000;
+const MIB = 2 ** 20;
 
 export function createGpu(options: GpuOptions): Gpu {
   const {
@@ -192,8 +193,8 @@ async function probeNvidia(exec: Exec): Promise<Found> {
         name: model!,
         vendor: 'nvidia',
         source: name,
-        memoryTotalBytes: mebibytes(total),
-        memoryUsedBytes: mebibytes(used),
+        memoryTotalBytes: bytesIn(total, MIB),
+        memoryUsedBytes: bytesIn(used, MIB),
         memorySource: { total: 'measured', used: 'measured' },
         utilization: utilization === null ? null : utilization / 100,
         temperatureC: numberIn(temperature),
@@ -209,7 +210,7 @@ async function probeNvidia(exec: Exec): Promise<Found> {
     for (const [uuid, pid, used, program] of rows(apps ?? '', processFields.length)) {
       const number = numberIn(pid);
       if (number !== null)
-        devices.find(({ id }) => id === uuid)?.processes.push({ pid: number, name: program!, memoryUsedBytes: mebibytes(used) });
+        devices.find(({ id }) => id === uuid)?.processes.push({ pid: number, name: program!, memoryUsedBytes: bytesIn(used, MIB) });
     }
     const detail = `${devices.length} device${devices.length === 1 ? '' : 's'}${apps === null ? '; its process list is not to be had' : ''}`;
     return { devices, probe: { name, found: true, detail }, unanswered: false };
@@ -225,9 +226,4 @@ function rows(csv: string, width: number): string[][] {
     .map((line) => line.split(','))
     .filter((fields) => fields.length >= width)
     .map((fields) => [...fields.slice(0, width - 1), fields.slice(width - 1).join(',')].map((field) => field.trim()));
-}
-
-function mebibytes(field: string | undefined): number | null {
-  const value = numberIn(field);
-  return value === null ? null : value * 1024 * 1024;
 }

@@ -245,6 +245,8 @@ export interface Lease {
   /** `job`: one run of it. `grant`: as long as the grant. `load`: somebody asked for it to be loaded. */
   holder: { kind: 'job' | 'grant' | 'load'; id: string };
   caller: string;
+  /** What it is for, in words of whoever asked: a grant's task. null: nobody said. */
+  task: string | null;
   models: { provider: string; tier: string; model: string; device: string | null }[];
   priority: number;
   since: number;
@@ -259,6 +261,7 @@ export interface GpuWaiter {
   id: string;
   holder: Lease['holder'];
   caller: string;
+  task: string | null;
   need: Need;
   since: number;
   /** 0 for the next one. */
@@ -383,8 +386,10 @@ export interface CortexState {
   version: number;
   devices: DeviceBudget[];
   models: ModelState[];
+  /** The first of each; how many more there are is in `unlisted`. */
   leases: Lease[];
   queue: GpuWaiter[];
+  unlisted: { leases: number; queue: number };
   /** Without their keys. */
   grants: Grant[];
   pools: Pool[];
@@ -414,6 +419,7 @@ export const emptyCortex: CortexState = {
   models: [],
   leases: [],
   queue: [],
+  unlisted: { leases: 0, queue: 0 },
   grants: [],
   pools: [],
   alerts: [],

@@ -4,12 +4,9 @@ import { Refusal, refuse, type WireError } from '../../../shared/errors.ts';
 import type { LeaseAsk } from '../jobs/leases.ts';
 import type { Loop } from '../jobs/loop.ts';
 
-export interface Asked extends Pick<LeaseAsk, 'id' | 'holder' | 'caller'> {
+export interface Asked extends Pick<LeaseAsk, 'id' | 'holder' | 'caller' | 'task' | 'lastsMs'> {
   need: Need;
-  task: string;
   waitMs: number;
-  /** How long it is held at most, once it is. */
-  lastsMs: number;
   /** Aborted when whoever asked is gone; its reason is a WireError. */
   signal: AbortSignal;
 }
@@ -18,13 +15,13 @@ export interface Asking {
   /** Resolves when it is held, which `held` is told in that very turn; `lost`: it was taken back. Rejects with Refusal. */
   ask(asked: Asked, told: { held(plan: Resolved): void; lost(error: WireError): void }): Promise<void>;
   /** Who waits for one of these tasks waits no more. */
-  giveUp(isIt: (task: string) => boolean, error: WireError): void;
+  giveUp(isIt: (task: string | null) => boolean, error: WireError): void;
   /** How many this caller waits for. */
   count(caller: string): number;
 }
 
 interface Waiting {
-  task: string;
+  task: string | null;
   caller: string;
   giveUp(error: WireError): void;
 }
@@ -32,7 +29,8 @@ interface Waiting {
 export function createAsking(loop: Pick<Loop, 'now' | 'lease' | 'release'>): Asking {
   const waiting = new Set<Waiting>();
   return {
-    ask({ signal, task, waitMs, lastsMs, ...ask }, { held, lost }) {
+    ask({ signal, waitMs, ...ask }, { held, lost }) {
+      const { task } = ask;
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       let reason = '';
       let isHeld = false;
@@ -56,9 +54,8 @@ export function createAsking(loop: Pick<Loop, 'now' | 'lease' | 'release'>): Ask
         return promise;
       }
       signal.addEventListener('abort', onGone, { once: true });
-      const expiresAt = loop.now() + waitMs;
       loop.lease(
-        { ...ask, expiresAt, until: expiresAt + lastsMs },
+        { ...ask, expiresAt: loop.now() + waitMs },
         {
           held: (waits) => {
             reason = waits.reason;

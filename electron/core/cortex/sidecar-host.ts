@@ -65,7 +65,15 @@ export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
       sensitive: false,
       egress: 'lan',
     };
-    const ask = { id: lease, holder: { kind: 'load' as const, id: 'sidecar' }, caller: 'core', need, expiresAt: null, until: null };
+    const ask = {
+      id: lease,
+      holder: { kind: 'load' as const, id: 'sidecar' },
+      caller: 'core',
+      task: null,
+      need,
+      expiresAt: null,
+      lastsMs: null,
+    };
     loop.lease(ask, {
       held() {},
       leased({ assignments }) {

@@ -289,7 +289,7 @@ export async function openScene(t: TestContext, options: SceneOptions): Promise<
       const lost = Promise.withResolvers<WireError>();
       leased.promise.catch(() => undefined);
       loop.lease(
-        { id, holder: { kind: 'load', id }, caller: 'tester', need: cortex.need(ask), expiresAt: null, until: null },
+        { id, holder: { kind: 'load', id }, caller: 'tester', task: null, need: cortex.need(ask), expiresAt: null, lastsMs: null },
         {
           held() {},
           leased: leased.resolve,

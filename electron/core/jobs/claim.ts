@@ -31,7 +31,7 @@ export function claim(
   };
   live.lease = lease;
   loop.lease(
-    { id: lease, holder: { kind: 'job', id: live.id }, caller, need, expiresAt: live.expiresAt, until: null },
+    { id: lease, holder: { kind: 'job', id: live.id }, caller, task: null, need, expiresAt: live.expiresAt, lastsMs: null },
     {
       held(waits) {
         const again = live.waits !== null;

@@ -10,11 +10,13 @@ export interface LeaseAsk {
   id: string;
   holder: Lease['holder'];
   caller: string;
+  /** What its holder is for, in words of whoever asked; null: nobody said. */
+  task: string | null;
   need: Need;
   /** It is given up when it has none by then; null: it waits for ever. */
   expiresAt: number | null;
-  /** When it is taken back; null: when it is released. */
-  until: number | null;
+  /** How long it is held at most, from when it is given; null: until it is released. */
+  lastsMs: number | null;
 }
 
 export type LeaseEvent =
@@ -103,6 +105,8 @@ export interface Entry {
   /** What it holds or what is loaded for it. */
   plan: Resolved | null;
   heldAt: number;
+  /** When it is taken back, as far as that can be said while it is loaded for; null: when it is released, or it has nothing yet. */
+  until: number | null;
   /** Animations that have to end first. */
   awaits: readonly string[];
   /** Whose fault it was that it has none yet; the newest error. */

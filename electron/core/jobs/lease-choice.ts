@@ -147,12 +147,12 @@ function fullWords({ known }: Book, provider: string): string {
 // --- how long others take ---------------------------------------------------------------------------------------------
 
 /** When somebody who has models lets go of them, as far as can be said. */
-export function endOf(book: Book, { ask, plan, heldAt, phase }: Entry): number | null {
-  if (ask.holder.kind === 'grant' || plan === null) return ask.until;
+export function endOf(book: Book, { ask, plan, heldAt, until, phase }: Entry): number | null {
+  if (ask.holder.kind === 'grant' || plan === null) return until;
   const usual = usualOf(book, plan);
-  if (usual === null) return ask.until;
+  if (usual === null) return until;
   const ends = Math.max(book.now, (phase === 'held' ? heldAt : book.now) + usual);
-  return ask.until === null ? ends : Math.min(ask.until, ends);
+  return until === null ? ends : Math.min(until, ends);
 }
 
 export function usualOf(book: Book, { assignments }: Resolved): number | null {

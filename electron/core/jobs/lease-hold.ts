@@ -67,7 +67,8 @@ export function leave({ next }: Turn, { key, stand }: Entry): void {
 
 export function serve(turn: Turn, entry: Entry, plan: Resolved): void {
   const { next, effects } = turn;
-  const { id, need, until } = entry.ask;
+  const { id, need, lastsMs } = entry.ask;
+  const until = lastsMs === null ? null : next.now + (plan.etaMs ?? 0) + lastsMs;
   noteOvertaking(turn, entry, plan);
   if (next.groups.has(entry.key)) {
     leave(turn, entry);
@@ -94,7 +95,7 @@ export function serve(turn: Turn, entry: Entry, plan: Resolved): void {
     groundChanged(next);
     effects.push({ type: 'animate', lease: id, plan });
   } else leasesChanged(next, plan);
-  const served: Entry = { ...entry, phase: 'animating', plan, awaits: waits, stale: null };
+  const served: Entry = { ...entry, phase: 'animating', plan, until, awaits: waits, stale: null };
   if (waits.length === 0) {
     give(turn, served);
     return;
@@ -116,13 +117,14 @@ function loadingWords({ assignments, loads }: Resolved): string {
 
 export function give(turn: Turn, entry: Entry): void {
   const { next } = turn;
-  const { id, until } = entry.ask;
-  if (until !== null && until <= next.now) {
-    forget(turn, { ...entry, phase: 'animating' });
-    turn.effects.push({ type: 'unleased', lease: id, error: over(entry) });
-    return;
+  const { id, lastsMs } = entry.ask;
+  const until = lastsMs === null ? null : next.now + lastsMs;
+  if (until !== entry.until) {
+    for (const provider of providersOf(entry.plan!))
+      next.uses = next.uses.update(provider, Dictionary(), (users) => users.update(id, (use) => ({ ...use!, until })));
+    leasesChanged(next, entry.plan!);
   }
-  const held = withDeadline(turn, { ...entry, phase: 'held', heldAt: next.now, awaits: [], told: null, misfits: 0 }, until);
+  const held = withDeadline(turn, { ...entry, phase: 'held', heldAt: next.now, until, awaits: [], told: null, misfits: 0 }, until);
   put(next, id, held);
   turn.effects.push({ type: 'leased', lease: id, plan: entry.plan! });
 }
@@ -140,6 +142,7 @@ export function requeue(turn: Turn, entry: Entry, { excluded, error, misfits, st
     stale,
     phase: 'waiting',
     plan: null,
+    until: null,
     awaits: [],
     spoiled: null,
     told: null,

@@ -62,8 +62,8 @@ function startOf(book: Book, { waitsFor }: Resolved): number | null {
 /** Those who would be delayed if it got this now. */
 function* delayedBy(book: Book, { ask, key }: Entry, plan: Resolved): Generator<{ group: Group; claim: Claim; head: Entry }> {
   if (book.found.claims.size === 0) return;
-  const usual = book.now + (plan.etaMs ?? 0) + (usualOf(book, plan) ?? lengthIfUnknownMs);
-  const ends = ask.holder.kind === 'grant' ? (ask.until ?? Number.POSITIVE_INFINITY) : usual;
+  const usual = usualOf(book, plan) ?? lengthIfUnknownMs;
+  const ends = book.now + (plan.etaMs ?? 0) + (ask.holder.kind === 'grant' ? (ask.lastsMs ?? Number.POSITIVE_INFINITY) : usual);
   for (const resource of resourcesOf(book, plan)) {
     for (const claim of book.found.claims.get(resource) ?? []) {
       const group = claim.group === key ? undefined : book.groups.get(claim.group);

@@ -60,7 +60,7 @@ function play(machine: Machine, one: Action, ids: { next: number }): void {
         { capabilities, priority, context, egress },
         {
           ...(lasts !== null && { holder: { kind: 'grant' as const, id: 'g' } }),
-          until: lasts === null ? null : machine.now + lasts,
+          lastsMs: lasts,
           expiresAt: patience === null ? null : machine.now + patience,
         },
       );

@@ -92,7 +92,7 @@ test('whoever is done before a long lease ends delays nobody, and may share it',
   machine.load('first');
   machine.wait(5000);
   machine.release('first');
-  machine.ask('grant', needs('a'), { holder: { kind: 'grant', id: 'g1' }, until: START + 3_600_000 });
+  machine.ask('grant', needs('a'), { holder: { kind: 'grant', id: 'g1' }, lastsMs: 3_595_000 });
   machine.ask('high', { ...needs('b'), priority: 90 });
   machine.ask('short', needs('a'));
   machine.wait(3_600_000 - 5000 - 1000);
@@ -143,11 +143,25 @@ test('a lease that has nothing by its deadline ends, also while its model loads,
 
 test('a lease with an end is taken back then, and whoever waits goes on', () => {
   const machine = createMachine({ providers: [big('a'), big('b')] });
-  machine.ask('1', needs('a'), { holder: { kind: 'grant', id: 'g' }, until: START + 9000 });
+  machine.ask('1', needs('a'), { holder: { kind: 'grant', id: 'g' }, lastsMs: 9000 });
   machine.load('1');
   machine.ask('2', needs('b'));
   machine.wait(9000);
   assert.deepEqual(machine.words(), ['1 loads a', '1 has a', '1 ends: cancelled', '2 loads b, evicts a']);
+});
+
+test('the time of a lease begins when its models are there, and whoever waits for it hears when that is over', () => {
+  const machine = createMachine({ providers: [big('a'), big('b')] });
+  machine.ask('1', needs('a'), { holder: { kind: 'grant', id: 'g' }, task: 'plan the week', lastsMs: 9000, expiresAt: START + 180_000 });
+  const loading = leasesOf(machine.leases).leases.map(({ task, until }) => [task, until]);
+  machine.wait(4000);
+  machine.load('1');
+  machine.ask('2', needs('b'));
+  const { leases, queue } = leasesOf(machine.leases);
+  assert.deepEqual(
+    { loading, held: leases.map(({ until }) => until), eta: queue.map(({ eta }) => (eta === null ? null : eta < START + 60_000)) },
+    { loading: [['plan the week', START + 10_000 + 9000]], held: [START + 4000 + 9000], eta: [true] },
+  );
 });
 
 test('sovereign takes back what is remote, and whoever is left with nothing is refused', () => {

@@ -84,7 +84,16 @@ export function createMachine({
       take({
         type: 'lease',
         at: now,
-        ask: { id, holder: { kind: 'job', id: `job_${id}` }, caller: 'me', need: someNeed(need), expiresAt: null, until: null, ...about },
+        ask: {
+          id,
+          holder: { kind: 'job', id: `job_${id}` },
+          caller: 'me',
+          task: null,
+          need: someNeed(need),
+          expiresAt: null,
+          lastsMs: null,
+          ...about,
+        },
       });
     },
     release: (lease: string) => take({ type: 'release', at: now, lease }),

@@ -34,6 +34,8 @@ const MISFITS_MOST = 5;
 const STALE_MS = 1000;
 /** Those who are told that their place in the line changed. */
 const TOLD_MOST = 32;
+/** Leases that are named to each who waits for them: hundreds may use one model, and hundreds wait for it. */
+const WAITS_FOR_MOST = 8;
 /** An eviction that was told and shows no effect is forgotten so long after it should have been done. */
 const EVICT_MORE_MS = 5000;
 
@@ -112,17 +114,28 @@ export function leaseWaits(leases: Leases, lease: string): Waits | null {
 /** Everybody who has models or stands in line for some, first to last. */
 export function leasesOf(leases: Leases): { leases: Lease[]; queue: GpuWaiter[] } {
   const given: Lease[] = [];
-  for (const { ask, phase, plan, since } of leases.entries.values()) {
+  for (const { ask, phase, plan, since, until } of leases.entries.values()) {
     if (phase === 'waiting') continue;
     const models = new Map(plan!.assignments.map(({ provider, tier, model, device }) => [provider, { provider, tier, model, device }]));
-    const { id, holder, caller, need, until } = ask;
-    given.push({ id, holder, caller, models: [...models.values()], priority: need.priority, since, until, state: phase });
+    const { id, holder, caller, task, need } = ask;
+    given.push({ id, holder, caller, task, models: [...models.values()], priority: need.priority, since, until, state: phase });
   }
   const queue = itemsOf(leases.line).map(({ lease }): GpuWaiter => {
     const entry = leases.entries.get(lease)!;
-    const { id, holder, caller, need } = entry.ask;
+    const { id, holder, caller, task, need } = entry.ask;
     const { position, eta, reason, plan } = standingOf(leases, entry);
-    return { id, holder, caller, need, since: entry.since, position, eta, reason, waitsFor: plan?.waitsFor ?? [] };
+    return {
+      id,
+      holder,
+      caller,
+      task,
+      need,
+      since: entry.since,
+      position,
+      eta,
+      reason,
+      waitsFor: (plan?.waitsFor ?? []).slice(0, WAITS_FOR_MOST),
+    };
   });
   return { leases: given.sort((a, b) => a.since - b.since), queue };
 }
@@ -173,7 +186,7 @@ function ask(turn: Turn, asked: (LeaseEvent & { type: 'lease' })['ask']): void {
   const stand = { at: -asked.need.priority, ticket: next.ticket++, lease: asked.id };
   const key = needKey(asked.need);
   const entry: Entry = {
-    ...{ ask: asked, phase: 'waiting', since: now, stand, key, deadline: null, plan: null, heldAt: now },
+    ...{ ask: asked, phase: 'waiting', since: now, stand, key, deadline: null, plan: null, heldAt: now, until: null },
     ...{ awaits: [], excluded: [], error: null, misfits: 0, stale: null, spoiled: null, told: null },
   };
   if (asked.expiresAt !== null && asked.expiresAt <= now) {

@@ -53,21 +53,23 @@ export async function run(): Promise<BenchReport> {
   };
   const direct = await open('models-upstream.ts', []);
   const upstream = `http://127.0.0.1:${direct.port}`;
-  const door = await open('models.ts', [upstream]);
+  const door = await open('models.ts', [upstream, 'grant']);
+  const token = await open('models.ts', [upstream, 'token']);
   const portkey = await open('portkey.ts', [upstream]);
   const proxy = await open('fastify.ts', [upstream]);
   const target = ({ port, headers }: Announcement, said: string[]): Target => ({ port, headers, path, bodies: said });
 
-  const [ours, theirs] = [target(door, bodies), target(portkey, bodies)];
-  for (const each of [ours, theirs]) {
+  const [ours, theirs, tokens] = [target(door, bodies), target(portkey, bodies), target(token, bodies)];
+  for (const each of [ours, theirs, tokens]) {
     await check(each);
     await closedLoop(each, { connections, ms: 6000 });
   }
-  const loads: [LoadReport, LoadReport][] = [];
+  const loads: [LoadReport, LoadReport, LoadReport][] = [];
   for (let turn = 0; turn < rounds; turn += 1) {
     const first = await closedLoop(turn % 2 ? theirs : ours, { connections, ms: roundMs });
     const second = await closedLoop(turn % 2 ? ours : theirs, { connections, ms: roundMs });
-    loads.push(turn % 2 ? [second, first] : [first, second]);
+    const third = await closedLoop(tokens, { connections, ms: roundMs });
+    loads.push(turn % 2 ? [second, first, third] : [first, second, third]);
   }
 
   const slow = streamed(chunks, 20);
@@ -89,19 +91,21 @@ export async function run(): Promise<BenchReport> {
     memory.push(residentMiB(door.pid));
   }
 
-  const per = (which: 0 | 1) => loads.map((pair) => pair[which]);
+  const per = (which: 0 | 1 | 2) => loads.map((pair) => pair[which]);
   const of = (which: number, what: keyof StreamReport) => flows.map((turn) => turn[which]![what]);
   const ratios = (what: keyof StreamReport, from: number) => round(median(flows.map((turn) => turn[2]![what] / turn[from]![what])));
   const failures = loads.flat().reduce((sum, { failures }) => sum + failures, 0) + flows.flat().reduce((sum, one) => sum + one.failures, 0);
   return {
     title: `The model door: ${connections} connections; ${streams} streams of a chunk every 20 ms; ${manyStreams} short streams`,
     rows: [
-      ...(['dispatcher', '@portkey-ai/gateway'] as const).map((server, index) => ({
-        server,
-        'completions/s': Math.round(median(per(index as 0 | 1).map(({ perSecond }) => perSecond))),
-        'p50 ms': round(median(per(index as 0 | 1).map(({ p50 }) => p50))),
-        'p99 ms': round(median(per(index as 0 | 1).map(({ p99 }) => p99))),
-      })),
+      ...(['dispatcher, under a grant', '@portkey-ai/gateway', 'dispatcher, with a token: a lease and a job each'] as const).map(
+        (server, index) => ({
+          server,
+          'completions/s': Math.round(median(per(index as 0 | 1 | 2).map(({ perSecond }) => perSecond))),
+          'p50 ms': round(median(per(index as 0 | 1 | 2).map(({ p50 }) => p50))),
+          'p99 ms': round(median(per(index as 0 | 1 | 2).map(({ p99 }) => p99))),
+        }),
+      ),
       ...['no proxy, streams', '@fastify/http-proxy, streams', 'dispatcher, streams'].map((server, index) => ({
         server,
         'chunk p50 ms': round(median(of(index, 'delayP50')), 3),

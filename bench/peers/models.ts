@@ -1,4 +1,4 @@
-/** Dispatcher's model door before the one model of the benchmark, as `dispatcher serve` composes it, with durable audit. */
+/** Dispatcher's model door before the one model of the benchmark, as `dispatcher serve` composes it, with durable audit. Second argument: `grant` or `token`. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createHttpDoor } from '../../electron/adapters/http.ts';
@@ -28,4 +28,13 @@ providers:
 const core = await createCore({ home, template, version: 'bench' });
 const door = await createHttpDoor(core, { port: 0 });
 while (core.cortex.state().models.some(({ phase }) => phase !== 'warm')) await new Promise((resolve) => setTimeout(resolve, 20));
-process.send?.({ port: door.port, headers: { authorization: `Bearer ${core.owner.secret}` } });
+core.setUrl(door.url);
+const { ok, result, error } = await core.dispatch({
+  route: 'OS.grants.create',
+  params: { need: { model: 'porter-ngram' }, task: 'benchmark', ttl_ms: 86_400_000 },
+  door: 'library',
+  principal: core.owner.principal,
+});
+if (!ok) throw new Error(error?.message);
+const key = process.argv[3] === 'token' ? core.owner.secret : (result as { api_key: string }).api_key;
+process.send?.({ port: door.port, headers: { authorization: `Bearer ${key}` } });

@@ -108,7 +108,7 @@ export function createModelDoor(core: Core, { admit, recordOf }: ModelDoorParts)
     const exchange = new Answering(response, { dialect, path, method: 'POST', headers, body, model: asked.at, stream });
     const made: Call = {
       exchange,
-      route: 'OS.model',
+      route: by.grant === null ? 'OS.model' : 'OS.granted',
       door: 'openai',
       principal: by.principal,
       params: { path: `${dialect === 'openai' ? '/v1' : '/api'}${path}`, model: asked.model, stream, bytes: body.length },

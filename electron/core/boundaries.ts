@@ -159,6 +159,15 @@ export function danger(say: (params: Record<string, unknown>) => string | null):
   };
 }
 
+/** Only for calls that come with the key of a grant. */
+export const underGrant: Boundary = {
+  name: 'grant',
+  cross: ({ runtime: { grant } }) =>
+    grant === null
+      ? refused('forbidden', 'This is for calls with the key of a grant.', { hint: 'Ask for a grant with POST /grants, or call OS.model.' })
+      : null,
+};
+
 /** Whether the service's address may be called at all: judged from its literal text, before any name is looked up. */
 export function sovereignBoundary(check: (spec: Route) => WireError | null): Boundary {
   return {

@@ -2,7 +2,7 @@
 import { type Operation, operations } from '../../shared/contract.ts';
 import type { Registry, Route } from '../../shared/model.ts';
 import type { Boundary, CompiledRoute, Standing } from './boundaries.ts';
-import { danger, identity, schemaInput, serviceInput } from './boundaries.ts';
+import { danger, identity, schemaInput, serviceInput, underGrant } from './boundaries.ts';
 import type { Resource } from './jobs/schedule.ts';
 import { editDistance } from './nearest.ts';
 import type { Operator } from './operator/operator.ts';
@@ -85,6 +85,17 @@ const modelRoute: Route = {
   },
 };
 
+/**
+ * A completion under a grant. It is on record like any other, and no job of its own: the grant has its lease, and what is asked under it is a part of
+ * the task that the grant is for.
+ */
+const grantedRoute: Route = {
+  ...modelRoute,
+  name: 'OS.granted',
+  service: 'granted',
+  description: 'A completion by a model of a grant; the door for models asks for it',
+};
+
 export function compileTable(registry: Registry, operator: Operator, compiler: Compiler): Table {
   const routes = new Map<string, CompiledRoute>();
   const service = [identity, compiler.limits, serviceInput, compiler.sovereign];
@@ -100,6 +111,16 @@ export function compileTable(registry: Registry, operator: Operator, compiler: C
       standing: standingOf(spec),
     });
   }
+  routes.set(grantedRoute.name, {
+    spec: grantedRoute,
+    chain: [identity, compiler.limits, serviceInput, underGrant],
+    run: compiler.runnerOf(grantedRoute),
+    needs: 'dispatch',
+    ownToo: false,
+    audited: true,
+    tracked: false,
+    standing: () => plain,
+  });
   for (const operation of Object.values(operations)) {
     const write = operation.effect === 'write';
     const describe = compiler.dangers[operation.name];

@@ -582,6 +582,8 @@ export function createLife(parts: LifeParts): Life {
       closing = true;
       owed.close();
       for (const live of loop.all()) stopForClose(live);
+      // Streams under a grant are no jobs, and may be as long.
+      for (const run of runs) if (run.runtime.grant !== null) run.cutoff.cut(shutDown());
       if (active > 0) {
         idle ??= Promise.withResolvers();
         await idle.promise;

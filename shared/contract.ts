@@ -220,6 +220,8 @@ export interface Operation<Schema extends z.ZodType = z.ZodType, Out = unknown> 
   keyed?: string;
   /** Whether an answer says that the work goes on: HTTP answers 202 then. */
   goesOn?(output: never): boolean;
+  /** Nobody but its caller can use its answer: it is given up when that one goes away. */
+  lapses?: true;
   /** Longest it may take, 60 s if not given. */
   timeoutMs?: number;
   /** Carries the type of the answer; nothing is parsed on the way out of our own process. */
@@ -633,6 +635,7 @@ export const operations = {
     effect: 'write',
     needs: 'dispatch',
     http: 'POST /grants',
+    lapses: true,
     input: z.strictObject({
       need: NeedAsk,
       /** A job, whose end revokes the grant, or a name of the caller's own. */

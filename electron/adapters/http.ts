@@ -264,8 +264,13 @@ function mountOperation(app: FastifyInstance, core: Core, operation: Operation):
       const given = fields ? coerce(query, fields) : asParams(request.body);
       const key = operation.keyed === undefined ? undefined : keyOf(request);
       const params = { ...(key !== undefined && { [operation.keyed!]: key }), ...given, ...(request.params as object) };
+      const gone = operation.lapses ? new AbortController() : null;
+      if (gone !== null)
+        raw.once('close', () => {
+          if (!raw.writableFinished) gone.abort();
+        });
       core
-        .dispatch({ route: operation.name, params, confirm, ...context(request, 'http', path) })
+        .dispatch({ route: operation.name, params, confirm, ...context(request, 'http', path) }, gone?.signal)
         .then(({ error, result }) =>
           error ? fail(raw, error) : json(raw, JSON.stringify(result ?? null), operation.goesOn?.(result as never) ? 202 : 200),
         )

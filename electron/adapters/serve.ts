@@ -1,7 +1,7 @@
 /** One core behind one port: frames in, frames out, whatever carries them (IPC, WebSocket, a pair in memory). */
 
 import type { DownFrame } from '../../shared/contract.ts';
-import { type Event, UpFrame } from '../../shared/contract.ts';
+import { type Event, type Operation, operations, UpFrame } from '../../shared/contract.ts';
 import { refuse, toWire, type WireError } from '../../shared/errors.ts';
 import type { Door, Principal } from '../../shared/model.ts';
 import type { Port } from '../../shared/port.ts';
@@ -21,11 +21,11 @@ const congestionCheckMs = 50;
 
 /**
  * Serves `port` until it closes. A frame that does not fit is answered with a `fault`. `cancel` aborts a call; closing the
- * port aborts none: what was accepted goes on and stays on record.
+ * port aborts none but those that lapse with their caller: what was accepted goes on and stays on record.
  */
 export function serve(core: Pick<Core, 'dispatch' | 'watch'>, port: Port<DownFrame, UpFrame>, options: ServeOptions): void {
   const { principal, door, congested = () => false } = options;
-  const open = new Map<number, AbortController>();
+  const open = new Map<number, AbortController & { lapses?: boolean }>();
   let closed = false;
   let stopWatching: (() => void) | null = null;
 
@@ -51,7 +51,7 @@ export function serve(core: Pick<Core, 'dispatch' | 'watch'>, port: Port<DownFra
           retryAfterMs: 1000,
         }),
       );
-    const controller = new AbortController();
+    const controller = Object.assign(new AbortController(), { lapses: lapsing.has(ask.route ?? '') });
     open.set(id, controller);
     Promise.try(() => core.dispatch({ ...ask, door, principal }, controller.signal, (accepted) => send({ t: 'accepted', id, ...accepted })))
       .then(
@@ -92,8 +92,13 @@ export function serve(core: Pick<Core, 'dispatch' | 'watch'>, port: Port<DownFra
     closed = true;
     stopWatching?.();
     stopWatching = null;
+    for (const call of open.values()) if (call.lapses) call.abort();
   });
 }
+
+const lapsing: ReadonlySet<string> = new Set(
+  (Object.values(operations) as Operation[]).filter(({ lapses }) => lapses).map(({ name }) => name),
+);
 
 /** The id a broken frame meant, so that its caller hears of it; null when a call under way has that id. */
 function idOf(raw: unknown, open: Map<number, unknown>): number | null {

@@ -590,7 +590,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   }, TICK_MS);
   tick.unref();
   stack.defer(() => clearInterval(tick));
-  const prune = () => store.prune({ before: clock() - jobsKeptDays * DAY_MS, most: jobsKeptMost });
+  const keepAudit = () => store.keepAudit(clock(), retentionDays);
+  const prune = () => {
+    keepAudit();
+    store.prune({ before: clock() - jobsKeptDays * DAY_MS, most: jobsKeptMost });
+  };
+  keepAudit();
   const pruning = setInterval(prune, PRUNE_MS).unref();
   stack.defer(() => clearInterval(pruning));
 
@@ -625,6 +630,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       url = next;
     },
     [Symbol.asyncDispose]: async () => {
+      cortex.closing();
       await seam.close();
       await recordChange('stopped', { running: 0 });
       await owned.disposeAsync();

@@ -1,13 +1,14 @@
 /** Brings plans to life: evicts, loads, pulses, heals; keeps grants; and says how it all stands. What is decided is decided by the schedule. */
 import type { EventBody, NeedAsk } from '../../../shared/contract.ts';
 import { type CortexState, emptyCortex, type GpuAlert, type Grant, type Need, type Resolved, type World } from '../../../shared/cortex.ts';
-import type { WireError } from '../../../shared/errors.ts';
+import { refuse, type WireError } from '../../../shared/errors.ts';
 import type { CortexSettings, Principal } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
 import type { Loop } from '../jobs/loop.ts';
 import type { CortexOperation, Implementation } from '../operations.ts';
 import type { Store } from '../store/store.ts';
 import { createAnimator } from './animate.ts';
+import { createAsking } from './asking.ts';
 import type { Bound } from './bound.ts';
 import type { Budget } from './budget.ts';
 import { createCallers } from './callers.ts';
@@ -74,6 +75,8 @@ export interface Cortex extends AsyncDisposable {
   /** The sovereign switch was turned. */
   refresh(): void;
   start(): void;
+  /** The core shuts down: nobody waits for models any more. Calls are over only when nobody does, and only then this is disposed of. */
+  closing(): void;
   readonly operations: Pick<Implementation, CortexOperation>;
 }
 
@@ -116,8 +119,9 @@ export function createCortex(parts: CortexParts): Cortex {
     patience: { ...patience, ...parts.patience },
   });
   const animator = createAnimator({ world, loop, manifests, ending: spans.ending, tell });
+  const asking = createAsking(loop);
   const grants = createGrants({
-    ...{ loop, clock, need, bound, tell, settings: parts.settings },
+    ...{ loop, asking, clock, need, bound, tell, settings: parts.settings },
     store: parts.store,
     world: world.world,
     hasRoute: parts.hasRoute,
@@ -232,8 +236,9 @@ export function createCortex(parts: CortexParts): Cortex {
       changed();
     },
     start: grants.start,
+    closing: () => asking.giveUp(() => true, refuse('shutting_down', 'Dispatcher shuts down.')),
     operations: createCortexOperations({
-      ...{ world, loop, manifests, grants, state, need, clock },
+      ...{ world, loop, asking, manifests, grants, state, need, clock },
       used,
       samples: parts.store.read.gpuSamples,
       registry: parts.registry,

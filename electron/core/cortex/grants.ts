@@ -12,13 +12,14 @@ import type { Loop } from '../jobs/loop.ts';
 import type { ParsedOf } from '../operations.ts';
 import { hashToken } from '../principals.ts';
 import type { Store } from '../store/store.ts';
-import { createAsking } from './asking.ts';
+import type { Asking } from './asking.ts';
 import type { Bound } from './bound.ts';
 import { isCalled, newGrant, toolsOf, wordsFor } from './grant.ts';
 
 export interface GrantParts {
   store: Pick<Store, 'saveGrant'> & { read: Pick<Store['read'], 'grants'> };
-  loop: Pick<Loop, 'now' | 'lease' | 'release'>;
+  loop: Pick<Loop, 'release'>;
+  asking: Asking;
   world(): World;
   settings(): Pick<CortexSettings, 'grantMs'>;
   need(ask: ParsedOf<'OS.grants.create'>['need']): Resolved['need'];
@@ -74,10 +75,9 @@ interface Held {
 }
 
 export function createGrants(parts: GrantParts): Grants {
-  const { store, loop, clock, tell } = parts;
+  const { store, loop, asking, clock, tell } = parts;
   const held = new Map<string, Held>();
   const byHash = new Map<string, Held>();
-  const asking = createAsking(loop);
   const over: { grant: Grant; hash: string }[] = [];
   const endedByHash = new Map<string, Grant>();
   const saving = new Set<Promise<unknown>>();

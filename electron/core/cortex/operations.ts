@@ -8,7 +8,7 @@ import type { CortexOperation, Implementation, ParsedOf } from '../operations.ts
 import type { Discover } from '../providers/controller.ts';
 import { proposalOf } from '../providers/discover.ts';
 import type { Run } from '../runners/runner.ts';
-import { createAsking } from './asking.ts';
+import type { Asking } from './asking.ts';
 import type { Grants } from './grants.ts';
 import type { Manifests } from './manifest.ts';
 import type { WorldSource } from './world.ts';
@@ -16,6 +16,7 @@ import type { WorldSource } from './world.ts';
 export interface CortexOperationParts {
   world: Pick<WorldSource, 'world' | 'provider'>;
   loop: Pick<Loop, 'now' | 'lease' | 'release' | 'unload' | 'leases' | 'peek'>;
+  asking: Pick<Asking, 'ask'>;
   manifests: Pick<Manifests, 'banishing' | 'reset'>;
   grants: Grants;
   state(): CortexState;
@@ -40,8 +41,7 @@ export interface CortexOperationParts {
 const ANSWER_MS = 500;
 
 export function createCortexOperations(parts: CortexOperationParts): Pick<Implementation, CortexOperation> {
-  const { world, loop, manifests, grants, registry, clock } = parts;
-  const asking = createAsking(loop);
+  const { world, loop, asking, manifests, grants, registry, clock } = parts;
   let found: Discovered[] = [];
 
   function declared(name: string): Provider {

@@ -71,7 +71,7 @@ export const entries: readonly Entry[] = [
           tone: cortex?.alerts.some(({ level }) => level === 'critical') ? 'bad' : 'warn',
           label: `${alerts} ${alerts === 1 ? 'alert' : 'alerts'}`,
         };
-      const waiting = cortex?.queue.length ?? 0;
+      const waiting = cortex === undefined || cortex === null ? 0 : cortex.queue.length + cortex.unlisted.queue;
       if (waiting > 0) return { value: waiting, tone: 'accent', label: `${waiting} waiting` };
       return gpu && gpu.devices.length > 0
         ? { value: gpu.devices.length, tone: 'quiet', label: `${gpu.devices.length} ${gpu.devices.length === 1 ? 'device' : 'devices'}` }

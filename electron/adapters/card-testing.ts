@@ -190,11 +190,11 @@ export const only = (log: readonly string[], what: Act) =>
   log.filter((line) => line.startsWith(`${what} `)).map((line) => line.slice(what.length + 1));
 
 /** What `look` finds as soon as it finds something. Rejects when there is nothing for 20 s. */
-export async function seen<T>(look: () => T | Promise<T>): Promise<NonNullable<T>> {
-  for (const end = performance.now() + 20_000; performance.now() < end; ) {
+export async function seen<T>(look: () => T | Promise<T>): Promise<Exclude<NonNullable<T>, false>> {
+  for (let pause = 5, end = performance.now() + 20_000; performance.now() < end; pause = Math.min(100, pause * 1.2)) {
     const found = await look();
-    if (found !== null && found !== undefined && found !== false) return found;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (found !== null && found !== undefined && found !== false) return found as Exclude<NonNullable<T>, false>;
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
   throw new Error(`It was not seen: ${look}`);
 }

@@ -82,7 +82,7 @@ export function Gpu() {
           : cortex.devices.length === 1
             ? '1 device'
             : `${formatCount(cortex.devices.length)} devices`}
-        {cortex.queue.length > 0 && `, ${formatCount(cortex.queue.length)} waiting`}
+        {cortex.queue.length > 0 && `, ${formatCount(cortex.queue.length + cortex.unlisted.queue)} waiting`}
         {gpu.probedAt !== null && (
           <span className="hidden sm:inline">
             {' · read '}

@@ -32,6 +32,9 @@ export interface Seen {
   settings: Pick<CortexSettings, 'pools' | 'sidecar'>;
 }
 
+/** So many leases and waiters are drawn; the others are counted. */
+const LISTED_MOST = 200;
+
 /** Without its version. */
 export function stateOf(seen: Seen): Omit<CortexState, 'version'> {
   const { world, leases, queue, grants, alerts, invalid, settings } = seen;
@@ -40,8 +43,9 @@ export function stateOf(seen: Seen): Omit<CortexState, 'version'> {
   return {
     devices: world.devices.map((device) => deviceOf(device.id, seen)),
     models,
-    leases,
-    queue,
+    leases: leases.slice(0, LISTED_MOST),
+    queue: queue.slice(0, LISTED_MOST),
+    unlisted: { leases: Math.max(0, leases.length - LISTED_MOST), queue: Math.max(0, queue.length - LISTED_MOST) },
     grants,
     pools: settings.pools.map(({ name, endpoint }) => {
       const members = world.providers

@@ -584,7 +584,7 @@ export interface AuditEntry {
   outcome: string | null;
   /** JSON text, redacted, cut to 8 KiB with the digest of the whole beside it. */
   detail: string;
-  /** SHA-256 (hex) of the whole detail before it was cut. */
+  /** SHA-256 (hex) of the whole detail before it was cut; empty when it is whole. */
   digest: string;
   previous: string;
   hash: string;
@@ -597,6 +597,10 @@ export interface VerifyReport {
   lastSeq: number | null;
   head: string | null;
   checkpoints: number;
+  /** Days that are sealed, with those that were pruned since. */
+  segments: number;
+  /** Rows from 1 to `lastSeq` were pruned, as the chain and its signed checkpoints say; null: none. */
+  pruned: { segments: number; lastSeq: number; at: number; by: string } | null;
   durationMs: number;
   /** The first thing found wrong: which row, which column if it can be told, in words. */
   fault: { seq: number | null; message: string } | null;

@@ -113,7 +113,11 @@ export function verifyLines(report: VerifyReport): string[] {
   if (report.fault)
     return [`🔴 the audit chain is broken${report.fault.seq === null ? '' : ` at row ${report.fault.seq}`}: ${report.fault.message}`];
   const range = report.firstSeq === null ? '' : `, ${report.firstSeq} to ${report.lastSeq}, head ${report.head?.slice(0, 16)}`;
-  return [`🟢 the audit chain holds: ${report.rows} rows${range}, ${report.checkpoints} checkpoints, ${Math.round(report.durationMs)} ms`];
+  const { rows, segments, pruned, checkpoints, durationMs } = report;
+  const holds = `🟢 the audit chain holds: ${rows} rows${range}, ${segments} days sealed, ${checkpoints} checkpoints, ${Math.round(durationMs)} ms`;
+  if (pruned === null) return [holds];
+  const day = new Date(pruned.at).toISOString().slice(0, 10);
+  return [holds, `   rows 1 to ${pruned.lastSeq}, ${pruned.segments} days, were pruned by ${pruned.by}, last on ${day}`];
 }
 
 export function problemLine(problem: RegistryProblem, file: string): string {

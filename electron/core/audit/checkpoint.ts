@@ -2,9 +2,14 @@
  * Signed checkpoints, one JSON line each, in a file outside the database: `{seq, hash, at, key, signature}`. They hold the chain's head as it
  * was, so that a cut tail, an old copy and a rewritten chain are found. `key` is the raw Ed25519 public key and `signature` is over
  * `dispatcher checkpoint v1\n<seq>\n<hash>\n<at>\n`, both base64url. `at` is the time of the row sealed.
+ *
+ * Among them stand the daily segments, `{segment: {day, first, last, head, root, previous, hash}, key, signature}` over
+ * `dispatcher segment checkpoint v1\n<hash>\n`, and what was pruned, `{prune: {first, last, head, row, at}, key, signature}` over
+ * `dispatcher prune checkpoint v1\n<first>\n<last>\n<head>\n<row>\n<at>\n`: rows that are gone without such a line were taken away.
  */
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import type { Prune, Segment } from './segment.ts';
 
 export interface Checkpoint {
   seq: number;
@@ -14,14 +19,32 @@ export interface Checkpoint {
   signature: string;
 }
 
-export interface CheckpointWriter extends Disposable {
-  /** Signs and appends; durable when it returns. Throws what the file system throws. */
-  write(head: { seq: number; hash: string; at: number }): void;
-  /** `seq` of the newest checkpoint in the file, 0 without one. */
-  readonly lastSeq: number;
+type Signed<T> = T & { key: string; signature: string };
+
+export interface SignedFile {
+  checkpoints: Checkpoint[];
+  segments: Signed<{ segment: Segment }>[];
+  prunes: Signed<{ prune: Prune }>[];
+  /** The first line that is none of them. */
+  fault: string | null;
 }
 
-const message = (seq: number, hash: string, at: number) => Buffer.from(`dispatcher checkpoint v1\n${seq}\n${hash}\n${at}\n`);
+/** What it writes is signed, and durable when the function returns. Throws what the file system throws. */
+export interface CheckpointWriter extends Disposable {
+  write(head: { seq: number; hash: string; at: number }): void;
+  writeSegment(segment: Segment): void;
+  writePrune(prune: Prune): void;
+  /** `seq` of the newest checkpoint in the file, 0 without one. */
+  readonly lastSeq: number;
+  /** Last rows of the newest segment and of the newest prune in the file, 0 without one. */
+  readonly sealedTo: number;
+  readonly prunedTo: number;
+}
+
+const message = ({ seq, hash, at }: Pick<Checkpoint, 'seq' | 'hash' | 'at'>) => `dispatcher checkpoint v1\n${seq}\n${hash}\n${at}\n`;
+const segmentMessage = ({ hash }: Segment) => `dispatcher segment checkpoint v1\n${hash}\n`;
+const pruneMessage = ({ first, last, head, row, at }: Prune) =>
+  `dispatcher prune checkpoint v1\n${first}\n${last}\n${head}\n${row}\n${at}\n`;
 
 /** The raw public half of an Ed25519 key, base64url. */
 export function publicKeyText(key: KeyObject): string {
@@ -32,36 +55,58 @@ export function openCheckpoints(file: string, key: KeyObject): CheckpointWriter 
   let fd = openSync(file, 'a+', 0o600);
   const keyText = publicKeyText(key);
   let lastSeq = 0;
+  let sealedTo = 0;
+  let prunedTo = 0;
   try {
     dropTornLine(fd);
-    lastSeq = readCheckpoints(file).checkpoints.at(-1)?.seq ?? 0;
+    const { checkpoints, segments, prunes } = readCheckpoints(file);
+    lastSeq = checkpoints.at(-1)?.seq ?? 0;
+    sealedTo = segments.at(-1)?.segment.last ?? 0;
+    prunedTo = prunes.at(-1)?.prune.last ?? 0;
   } catch (caught) {
     closeSync(fd);
     throw caught;
   }
+  function append(said: object, signed: string): void {
+    // Of a file that was moved or deleted nobody would ever read the rest.
+    if (statSync(file, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) {
+      const next = openSync(file, 'a+', 0o600);
+      closeSync(fd);
+      fd = next;
+    }
+    dropTornLine(fd);
+    const signature = sign(null, Buffer.from(signed), key).toString('base64url');
+    const line = Buffer.from(`${JSON.stringify({ ...said, key: keyText, signature })}\n`);
+    const before = fstatSync(fd).size;
+    try {
+      if (writeSync(fd, line) !== line.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC' });
+      fdatasyncSync(fd);
+    } catch (caught) {
+      ftruncateSync(fd, before);
+      throw caught;
+    }
+  }
   return {
     write: ({ seq, hash, at }) => {
-      // Of a file that was moved or deleted nobody would ever read the rest.
-      if (statSync(file, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) {
-        const next = openSync(file, 'a+', 0o600);
-        closeSync(fd);
-        fd = next;
-      }
-      dropTornLine(fd);
-      const signature = sign(null, message(seq, hash, at), key).toString('base64url');
-      const line = Buffer.from(`${JSON.stringify({ seq, hash, at, key: keyText, signature } satisfies Checkpoint)}\n`);
-      const before = fstatSync(fd).size;
-      try {
-        if (writeSync(fd, line) !== line.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC' });
-        fdatasyncSync(fd);
-      } catch (caught) {
-        ftruncateSync(fd, before);
-        throw caught;
-      }
+      append({ seq, hash, at }, message({ seq, hash, at }));
       lastSeq = seq;
+    },
+    writeSegment(segment) {
+      append({ segment }, segmentMessage(segment));
+      sealedTo = segment.last;
+    },
+    writePrune(prune) {
+      append({ prune }, pruneMessage(prune));
+      prunedTo = prune.last;
     },
     get lastSeq() {
       return lastSeq;
+    },
+    get sealedTo() {
+      return sealedTo;
+    },
+    get prunedTo() {
+      return prunedTo;
     },
     [Symbol.dispose]: () => closeSync(fd),
   };
@@ -76,42 +121,55 @@ function dropTornLine(fd: number): void {
   if (end < tail.length && (end > 0 || tail.length === size)) ftruncateSync(fd, size - tail.length + end);
 }
 
-/** All complete lines of the file; `fault` names the first that is not a checkpoint. No file: none. */
-export function readCheckpoints(file: string): { checkpoints: Checkpoint[]; fault: string | null } {
+/** All complete lines of the file. No file: none. */
+export function readCheckpoints(file: string): SignedFile {
+  const read: SignedFile = { checkpoints: [], segments: [], prunes: [], fault: null };
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (caught) {
-    if ((caught as NodeJS.ErrnoException).code === 'ENOENT') return { checkpoints: [], fault: null };
+    if ((caught as NodeJS.ErrnoException).code === 'ENOENT') return read;
     throw caught;
   }
-  const checkpoints: Checkpoint[] = [];
-  let fault: string | null = null;
   const lines = text.split('\n');
   // Behind the last newline is nothing, or a line that is being written.
-  for (let i = 0; i < lines.length - 1; i++) {
-    const checkpoint = parse(lines[i]!);
-    if (checkpoint) checkpoints.push(checkpoint);
-    else fault ??= `line ${i + 1} of the checkpoint file is not a checkpoint`;
-  }
-  return { checkpoints, fault };
+  for (let i = 0; i < lines.length - 1; i++)
+    if (!parse(lines[i]!, read)) read.fault ??= `line ${i + 1} of the checkpoint file is not a checkpoint`;
+  return read;
 }
 
-function parse(line: string): Checkpoint | null {
+/** Adds the line to what was read; false when it is nothing known. */
+function parse(line: string, { checkpoints, segments, prunes }: SignedFile): boolean {
   try {
-    const { seq, hash, at, key, signature } = JSON.parse(line) as Checkpoint;
-    const fits = Number.isSafeInteger(seq) && Number.isSafeInteger(at) && [hash, key, signature].every((text) => typeof text === 'string');
-    return fits ? { seq, hash, at, key, signature } : null;
+    const { seq, hash, at, segment, prune, key, signature } = JSON.parse(line) as Checkpoint & { segment?: Segment; prune?: Prune };
+    const are = (is: (value: unknown) => boolean, ...values: unknown[]) => values.every(is);
+    const isText = (value: unknown) => typeof value === 'string';
+    if (!are(isText, key, signature)) return false;
+    if (segment) {
+      const { day, first, last, head, root, previous, hash: own } = segment;
+      if (!are(Number.isSafeInteger, day, first, last) || !are(isText, head, root, previous, own)) return false;
+      segments.push({ segment, key, signature });
+      return true;
+    }
+    if (prune) {
+      if (!are(Number.isSafeInteger, prune.first, prune.last, prune.row, prune.at) || !isText(prune.head)) return false;
+      prunes.push({ prune, key, signature });
+      return true;
+    }
+    if (!are(Number.isSafeInteger, seq, at) || !isText(hash)) return false;
+    checkpoints.push({ seq, hash, at, key, signature });
+    return true;
   } catch {
-    return null;
+    return false;
   }
 }
 
-/** Whether the checkpoint was signed by the key it names. */
-export function signatureHolds({ seq, hash, at, key, signature }: Checkpoint): boolean {
+/** Whether the line was signed by the key it names. */
+export function signatureHolds(line: Checkpoint | SignedFile['segments'][number] | SignedFile['prunes'][number]): boolean {
   try {
-    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: key }, format: 'jwk' });
-    return verify(null, message(seq, hash, at), publicKey, Buffer.from(signature, 'base64url'));
+    const said = 'segment' in line ? segmentMessage(line.segment) : 'prune' in line ? pruneMessage(line.prune) : message(line);
+    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: line.key }, format: 'jwk' });
+    return verify(null, Buffer.from(said), publicKey, Buffer.from(line.signature, 'base64url'));
   } catch {
     return false;
   }

@@ -46,7 +46,10 @@ function middleOf(copy: string): number | null {
   const chain = openChain(copy);
   try {
     const edges = chain.edges();
-    return edges && Math.ceil((edges.first + edges.last) / 2);
+    if (edges === null) return null;
+    // What was pruned and is not gone yet is not looked at any more.
+    const first = Math.max(edges.first, (chain.prunes().at(-1)?.last ?? 0) + 1);
+    return Math.ceil((first + edges.last) / 2);
   } finally {
     chain[Symbol.dispose]();
   }

@@ -3,13 +3,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { openChainCopy } from '../store/chain-reader.ts';
 import { storeFailure } from '../store/failures.ts';
 import type { ThreadAnswer } from './thread.ts';
-import { type RangeReport, verifyRange } from './verify.ts';
+import { type Part, type RangeReport, verifyRange } from './verify.ts';
 
-const { source, from, to } = workerData as { source: string; from: number; to: number };
+const { source, ...part } = workerData as { source: string } & Part;
 try {
   const chain = openChainCopy(source);
   try {
-    parentPort!.postMessage({ report: verifyRange(chain, from, to) } satisfies ThreadAnswer<RangeReport>);
+    parentPort!.postMessage({ report: verifyRange(chain, part) } satisfies ThreadAnswer<RangeReport>);
   } finally {
     chain[Symbol.dispose]();
   }

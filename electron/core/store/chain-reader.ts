@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { Refusal } from '../../../shared/errors.ts';
 import { CHAIN_COLUMNS, type ChainRow, type ChainValue } from '../audit/chain.ts';
+import type { Prune, Segment } from '../audit/segment.ts';
 import { storeFailure } from './failures.ts';
 import { refuseNewer } from './migrations.ts';
 
@@ -18,6 +19,11 @@ export interface ChainReader extends Disposable {
   edges(): { first: number; last: number } | null;
   /** The links of a row as stored, null without it. */
   links(seq: number): { previous: string; hash: string } | null;
+  /** As they are in the database, oldest first. */
+  segments(): Segment[];
+  prunes(): Prune[];
+  /** What a row of the chain says of a change, null when it is no such row. */
+  change(seq: number): { outcome: string; caller: string; detail: string } | null;
   /** Rows with `from <= seq <= to`, ascending. */
   rows(from: number, to: number): Iterable<StoredRow>;
   /** Whether the texts of a row are UTF-8: other bytes read as U+FFFD, so a change among them would not show. */
@@ -70,9 +76,18 @@ export function openChainCopy(source: string): ChainReader {
     const rows = db.prepare(`SELECT ${CHAIN_COLUMNS.join(', ')}, hash FROM audit WHERE seq BETWEEN ? AND ? ORDER BY seq`).raw();
     const pairs = CHAIN_COLUMNS.map((column) => `${column}, CAST(${column} AS BLOB)`).join(', ');
     const bytes = db.prepare(`SELECT ${pairs} FROM audit WHERE seq = ?`).raw();
+    const change = db.prepare("SELECT outcome, caller, detail FROM audit WHERE seq = ? AND kind = 'change'");
     edges.get();
+    // Older versions have none.
+    const all = <T>(table: string, order: string) =>
+      db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(table) === undefined
+        ? []
+        : (db.prepare(`SELECT * FROM ${table} ORDER BY ${order}`).all() as T[]);
     return {
       source,
+      segments: () => all<Segment>('audit_segment', 'day'),
+      prunes: () => all<Prune>('audit_prune', 'last'),
+      change: (seq) => (change.get(seq) as { outcome: string; caller: string; detail: string } | undefined) ?? null,
       edges() {
         const [first, last] = edges.get() as [number | null, number | null];
         return first === null || last === null ? null : { first, last };

@@ -4,12 +4,16 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { Refusal } from '../../../shared/errors.ts';
+import { createHasher, GENESIS } from '../audit/chain.ts';
+import { verifyDatabase } from '../audit/verify.ts';
 import { migrate, migrations } from './migrations.ts';
 import { anEntry, createScratch } from './scratch.ts';
 
 const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
+const sha256Of = (text: string) => createHash('sha256').update(text).digest('hex');
 const tables = (db: Database.Database) =>
   db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name").pluck().all() as string[];
 const version = (db: Database.Database) => db.pragma('user_version', { simple: true });
@@ -115,6 +119,29 @@ test('migration 6 adds what is kept of models, and keeps what was there', async 
     ['1', 1, [], 1],
   );
   assert.deepEqual(store.read.gpuSamples({ since: 0, until: 10 }), []);
+});
+
+test('migration 7 seals the days of version 6 and reads its jobs, and only rows that were pruned can go', async (t) => {
+  const { file, checkpointFile, open, raw } = createScratch(t);
+  const old = new Database(file);
+  old.pragma('journal_mode = WAL');
+  migrate(old, migrations.slice(0, 6));
+  // As version 6 kept a job: a short detail with its digest, and the record beside it.
+  const hasher = createHasher();
+  const detail = '{"attempts":[],"durationMs":5,"error":null,"left":[],"result":"said"}';
+  const row = [1, 1_700_000_000_000, 'outcome', 'x', 'j', 'owner', 'http', 'A.b', 'ok', detail, sha256Of(detail), GENESIS];
+  old.prepare('INSERT INTO audit VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)').run(...row, hasher.hash(row));
+  old.exec(
+    `INSERT INTO job (n, id, crossing, state, route, door, caller, created_at, why, outcome_seq) VALUES (1, 'j', 'x', 'succeeded', 'A.b', 'http', 'owner', 1, 'named', 1);
+     INSERT INTO job_record VALUES (1, '{"id":"x","attempts":[],"result":"said","error":null}')`,
+  );
+  old.close();
+  const store = await open();
+  while (raw((db) => db.prepare('SELECT count(*) FROM audit_segment').pluck().get()) === 0) await pause(5);
+  assert.deepEqual([store.read.job('j')?.record?.id, store.read.job('j')?.result], ['x', 'said']);
+  const { ok, segments, fault } = verifyDatabase(file, { checkpointFile });
+  assert.deepEqual([ok, segments, fault], [true, 1, null]);
+  assert.throws(() => raw((db) => db.exec('DELETE FROM audit')), /append-only/);
 });
 
 test('every migration has a number one higher than the one before', () => {

@@ -8,6 +8,7 @@ import { memorySchema } from './memory.ts';
 import { modelSchema } from './models.ts';
 import { runningSchema } from './running.ts';
 import { searchSchema } from './search.ts';
+import { segmentSchema } from './segments.ts';
 import { tendedSchema } from './tended.ts';
 
 export interface Migration {
@@ -17,7 +18,7 @@ export interface Migration {
 
 export const migrations: readonly Migration[] = [
   {
-    // Audit and jobs. `seq` is gapless because rows come from one thread and are never deleted. Wide columns of a job have tables of
+    // Audit and jobs. `seq` is gapless because rows come from one thread, and only the oldest ever go. Wide columns of a job have tables of
     // their own, so that lists and counts read narrow rows; parameters are in the intent's detail, here only when that was cut. Most jobs
     // succeed, so only the others are indexed by their state.
     version: 1,
@@ -121,6 +122,11 @@ export const migrations: readonly Migration[] = [
     // What models took, how the devices were, and who may use models.
     version: 6,
     sql: modelSchema,
+  },
+  {
+    // Daily segments of the chain, and what of it was pruned.
+    version: 7,
+    sql: segmentSchema,
   },
 ];
 

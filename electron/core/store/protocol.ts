@@ -54,10 +54,12 @@ export const OP = {
   footprint: 22,
   /** at, device, usedBytes, utilization, temperatureC, powerW */
   gpuSample: 23,
+  /** now, keptDays */
+  keepAudit: 24,
 } as const;
 
 /** Number of fields behind each code. */
-export const ARITY: readonly number[] = [0, 12, 13, 9, 2, 5, 1, 6, 2, 23, 3, 7, 3, 8, 2, 6, 3, 2, 4, 2, 5, 2, 10, 6];
+export const ARITY: readonly number[] = [0, 12, 13, 9, 2, 5, 1, 6, 2, 23, 3, 7, 3, 8, 2, 6, 3, 2, 4, 2, 5, 2, 10, 6, 2];
 
 /** Codes up to this one are answered, in order. */
 export const LAST_ANSWERED = OP.saveGrant;

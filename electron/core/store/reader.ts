@@ -112,6 +112,11 @@ function createReader(db: Database.Database, now: () => number): Reader {
   };
   const edge = (what: 'min' | 'max', column: string, table: string): number =>
     (sql(`SELECT ${what}(${column}) AS edge FROM ${table}`).get() as { edge: number | null }).edge ?? 0;
+  /** Only the oldest rows of the chain ever go. */
+  const countRows = (): number => {
+    const last = edge('max', 'seq', 'audit');
+    return last === 0 ? 0 : last - edge('min', 'seq', 'audit') + 1;
+  };
   const keys = createKeyReader(sql, now);
   const deliveries = createDeliveryReader(sql);
 
@@ -180,13 +185,12 @@ function createReader(db: Database.Database, now: () => number): Reader {
       }
       const rows = sql('SELECT * FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?').all(before, size + 1) as AuditEntry[];
       const entries = rows.slice(0, size);
-      return { entries, cursor: rows.length > size ? String(entries.at(-1)!.seq) : null, total: edge('max', 'seq', 'audit') };
+      return { entries, cursor: rows.length > size ? String(entries.at(-1)!.seq) : null, total: countRows() };
     },
-    // Rows of the chain are never deleted, so the last number is the count.
     counts() {
       const running = sql('SELECT count(*) FROM running').pluck().get() as number;
       const queued = sql(`SELECT count(*) FROM job WHERE ${IN_LINE}`).pluck().get() as number;
-      return { running: running + queued, queued, jobs: countJobs(sql), audit: edge('max', 'seq', 'audit') };
+      return { running: running + queued, queued, jobs: countJobs(sql), audit: countRows() };
     },
     healthHistory: (route, since) =>
       sql('SELECT at, status, latency_ms AS latencyMs FROM health WHERE route = ? AND at >= ? ORDER BY at LIMIT 100000').all(

@@ -1,4 +1,4 @@
-/** Deletes jobs that are no longer kept, with all that belongs to them. Rows of the audit chain stay for ever. */
+/** Deletes jobs that are no longer kept, with all that belongs to them. Rows of the audit chain go another way (`segments.ts`). */
 import type Database from 'better-sqlite3';
 import { KEY_MS } from './keys.ts';
 import type { Indexer } from './search.ts';

@@ -124,8 +124,13 @@ export interface Store extends AsyncDisposable {
   noteKeyUse(job: string, use: KeyUse['uses'][number]): void;
   /** Adds the delivery, or changes its state, attempts and next time. */
   saveDelivery(delivery: Delivery): Promise<void>;
-  /** Deletes ended jobs by and by, when nothing else is to do; rows of the chain are never deleted. Asked again, it begins anew. */
+  /** Deletes ended jobs by and by, when nothing else is to do. Asked again, it begins anew. */
   prune(retention: Retention): void;
+  /**
+   * Says what time it is, and for how many days rows of the audit chain are kept: never fewer than 90. Days that are over are sealed, and sealed days
+   * that are older go by and by; the chain and the signed checkpoints say so before.
+   */
+  keepAudit(now: number, keptDays: number): void;
   /** Remembers the id of a callback that came in; false when it came within the last 24 hours already. */
   sawCallback(id: string, at: number): Promise<boolean>;
   progress(job: string, progress: number | null, note: string | null): void;
@@ -353,6 +358,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     prune({ before, most }) {
       batch.push(OP.prune, before, most);
+      schedule();
+    },
+    keepAudit(at, keptDays) {
+      batch.push(OP.keepAudit, at, keptDays);
       schedule();
     },
     async sawCallback(id, at) {

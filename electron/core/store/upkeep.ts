@@ -4,6 +4,8 @@ import type Database from 'better-sqlite3';
 /** How long nothing has to come before the first step, and the pause between steps. */
 const QUIET_MS = 20;
 const PAUSE_MS = 2;
+/** When something comes all the time, a step is done all the same so long after the last. */
+const BUSY_MS = 1000;
 
 export interface Upkeep {
   /** Somebody was served: rests, then goes on. */
@@ -14,9 +16,11 @@ export interface Upkeep {
 /** `step` does a little in a transaction of its own and says whether it did anything; what it throws ends the work until the next `later`. */
 export function createUpkeep(db: Database.Database, step: () => boolean): Upkeep {
   let timer: NodeJS.Timeout | null = null;
+  let workedAt = performance.now();
 
   function work(): void {
     timer = null;
+    workedAt = performance.now();
     const patience = db.pragma('busy_timeout', { simple: true }) as number;
     // What is lost with the power is done again, so no step waits for the disk, nor for another process that holds the file.
     db.pragma('synchronous = NORMAL');
@@ -39,7 +43,7 @@ export function createUpkeep(db: Database.Database, step: () => boolean): Upkeep
   return {
     later() {
       stop();
-      timer = setTimeout(work, QUIET_MS);
+      timer = setTimeout(work, performance.now() - workedAt > BUSY_MS ? 0 : QUIET_MS);
     },
     stop,
   };

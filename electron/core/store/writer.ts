@@ -20,6 +20,7 @@ import { ANSWER, ARITY, type Field, type FromWriter, LAST_ANSWERED, OP, type ToW
 import { createPruner } from './retention.ts';
 import { createRunningWriter } from './running.ts';
 import { createIndexer } from './search.ts';
+import { createSegmenter } from './segments.ts';
 import { createTender, type Found, type Settled } from './tended.ts';
 import { createUpkeep } from './upkeep.ts';
 
@@ -130,7 +131,7 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
   const pruner = createPruner(db, indexer);
   const upkeep = createUpkeep(db, () => {
     beStillThere();
-    return headKnown && (indexer.step() || pruner.step());
+    return headKnown && (segmenter.step() || indexer.step() || pruner.step());
   });
   const deliveries = createDeliveryWriter(db);
   const openMark = db.prepare("SELECT value FROM mark WHERE name = 'open'").pluck();
@@ -171,11 +172,31 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
     return { ...(last ?? { seq: 0, hash: GENESIS, at: 0 }), n: n ?? 0 };
   }
 
+  let timer: NodeJS.Timeout | null = null;
   let head = readHead();
   /** False while what the file holds could not be read after a failure. */
   let headKnown = true;
   /** The last row has only the beginning of its detail. */
   let cut = false;
+
+  const segmenter = createSegmenter(db, {
+    checkpoints,
+    head: () => head,
+    change(at, outcome, detail, also) {
+      db.pragma('synchronous = FULL');
+      beginImmediate.run();
+      try {
+        chain(at, 'change', null, null, 'core', 'core', null, outcome, detail);
+        also(head.seq);
+        commit.run();
+      } catch (caught) {
+        undo();
+        throw caught;
+      }
+      sealLater();
+    },
+    now: data.openedAt,
+  });
 
   /** Appends one row to the chain. The fields are at, kind, crossing, job, caller, door, route, outcome, detail. */
   function chain(
@@ -371,6 +392,9 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       case OP.prune:
         pruner.keep({ before: whole(a), most: whole(b) });
         return false;
+      case OP.keepAudit:
+        segmenter.keep(whole(a), whole(b));
+        return false;
       case OP.noteKeyUse: {
         const job = findJob.get(a) as { n: number } | undefined;
         if (job)
@@ -491,8 +515,6 @@ function createWriter(data: WriterData, { db, lock }: ReturnType<typeof openData
       return { t: 'failed', count: starts.filter((start) => (batch[start] as number) <= LAST_ANSWERED).length, error };
     }
   }
-
-  let timer: NodeJS.Timeout | null = null;
 
   function seal(): void {
     if (timer) clearTimeout(timer);

@@ -85,7 +85,13 @@ function share({ residents, declaredAs }: Merged): void {
   for (const those of together.values()) {
     if (those.length < 2) continue;
     const goes = those.some(({ phase }) => phase === 'draining');
+    const priority = Math.max(...those.map((resident) => resident.priority));
+    const pinned = those.some((resident) => resident.pinned);
+    // It goes when the last of them has not used it for its time.
+    const stays = pinned || those.some(({ idleAt }) => idleAt === null);
+    const idleAt = stays ? null : Math.max(...those.map((resident) => resident.idleAt!));
     for (const resident of those) {
+      Object.assign(resident, { priority, pinned, idleAt });
       resident.sharedWith = those.flatMap(({ provider }) => (provider === resident.provider ? [] : [provider]));
       if (goes) resident.phase = 'draining';
     }
@@ -147,8 +153,7 @@ function known(
   const kind = provider.controller.kind;
   const listed = new Map(provider.tiers.map((tier) => [tier, models?.find(({ model }) => sameModel(model, tier.model)) ?? null]));
   // Others answer to any name, or do not list what they could start.
-  const all =
-    models !== null && (kind === 'ollama' || kind === 'llama-swap') ? provider.tiers.filter((tier) => listed.get(tier)) : provider.tiers;
+  const all = models !== null && loads(kind) ? provider.tiers.filter((tier) => listed.get(tier)) : provider.tiers;
   const missing = all.length > 0 ? null : `its server has no model ${provider.tiers.map(({ model }) => model).join(' or ')}`;
   const there = all.length > 0 ? all : provider.tiers;
   // A model that the server passes on to another machine is as far away as that one, whatever the server's own address.
@@ -165,8 +170,13 @@ function known(
       loadMs: declared.controller.kind === 'openai' ? 0 : sources.loadMs(whole, about),
     };
   });
-  return { provider: { ...provider, pinned, egress, tiers }, missing };
+  // What another machine has in memory is its own affair: there it is always warm, and nothing is loaded or unloaded from here.
+  const controller = egress === 'remote' && loads(kind) ? ({ kind: 'openai' } as const) : provider.controller;
+  return { provider: { ...provider, controller, pinned, egress, tiers }, missing };
 }
+
+/** Its server loads what it is asked for. */
+const loads = (kind: Provider['controller']['kind']) => kind === 'ollama' || kind === 'llama-swap';
 
 interface Standing {
   tier: Tier;
@@ -179,7 +189,7 @@ function residentsOf(
   provider: Provider,
   { declared, said, sources, counted }: { declared: Provider; said: Said; sources: Sources; counted: Set<string> },
 ): Resident[] {
-  if (provider.egress === 'remote') return [];
+  if (provider.egress === 'remote' && provider.controller.kind === 'openai') return [];
   const noted = sources.noted(provider.name);
   const standing = new Map<string, Standing>(listedResidents(provider, { said, sources }).map((one) => [one.tier.name, one]));
   const note = noted?.note;

@@ -326,12 +326,40 @@ describe('what changes', () => {
     assert.deepEqual([world.source.world().version, world.source.world().sovereign], [version + 2, true]);
   });
 
+  test('what two providers have in common stays for as long as one of them wants it to', async () => {
+    await using server = await startVllm('m');
+    const common = { models: ['m'], idleMs: 60_000 };
+    await using world = await openWorld([
+      providerOf(server.url, { name: 'a', ...common, priority: 70 }),
+      providerOf(server.url, { name: 'b', ...common }),
+    ]);
+    world.source.start();
+    await world.source.ready();
+    world.clock.now += 10_000;
+    world.source.used('b', { priority: 10 });
+    const seen = () =>
+      world.source.world().residents.map(({ provider, idleAt, priority, sharedWith }) => [provider, idleAt, priority, sharedWith]);
+    const before = seen();
+    world.source.note('b', { phase: 'draining' });
+    assert.deepEqual(
+      [before, world.source.world().residents.map(({ phase }) => phase)],
+      [
+        [
+          ['a', 1_070_000, 70, ['b']],
+          ['b', 1_070_000, 70, ['a']],
+        ],
+        ['draining', 'draining'],
+      ],
+    );
+  });
+
   test('it goes when nobody used it for its time, counted from the last use, and never when it is pinned', async () => {
     await using server = await startVllm('m');
+    await using other = await startVllm('m');
     const idle = { idleMs: 60_000, models: ['m'] };
     await using world = await openWorld([
       providerOf(server.url, { name: 'a', ...idle }),
-      providerOf(server.url, { name: 'b', ...idle, pinned: true }),
+      providerOf(other.url, { name: 'b', ...idle, pinned: true }),
     ]);
     world.source.start();
     await world.source.ready();

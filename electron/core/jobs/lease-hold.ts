@@ -8,6 +8,9 @@ import { noteOvertaking, standingOf } from './lease-line.ts';
 import { needKey } from './lease-view.ts';
 import { withItem, withoutItem } from './ordered.ts';
 
+/** Who holds it ends it in time by itself; so much later it is taken from who forgot. */
+const LATE_MS = 30_000;
+
 export function refused(turn: Turn, entry: Entry, plan: Resolved): void {
   forget(turn, entry);
   // Why its last candidate failed says more than that none is left.
@@ -124,7 +127,11 @@ export function give(turn: Turn, entry: Entry): void {
       next.uses = next.uses.update(provider, Dictionary(), (users) => users.update(id, (use) => ({ ...use!, until })));
     leasesChanged(next, entry.plan!);
   }
-  const held = withDeadline(turn, { ...entry, phase: 'held', heldAt: next.now, until, awaits: [], told: null, misfits: 0 }, until);
+  const held = withDeadline(
+    turn,
+    { ...entry, phase: 'held', heldAt: next.now, until, awaits: [], told: null, misfits: 0 },
+    until === null ? null : until + LATE_MS,
+  );
   put(next, id, held);
   turn.effects.push({ type: 'leased', lease: id, plan: entry.plan! });
 }

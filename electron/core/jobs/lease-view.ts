@@ -27,7 +27,7 @@ export function createView(book: Book, known: Known): View {
   }
   for (const place of book.leaving.keys()) become(place, 'draining');
   for (const [place, resident] of residents) {
-    const last = book.used.get(resident.provider);
+    const last = lastUseOf(book, resident);
     const idleMs = known.providers.get(resident.provider)?.idleMs ?? null;
     const later = last === undefined || idleMs === null || resident.idleAt === null ? null : last.at + idleMs;
     residents.set(place, {
@@ -55,12 +55,27 @@ export function residentOf(known: Known, load: Resolved['loads'][number], { prio
   };
 }
 
-function leasesOn(book: Book, { provider, tier }: Resident): Resident['leases'] {
-  const usual = lengthOf(book, { provider, tier });
+function lastUseOf({ used }: Book, { provider, sharedWith = [] }: Resident): { at: number; priority: number } | undefined {
+  const uses = [provider, ...sharedWith].flatMap((name) => used.get(name) ?? []);
+  return uses.length < 2 ? uses[0] : uses.reduce((a, b) => (b.at > a.at ? b : a));
+}
+
+/** Those on what it shares its memory with are on it as well. */
+function leasesOn(book: Book, resident: Resident): Resident['leases'] {
+  const found = new Map<string, Resident['leases'][number]>();
+  for (const provider of [resident.provider, ...(resident.sharedWith ?? [])])
+    for (const lease of leasesAt(book, { provider, tier: provider === resident.provider ? resident.tier : null }))
+      found.set(lease.id, lease);
+  return [...found.values()];
+}
+
+/** `tier` null: whichever it is. */
+function leasesAt(book: Book, { provider, tier }: { provider: string; tier: string | null }): Resident['leases'] {
   const leases: Resident['leases'] = [];
   for (const [id, { priority, until, tier: used }] of book.uses.get(provider) ?? []) {
-    if (used !== tier) continue;
+    if (tier !== null && used !== tier) continue;
     const entry = book.entries.get(id)!;
+    const usual = lengthOf(book, { provider, tier: used });
     const expected =
       usual === null || entry.ask.holder.kind !== 'job'
         ? null
@@ -70,7 +85,8 @@ function leasesOn(book: Book, { provider, tier }: Resident): Resident['leases'] 
   // Nobody may want any more what is being loaded; it is not evicted in the middle.
   for (const [id, { plan, providers, priority }] of book.animations) {
     const loads =
-      providers.includes(provider) && plan.assignments.some((assigned) => assigned.provider === provider && assigned.tier === tier);
+      providers.includes(provider) &&
+      plan.assignments.some((assigned) => assigned.provider === provider && (tier === null || assigned.tier === tier));
     if (loads && !leases.some((lease) => lease.id === id)) leases.push({ id, priority, until: null });
   }
   return leases;

@@ -141,13 +141,16 @@ test('a lease that has nothing by its deadline ends, also while its model loads,
   assert.deepEqual(machine.words(), ['1 loads a', '1 ends: wait_expired', '2 has a']);
 });
 
-test('a lease with an end is taken back then, and whoever waits goes on', () => {
+test('a lease that outlasts its time is taken back a little later, and whoever waits goes on', () => {
   const machine = createMachine({ providers: [big('a'), big('b')] });
   machine.ask('1', needs('a'), { holder: { kind: 'grant', id: 'g' }, lastsMs: 9000 });
   machine.load('1');
   machine.ask('2', needs('b'));
-  machine.wait(9000);
-  assert.deepEqual(machine.words(), ['1 loads a', '1 has a', '1 ends: cancelled', '2 loads b, evicts a']);
+  machine.wait(9000 + 29_999);
+  const before = machine.words();
+  machine.wait(1);
+  assert.deepEqual(before, ['1 loads a', '1 has a']);
+  assert.deepEqual(machine.words(), ['1 ends: cancelled', '2 loads b, evicts a']);
 });
 
 test('the time of a lease begins when its models are there, and whoever waits for it hears when that is over', () => {
@@ -162,6 +165,34 @@ test('the time of a lease begins when its models are there, and whoever waits fo
     { loading, held: leases.map(({ until }) => until), eta: queue.map(({ eta }) => (eta === null ? null : eta < START + 60_000)) },
     { loading: [['plan the week', START + 10_000 + 9000]], held: [START + 4000 + 9000], eta: [true] },
   );
+});
+
+test('what another provider of the same model uses is not evicted, nor unloaded when idle or asked to', () => {
+  const machine = createMachine({ providers: [big('a', { idleMs: 1000 }), big('mirror', { idleMs: 1000 }), big('b')] });
+  machine.ask('1', needs('a'));
+  machine.load('1');
+  machine.release('1');
+  const [there] = machine.world.residents;
+  machine.say({
+    residents: [
+      { ...there!, sharedWith: ['mirror'], idleAt: machine.now + 1000 },
+      {
+        ...there!,
+        provider: 'mirror',
+        model: 'a-model',
+        vram: { bytes: 0, source: 'reported' },
+        sharedWith: ['a'],
+        idleAt: machine.now + 1000,
+      },
+    ],
+  });
+  machine.ask('2', needs('mirror'));
+  machine.ask('3', needs('b'));
+  machine.take({ type: 'unload', at: machine.now, provider: 'a' });
+  machine.wait(5000);
+  const during = machine.words();
+  machine.release('2');
+  assert.deepEqual([during.slice(2), machine.words()], [['2 has mirror'], ['3 loads b, evicts a']]);
 });
 
 test('sovereign takes back what is remote, and whoever is left with nothing is refused', () => {

@@ -7,9 +7,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 if (Number(process.versions.node.split('.')[0]) >= 24) {
-  module.enableCompileCache();
+  // Beside the code: compiled code is run as it is found, so it must not lie where others may write, and a restart of the machine empties /tmp.
+  const cache = fileURLToPath(new URL('../node_modules/.cache/code', import.meta.url));
+  module.enableCompileCache(cache);
   // The worker threads read it here.
-  process.env.NODE_COMPILE_CACHE ??= module.getCompileCacheDir();
+  process.env.NODE_COMPILE_CACHE ??= cache;
   await import('../electron/cli.ts');
 } else {
   const require = module.createRequire(import.meta.url);

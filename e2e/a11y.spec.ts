@@ -34,6 +34,28 @@ for (const colorScheme of ['light', 'dark'] as const) {
       });
     }
 
+    test('axe finds nothing in the tabs and dialogs of GPU, and in the tabs of Queue', async ({ page }) => {
+      await signIn(page, app);
+      await openView(page, 'GPU');
+      for (const name of ['Models', 'Grants', 'Capabilities', 'Servers']) {
+        await page.getByRole('tab', { name: new RegExp(`^${name}`) }).click();
+        await expect(page.getByRole('tab', { name: new RegExp(`^${name}`) })).toHaveAttribute('aria-selected', 'true');
+        expect(await findings(page), name).toEqual([]);
+      }
+      for (const name of ['Load a model', 'New grant']) {
+        await page.getByRole('button', { name }).first().click();
+        await page.getByRole('dialog', { name }).waitFor();
+        if (name === 'New grant') await page.getByRole('button', { name: 'tool-use', exact: false }).click();
+        expect(await findings(page), name).toEqual([]);
+        await page.keyboard.press('Escape');
+      }
+      await openView(page, 'Queue');
+      for (const name of ['Lanes', 'Callbacks', 'MCP', 'Memory']) {
+        await page.getByRole('tab', { name: new RegExp(`^${name}`) }).click();
+        expect(await findings(page), name).toEqual([]);
+      }
+    });
+
     test('axe finds nothing in the palette, the keys and the tabs of Routes', async ({ page }) => {
       await signIn(page, app);
       await page.getByRole('button', { name: 'Search or run a command' }).click();

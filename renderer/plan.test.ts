@@ -138,6 +138,6 @@ test('a lease in a sentence is called by who has it: a job by its words or its i
   } as unknown as Held;
   assert.equal(
     withNames('waits for lease_1, lease_2a, lease_4 and lease_3 to end.', held),
-    'waits for job_12, the grant “the digest”, the job “plan the week” and lease_3 to end.',
+    'waits for job_12, the grant “the digest”, the job “plan the week” and another lease to end.',
   );
 });

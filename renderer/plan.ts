@@ -50,15 +50,18 @@ export function costMs({ stopMs, reloadMs, contextMs }: Pick<Eviction, 'stopMs' 
 export type Held = Pick<CortexState, 'leases' | 'grants'> & { jobs?: readonly Pick<Job, 'id' | 'text' | 'route'>[] };
 
 /** Who has a lease, in a few words. */
-export function holderWords({ holder, caller }: Pick<Lease, 'holder' | 'caller'>, { grants, jobs }: Omit<Held, 'leases'>): string {
+export function holderWords(
+  { holder, caller, task = null }: Pick<Lease, 'holder' | 'caller'> & { task?: string | null },
+  { grants, jobs }: Omit<Held, 'leases'>,
+): string {
   switch (holder.kind) {
     case 'job': {
       const job = jobs?.find((one) => one.id === holder.id);
       return job ? `the job “${job.text ?? job.route ?? job.id}”` : holder.id;
     }
     case 'grant': {
-      const grant = grants.find((one) => one.id === holder.id);
-      return grant ? `the grant “${grant.task}”` : `a grant of ${caller}`;
+      const name = task ?? grants.find((one) => one.id === holder.id)?.task;
+      return name ? `the grant “${name}”` : `a grant of ${caller}`;
     }
     case 'load':
       return `a load by ${caller}`;
@@ -73,9 +76,12 @@ export function leaseWords(id: string, held: Held): string | null {
   return lease ? holderWords(lease, held) : null;
 }
 
-/** A sentence of the core with leases called by who has them. */
+/** A sentence of the core with leases called by who has them, and jobs by their words. */
 export function withNames(text: string, held: Held): string {
-  return text.replace(/\blease_\w+/g, (id) => leaseWords(id, held) ?? id);
+  // It is over, or newer than what is known here: its id would tell nobody anything.
+  return text
+    .replace(/\blease_\w+/g, (id) => leaseWords(id, held) ?? 'another lease')
+    .replace(/\bjob_\w+/g, (id) => holderWords({ holder: { kind: 'job', id }, caller: '' }, held));
 }
 
 export function listed(names: readonly string[], most = 3): string {

@@ -28,11 +28,13 @@ export function Tabs<Id extends string>({
   return (
     <Radix.Root value={value} onValueChange={(id) => onChange(id as Id)} className="flex min-h-0 flex-1 flex-col">
       <div className="flex h-10 shrink-0 items-center justify-between gap-2 border-b pr-2 pl-1">
-        <Radix.List aria-label={label} className="flex h-full items-stretch">
+        {/* One stop for the keyboard, the open tab: the list and the panel would be two more that cannot be seen. */}
+        <Radix.List aria-label={label} tabIndex={-1} className="flex h-full items-stretch">
           {tabs.map((tab) => (
             <Radix.Trigger
               key={tab.id}
               value={tab.id}
+              tabIndex={tab.id === value ? 0 : -1}
               className="relative px-2.5 font-medium text-ink-3 text-sm transition-colors after:absolute after:inset-x-2.5 after:-bottom-px after:h-0.5 after:rounded-full hover:text-ink data-[state=active]:text-ink data-[state=active]:after:bg-accent"
             >
               {tab.label}
@@ -50,7 +52,12 @@ export function Tabs<Id extends string>({
         {aside && <div className="flex items-center gap-1">{aside}</div>}
       </div>
       {tabs.map((tab) => (
-        <Radix.Content key={tab.id} value={tab.id} className="flex min-h-0 flex-1 flex-col outline-none data-[state=inactive]:hidden">
+        <Radix.Content
+          key={tab.id}
+          value={tab.id}
+          tabIndex={-1}
+          className="flex min-h-0 flex-1 flex-col outline-none data-[state=inactive]:hidden"
+        >
           {tab.content}
         </Radix.Content>
       ))}

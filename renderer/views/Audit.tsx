@@ -302,9 +302,11 @@ function Receipt({ entry }: { entry: AuditEntry }) {
         <Fact name="Hash" mono>
           {entry.hash}
         </Fact>
-        <Fact name="Digest" mono>
-          {entry.digest}
-        </Fact>
+        {entry.digest && (
+          <Fact name="Digest" mono>
+            {entry.digest}
+          </Fact>
+        )}
       </Facts>
       <section className="space-y-1.5">
         <h3 className="font-medium text-2xs text-ink-3">Detail, secrets redacted</h3>

@@ -115,7 +115,7 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Ca
     },
     {
       id: 'means',
-      label: 'To have it there',
+      label: 'To load it',
       width: 'minmax(9rem,1.5fr)',
       hideBelow: 820,
       cell: (one) => {

@@ -1,7 +1,6 @@
 /** Who stands in line for models, and who has them. */
 import { Hourglass } from 'lucide-react';
 import type { CortexState, GpuWaiter, Lease, Need } from '../../../shared/cortex.ts';
-import { useLive } from '../../core.ts';
 import { formatCount, formatPlace } from '../../format.ts';
 import { Panel } from '../../parts/Panel.tsx';
 import { Badge } from '../../parts/Status.tsx';
@@ -13,13 +12,10 @@ import { Name, useHeld } from '../Plan.tsx';
 const SHOWN = 40;
 
 export function Line({ cortex }: { cortex: CortexState }) {
-  const { queue } = cortex;
+  const { queue, unlisted } = cortex;
+  const all = queue.length + unlisted.queue;
   return (
-    <Panel
-      title="Line for the GPU"
-      flush
-      aside={<span>{queue.length === 0 ? 'nobody waits' : `${formatCount(queue.length)} waiting`}</span>}
-    >
+    <Panel title="Line for the GPU" flush aside={<span>{all === 0 ? 'nobody waits' : `${formatCount(all)} waiting`}</span>}>
       {queue.length === 0 ? (
         <p className="px-3 py-4 text-ink-3 text-xs">Whoever needs a model that is not in memory, and has to wait for it, stands here.</p>
       ) : (
@@ -30,8 +26,8 @@ export function Line({ cortex }: { cortex: CortexState }) {
             .map((waiter) => (
               <Waiter key={waiter.id} waiter={waiter} />
             ))}
-          {queue.length > SHOWN && (
-            <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(queue.length - SHOWN)} more behind them</li>
+          {all > SHOWN && (
+            <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(all - Math.min(SHOWN, queue.length))} more behind them</li>
           )}
         </ol>
       )}
@@ -61,7 +57,7 @@ export function Waiter({ waiter }: { waiter: GpuWaiter }) {
         </p>
         <p className="foreign text-ink-2">{withNames(reason, held)}</p>
         <p className="flex flex-wrap items-center gap-x-2 text-2xs text-ink-3">
-          <Holder holder={waiter.holder} caller={waiter.caller} />
+          <Holder holder={waiter.holder} caller={waiter.caller} task={waiter.task} />
           <span>
             in line for <Elapsed since={since} />
           </span>
@@ -84,9 +80,9 @@ export function needWords({ capabilities, model, tier }: Pick<Need, 'capabilitie
 }
 
 /** Who it is for; a job leads to the queue, a grant to the grants. */
-export function Holder({ holder, caller }: Pick<Lease, 'holder' | 'caller'>) {
+export function Holder({ holder, caller, task }: Pick<Lease, 'holder' | 'caller' | 'task'>) {
   const held = useHeld();
-  const words = holderWords({ holder, caller }, held);
+  const words = holderWords({ holder, caller, task }, held);
   // A grant that waits for its turn is not made yet.
   if (holder.kind === 'load' || (holder.kind === 'grant' && !held.grants.some((one) => one.id === holder.id)))
     return (
@@ -111,15 +107,11 @@ export function Holder({ holder, caller }: Pick<Lease, 'holder' | 'caller'>) {
   );
 }
 
-export function Leases({ leases }: { leases: readonly Lease[] }) {
-  const models = useLive('cortex')?.models ?? [];
+export function Leases({ cortex: { leases, unlisted, models } }: { cortex: CortexState }) {
+  const all = leases.length + unlisted.leases;
   const demo = new Set(models.flatMap((model) => (model.demo ? [model.provider] : [])));
   return (
-    <Panel
-      title="In use"
-      flush
-      aside={<span>{leases.length === 0 ? 'no leases' : `${formatCount(leases.length)} ${leases.length === 1 ? 'lease' : 'leases'}`}</span>}
-    >
+    <Panel title="In use" flush aside={<span>{all === 0 ? 'no leases' : `${formatCount(all)} ${all === 1 ? 'lease' : 'leases'}`}</span>}>
       {leases.length === 0 ? (
         <p className="px-3 py-4 text-ink-3 text-xs">Nobody uses a model now. What a job or a grant uses is not evicted.</p>
       ) : (
@@ -146,7 +138,7 @@ export function Leases({ leases }: { leases: readonly Lease[] }) {
                 </span>
               </p>
               <p className="flex flex-wrap items-center gap-x-2 text-2xs text-ink-3">
-                <Holder holder={lease.holder} caller={lease.caller} />
+                <Holder holder={lease.holder} caller={lease.caller} task={lease.task} />
                 <span>priority {lease.priority}</span>
                 <span>
                   since <Time at={lease.since} />
@@ -154,7 +146,7 @@ export function Leases({ leases }: { leases: readonly Lease[] }) {
               </p>
             </li>
           ))}
-          {leases.length > SHOWN && <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(leases.length - SHOWN)} more</li>}
+          {all > SHOWN && <li className="px-3 py-2 text-ink-3 text-xs">and {formatCount(all - Math.min(SHOWN, leases.length))} more</li>}
         </ul>
       )}
     </Panel>

@@ -90,7 +90,7 @@ export function ModelPane({ group, cortex }: { group: ProviderGroup; cortex: Cor
           <ul aria-label="Lease holders" className="space-y-1 text-xs">
             {leases.map((lease) => (
               <li key={lease.id} className="flex items-baseline gap-2">
-                <Holder holder={lease.holder} caller={lease.caller} />
+                <Holder holder={lease.holder} caller={lease.caller} task={lease.task} />
                 <span className="text-ink-3">priority {lease.priority}</span>
                 <span className="ml-auto whitespace-nowrap text-ink-2">
                   {lease.until === null ? (

@@ -189,7 +189,6 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Sh
               <span className="w-5 shrink-0" />
             )}
             <Name provider={row.group.name} demo={row.group.demo} />
-            {row.group.shown.egress !== 'local' && <EgressBadge egress={row.group.shown.egress} />}
           </span>
         ) : (
           <bdi className="block truncate pl-8 text-ink-2 text-xs" title={row.tier.model}>
@@ -200,7 +199,7 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Sh
     {
       id: 'tier',
       label: 'Tier',
-      width: 'minmax(5rem,0.8fr)',
+      width: 'minmax(4.5rem,0.7fr)',
       cell: (shown) => {
         const state = stateOf(shown);
         const more = shown.row.kind === 'provider' ? shown.row.group.tiers.length - 1 : 0;
@@ -240,7 +239,7 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Sh
         stateOf(shown).egress === 'local' ? (
           <Memory figure={stateOf(shown).vram} what="size not known" />
         ) : (
-          <Unknown what="not on this machine" />
+          <EgressBadge egress={stateOf(shown).egress} />
         ),
     },
     {
@@ -271,7 +270,7 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Sh
       label: 'Waiting',
       width: '3.5rem',
       align: 'right',
-      hideBelow: 700,
+      hideBelow: 900,
       cell: (shown) => {
         const waiting = shown.row.kind === 'provider' ? shown.row.group.waiting : shown.row.tier.waiting;
         return waiting === 0 ? <span className="text-ink-3">0</span> : <span className="font-medium">{formatCount(waiting)}</span>;
@@ -283,7 +282,7 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Sh
       width: '5rem',
       align: 'right',
       quiet: true,
-      hideBelow: 400,
+      hideBelow: 520,
       cell: (shown) => <Act shown={shown} />,
     },
   ];

@@ -81,10 +81,10 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
   const missing =
     chosen.length === 0
       ? 'Choose what it must be able to do.'
-      : task.trim() === ''
-        ? 'Name the task.'
-        : plan?.outcome === 'refusal'
-          ? 'It cannot be had as things are.'
+      : plan?.outcome === 'refusal'
+        ? 'It cannot be had as things are.'
+        : task.trim() === ''
+          ? 'Name the task.'
           : null;
 
   const create = async (event: FormEvent) => {

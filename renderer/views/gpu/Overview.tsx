@@ -38,7 +38,7 @@ export function Overview({ cortex, gpu }: { cortex: CortexState; gpu: GpuState }
         </div>
         <div className="min-w-0 space-y-4">
           <Line cortex={cortex} />
-          <Leases leases={cortex.leases} />
+          <Leases cortex={cortex} />
           <Pools cortex={cortex} />
         </div>
       </div>

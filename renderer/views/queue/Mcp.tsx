@@ -33,8 +33,8 @@ export function Mcp({ open }: { open: string | null }) {
     <div className="flex min-h-0 flex-1">
       <div className={`min-w-0 flex-1 flex-col ${open ? 'hidden lg:flex' : 'flex'}`}>
         <div className="flex shrink-0 items-center justify-between gap-3 border-b px-4 py-2">
-          <p className="min-w-0 truncate text-ink-3 text-xs">Nothing is started before you have seen it and approved it.</p>
-          {add}
+          <p className="min-w-0 py-1 text-ink-3 text-xs">Nothing is started before you have seen it and approved it.</p>
+          {servers.length > 0 && add}
         </div>
         <div className="min-h-0 flex-1">
           <Table

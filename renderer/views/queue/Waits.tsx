@@ -3,15 +3,16 @@ import { useLive } from '../../core.ts';
 import { formatPlace } from '../../format.ts';
 import { Countdown, Eta } from '../../parts/Values.tsx';
 import { withNames } from '../../plan.ts';
+import { useHeld } from '../Plan.tsx';
 import { waitsNow } from './line.ts';
 
 /** Why a job does not run now: first the number that moves, then the reason. `brief` has the number alone where there is one. */
 export function WaitWords({ job, brief = false }: { job: Job; brief?: boolean }) {
-  const cortex = useLive('cortex');
-  const waits = waitsNow(job, useLive('lanes') ?? [], cortex?.queue);
+  const held = useHeld();
+  const waits = waitsNow(job, useLive('lanes') ?? [], useLive('cortex')?.queue);
   if (waits === null) return null;
   const { until, position, kind } = waits;
-  const reason = cortex ? withNames(waits.reason, cortex) : waits.reason;
+  const reason = withNames(waits.reason, held);
   const moving = until !== null || position !== null;
   return (
     <span className="text-xs" title={reason}>

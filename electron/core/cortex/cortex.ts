@@ -239,12 +239,10 @@ export function createCortex(parts: CortexParts): Cortex {
     closing: () => asking.giveUp(() => true, refuse('shutting_down', 'Dispatcher shuts down.')),
     operations: createCortexOperations({
       ...{ world, loop, asking, manifests, grants, state, need, clock },
-      used,
       samples: parts.store.read.gpuSamples,
       registry: parts.registry,
       discover: parts.discover,
       ending: spans.ending,
-      pause: spans.pause,
     }),
     async [Symbol.asyncDispose]() {
       // First whoever waits hears of it; then what they waited for is cut off.

@@ -21,7 +21,6 @@ export interface CortexOperationParts {
   grants: Grants;
   state(): CortexState;
   need(ask: ParsedOf<'OS.resolve.need'>['need']): Need;
-  used(provider: string, about: { priority: number }): void;
   samples(filter: { device?: string; since: number; until: number }): GpuSample[];
   registry: {
     text(): string;
@@ -32,8 +31,6 @@ export interface CortexOperationParts {
   /** What answers on the well-known ports of this machine. */
   discover(signal: AbortSignal): ReturnType<Discover>;
   ending: AbortSignal;
-  /** Resolves after so many milliseconds. */
-  pause(ms: number): Promise<void>;
   clock(): number;
 }
 
@@ -82,7 +79,6 @@ export function createCortexOperations(parts: CortexOperationParts): Pick<Implem
     by: Principal,
     run: Run,
   ): Promise<{ lease: Lease; plan: Resolved }> {
-    const { priority } = declared(name);
     const { need, plan } = planned(name, tier);
     if (plan.outcome === 'refusal') throw new Refusal(plan.error ?? refuse('no_capability', `${name} cannot be loaded.`));
     if (tier !== undefined && !plan.assignments.some((one) => one.provider === name && one.tier === tier))
@@ -97,7 +93,7 @@ export function createCortexOperations(parts: CortexOperationParts): Pick<Implem
     const waitMs = Math.max(0, run.deadlineAt - clock() - ANSWER_MS);
     let got: { lease: Lease; plan: Resolved } | null = null;
     await asking.ask(
-      { id, holder: { kind: 'load', id }, caller: by.id, need, task: id, waitMs, lastsMs: 0, signal: run.signal },
+      { id, holder: { kind: 'load', id }, caller: by.id, need, task: null, waitMs, lastsMs: null, signal: run.signal },
       {
         held(given) {
           got = { lease: loop.leases().leases.find((one) => one.id === id)!, plan: given };
@@ -106,10 +102,6 @@ export function createCortexOperations(parts: CortexOperationParts): Pick<Implem
       },
     );
     loop.release(id);
-    // Nobody uses it: from here on it makes room as it always does, not only for what is as urgent as this was. The schedule believes what
-    // is said of a later millisecond than its own.
-    await parts.pause(2);
-    parts.used(name, { priority });
     return got!;
   }
 

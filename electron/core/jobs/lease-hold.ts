@@ -27,15 +27,18 @@ export function forget(turn: Turn, entry: Entry): void {
   put(next, entry.ask.id, null);
 }
 
-export function letGo(turn: Turn, { ask: { id, need }, plan, phase }: Entry): void {
+export function letGo(turn: Turn, { ask: { id, holder, need }, plan, phase }: Entry): void {
   const { next } = turn;
   for (const provider of providersOf(plan!)) {
     const users = (next.uses.get(provider) ?? Dictionary()).delete(id);
     next.uses = users.size === 0 ? next.uses.delete(provider) : next.uses.set(provider, users);
     if (users.size > 0 || phase !== 'held') continue;
-    next.used = next.used.set(provider, { at: next.now, priority: need.priority });
-    turn.effects.push({ type: 'used', provider, priority: need.priority });
-    const idleMs = next.known?.providers.get(provider)?.idleMs ?? null;
+    const known = next.known?.providers.get(provider);
+    // Whoever only had it loaded did not use it: it makes room as it always does.
+    const priority = holder.kind === 'load' ? (known?.priority ?? 0) : need.priority;
+    next.used = next.used.set(provider, { at: next.now, priority });
+    turn.effects.push({ type: 'used', provider, priority });
+    const idleMs = known?.idleMs ?? null;
     if (idleMs !== null) lookAgain(turn, next.now + idleMs);
   }
   leasesChanged(next, plan!);
@@ -92,10 +95,13 @@ export function serve(turn: Turn, entry: Entry, plan: Resolved): void {
   const waits = joined.map(([leader]) => leader);
   for (const [leader, animation] of joined)
     next.animations = next.animations.set(leader, { ...animation, waiters: animation.waiters.push(id) });
-  if (own.length > 0 || plan.evictions.length > 0) {
+  const moves = own.length > 0 || plan.evictions.length > 0;
+  // A grant is for models that answer, also where they are warm already.
+  if (moves || entry.ask.holder.kind === 'grant') {
     waits.push(id);
     next.animations = next.animations.set(id, { plan, priority: need.priority, providers: own, waiters: List([id]) });
-    groundChanged(next);
+    if (moves) groundChanged(next);
+    else leasesChanged(next, plan);
     effects.push({ type: 'animate', lease: id, plan });
   } else leasesChanged(next, plan);
   const served: Entry = { ...entry, phase: 'animating', plan, until, awaits: waits, stale: null };
@@ -114,7 +120,8 @@ export function serve(turn: Turn, entry: Entry, plan: Resolved): void {
 }
 
 function loadingWords({ assignments, loads }: Resolved): string {
-  const load = loads[0] ?? assignments.find(({ phase }) => phase !== 'warm') ?? assignments[0]!;
+  const load = loads[0] ?? assignments.find(({ phase }) => phase !== 'warm');
+  if (load === undefined) return `${assignments[0]!.model} is asked whether it answers`;
   return `${load.model} is being loaded${load.device === null ? '' : ` on ${load.device}`}`;
 }
 

@@ -93,12 +93,14 @@ test('whoever is done before a long lease ends delays nobody, and may share it',
   machine.wait(5000);
   machine.release('first');
   machine.ask('grant', needs('a'), { holder: { kind: 'grant', id: 'g1' }, lastsMs: 3_595_000 });
+  // Warm as it is, it is asked whether it answers.
+  machine.load('grant');
   machine.ask('high', { ...needs('b'), priority: 90 });
   machine.ask('short', needs('a'));
   machine.wait(3_600_000 - 5000 - 1000);
   machine.release('short');
   machine.ask('late', { ...needs('a'), priority: 20 });
-  assert.deepEqual(machine.words().slice(2), ['grant has a', 'short has a']);
+  assert.deepEqual(machine.words().slice(2), ['grant loads nothing', 'grant has a', 'short has a']);
 });
 
 test('a provider takes no more leases at a time than it can, unless another one is warm', () => {
@@ -193,6 +195,15 @@ test('what another provider of the same model uses is not evicted, nor unloaded 
   const during = machine.words();
   machine.release('2');
   assert.deepEqual([during.slice(2), machine.words()], [['2 has mirror'], ['3 loads b, evicts a']]);
+});
+
+test('what somebody only had loaded makes room as it always does, in the same moment', () => {
+  const machine = createMachine({ providers: [big('a', { priority: 30 }), big('b')] });
+  machine.ask('1', { ...needs('a'), priority: 100 }, { holder: { kind: 'load', id: '1' } });
+  machine.load('1');
+  machine.release('1');
+  machine.ask('2', { ...needs('b'), priority: 60 });
+  assert.deepEqual(machine.words(), ['1 loads a', '1 has a', '2 loads b, evicts a']);
 });
 
 test('sovereign takes back what is remote, and whoever is left with nothing is refused', () => {

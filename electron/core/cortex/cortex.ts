@@ -61,7 +61,7 @@ export interface Cortex extends AsyncDisposable {
   authenticate(secret: string): { grant: Grant; principal: Principal } | null;
   /** The grant whose key this was, so that it can be said why it is none any more; null: nobody's. */
   endedGrant(secret: string): Grant | null;
-  /** What `model` means under a grant; a refusal where it means nothing that was granted. Counts the request. */
+  /** What `model` means under a grant; a refusal where it means nothing that was granted, or takes no more calls now. Counts the request. */
   granted(grant: string, model: string | null): Bound | WireError;
   /** Cuts a call under a grant off when that ends; call what it answers when the call is over. */
   under(grant: string, cut: (reason: WireError) => void): () => void;
@@ -123,6 +123,7 @@ export function createCortex(parts: CortexParts): Cortex {
   const grants = createGrants({
     ...{ loop, asking, clock, need, bound, tell, settings: parts.settings },
     store: parts.store,
+    calls: callers.count,
     world: world.world,
     hasRoute: parts.hasRoute,
     job: parts.job,

@@ -70,6 +70,22 @@ test('what `model` means under a grant', async (t) => {
   assert.equal(scene.cortex.state().grants[0]?.requests, 5);
 });
 
+test('a provider that takes so many calls at one time gets no more under a grant', async (t) => {
+  const { scene } = await setUp(t, { concurrency: 2 });
+  const { id } = await create(scene);
+  const call = () => {
+    const bound = scene.cortex.granted(id, null);
+    return 'code' in bound ? bound : scene.cortex.calling(bound.provider.name);
+  };
+  const [first, second, third] = [call(), call(), call()];
+  (first as () => void)();
+  const fourth = call();
+  assert.deepEqual(
+    [first, second, third, fourth].map((one) => ('code' in one ? [one.code, one.retryAfterMs] : 'answered')),
+    ['answered', 'answered', ['limited', 1000], 'answered'],
+  );
+});
+
 const causes: Record<
   string,
   { end(scene: Scene, about: { grant: Grant; server: OllamaStandIn }): unknown; why: RegExp; code?: string; provider?: object }

@@ -24,6 +24,8 @@ export interface GrantParts {
   settings(): Pick<CortexSettings, 'grantMs'>;
   need(ask: ParsedOf<'OS.grants.create'>['need']): Resolved['need'];
   bound(plan: Resolved): Bound[];
+  /** Calls that a provider answers right now. */
+  calls(provider: string): number;
   /** A route of this name can be called. */
   hasRoute(name: string): boolean;
   /** null: there is no such job. */
@@ -62,6 +64,8 @@ const SHOWN = 50;
 /** Of one caller at one time. */
 const MOST_EACH = 100;
 const SLEEP_MOST_MS = 3_600_000;
+/** When to try again at a provider that takes no more calls: nobody knows when one ends. */
+const FULL_RETRY_MS = 1000;
 
 interface Held {
   grant: Grant;
@@ -286,6 +290,13 @@ export function createGrants(parts: GrantParts): Grants {
           hint: `It is for ${wordsFor(entry.grant)}.`,
         });
       entry.grant = { ...entry.grant, requests: entry.grant.requests + 1 };
+      // A lease counts as one of its calls; what is called under a grant is bounded here.
+      const { name, concurrency } = found.provider;
+      if (concurrency !== null && parts.calls(name) >= concurrency)
+        return refuse('limited', `${name} takes ${concurrency} calls at a time, and answers so many.`, {
+          hint: 'Send it again when one of them is over.',
+          retryAfterMs: FULL_RETRY_MS,
+        });
       return found;
     },
     under(id, cut) {

@@ -234,3 +234,20 @@ test('a registry that changes what a tier takes ends no grant; one that renames 
   const { leases } = await house.standing();
   assert.deepEqual([still, (await house.chat('a:8B', { as: grant.api_key! })).status, leases], [200, 401, []]);
 });
+
+test('a warm model that does not answer is not granted: the next candidate is, and whoever has no other hears why', within, async () => {
+  await using mute = await startBox({ 'a:8B': 0 });
+  await using other = await startBox({ 'z:8B': 8 * GiB });
+  const far = { controller: 'openai', sizes: { '8B': 0 } };
+  const providers = [provider('a', mute, { ...far, capabilities: ['chat', 'alone'] }), oneOf('z', other, { capabilities: ['chat'] })].join(
+    '\n',
+  );
+  await using house = await openHouse({ providers });
+  mute.fail.pulse = Array<{ status: number; error: string }>(20).fill({ status: 400, error: 'no' });
+  const { body } = await house.grant({ capabilities: ['chat'] });
+  const alone = await house.grant({ capabilities: ['alone'] });
+  assert.deepEqual(
+    [body.models?.map(({ provider: name }) => name), alone.status >= 400, (await house.standing()).leases.length],
+    [['z'], true, 1],
+  );
+});

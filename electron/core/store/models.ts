@@ -113,7 +113,7 @@ export interface ModelReader {
   footprints(): Footprint[];
   /** Oldest first, from `since` to `until`; where a device has more than a thousand, the fullest of each thousandth of that time. */
   gpuSamples(filter: { device?: string | undefined; since: number; until: number }): GpuSample[];
-  /** The newest 10,000 to expire, those first that expire last; ended ones for seven days. */
+  /** At most 10,000: those nobody ended, then the others, those first that expire last; for seven days after their end. */
   grants(): GrantRow[];
 }
 
@@ -139,7 +139,7 @@ export function createModelReader(sql: (text: string) => Database.Statement): Mo
     grants: () =>
       sql(
         `SELECT id, json, key_hash AS keyHash, expires_at AS expiresAt, revoked_at AS revokedAt FROM model_grant
-         ORDER BY expires_at DESC, id LIMIT ${GRANTS_MAX}`,
+         ORDER BY revoked_at IS NOT NULL, expires_at DESC, id LIMIT ${GRANTS_MAX}`,
       ).all() as GrantRow[],
   };
 }

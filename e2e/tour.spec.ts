@@ -182,7 +182,7 @@ test('verify the audit chain, and see the drill find a changed byte in a copy', 
   await expect(page.getByRole('status').filter({ hasText: 'The chain is whole.' })).toBeVisible();
   await takePicture(page, info, '7-audit-whole');
   await page.getByRole('button', { name: 'Tamper drill' }).click();
-  await expect(page.getByRole('status').filter({ hasText: 'The drill was found.' })).toBeVisible();
+  await expect(page.getByRole('status').filter({ hasText: 'The change was found.' })).toBeVisible();
   await takePicture(page, info, '7-audit-drill');
 });
 

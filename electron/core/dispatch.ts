@@ -6,12 +6,13 @@
  */
 import type { Ask, Call } from '../../shared/contract.ts';
 import { Refusal, refuse, type WireError } from '../../shared/errors.ts';
-import type { Crossing, Job, KeyUse, Principal, RankedRoute, Resolution, Sovereign } from '../../shared/model.ts';
+import type { Crossing, Job, KeyUse, Principal, Resolution, Sovereign } from '../../shared/model.ts';
 import { type CompiledRoute, type Input, lacking, type Runtime } from './boundaries.ts';
 import { type Breakers, endpointKey } from './breaker.ts';
 import type { Sidecar } from './cortex/sidecar.ts';
 import { createIds, type Signer, traceIdOf } from './crossing.ts';
 import type { Cutoff } from './cutoff.ts';
+import { chose, type Decision, decide } from './decide.ts';
 import type { Egress } from './egress.ts';
 import type { Journal } from './events.ts';
 import type { Health } from './health.ts';
@@ -38,7 +39,7 @@ import type { HeldKey } from './store/keys.ts';
 import { redact } from './store/redact.ts';
 import type { Store } from './store/store.ts';
 import type { FoundJob } from './store/tended.ts';
-import { findRoute, nearestNames, type Table } from './table.ts';
+import { findRoute, type Table } from './table.ts';
 
 export interface SeamParts {
   table(): Table;
@@ -77,16 +78,6 @@ export interface Seam extends Pick<Life, 'arrived' | 'cancel' | 'recorded' | 'cl
   resume(found: readonly FoundJob[], cutOff: ReadonlySet<string>): string[];
 }
 
-interface Decision {
-  route: CompiledRoute | null;
-  confidence: number | null;
-  why: string;
-  error: WireError | null;
-  abstained: boolean;
-  usedFallback: boolean;
-  ranked: RankedRoute[];
-}
-
 /** A call that has a record, and no route yet. */
 interface Begun {
   call: Call;
@@ -115,73 +106,9 @@ export function createSeam(parts: SeamParts): Seam {
   /** `at` is monotonic: a clock set back must not end the recording. */
   const limitedRows = { at: Number.NEGATIVE_INFINITY, held: 0 };
 
-  // --- resolve -------------------------------------------------------------------------------------------------------
-
-  function find(table: Table, { route: name, text, ask }: { route?: string; text?: string; ask?: boolean }): Decision {
-    if (name !== undefined) {
-      const route = findRoute(table, name);
-      if (route) return found(route, 1, `named ${route.spec.name}`);
-      const choices = nearestNames(table, name).map((near) => ({ route: near, confidence: null, reason: 'similar name' }));
-      return missing(
-        refuse('route_unknown', `There is no route ${name.slice(0, 200)}.`, {
-          hint: `Nearest: ${choices.map((near) => near.route).join(', ')}.`,
-          choices,
-        }),
-      );
-    }
-    const named = table.routes.get(text!);
-    if (named) return found(named, 1, `named ${named.spec.name}`);
-    const { best, abstained } = table.operator.choose(text!);
-    const target = best && !abstained ? table.routes.get(best.route) : undefined;
-    if (target) return found(target, best!.confidence, best!.reason);
-    const { ranked } = table.operator.classify(text!);
-    const choices = ranked.slice(0, 3);
-    const fallback = ask ? null : fallbackOf(table);
-    if (fallback)
-      return {
-        ...found(fallback, 0, `no route is sure enough, so the fallback ${fallback.spec.name}`),
-        abstained: true,
-        usedFallback: true,
-        ranked,
-      };
-    const error = refuse('route_uncertain', 'It is not clear which route is meant.', {
-      hint:
-        choices.length > 0
-          ? `Name one, e.g. ${choices.map((choice) => choice.route).join(', ')}, or say it in other words.`
-          : 'Name a route, or give routes examples in the registry.',
-      choices,
-    });
-    return { ...missing(error), abstained: true, ranked };
-  }
-
-  const found = (route: CompiledRoute, confidence: number, why: string): Decision => ({
-    route,
-    confidence,
-    why,
-    error: null,
-    abstained: false,
-    usedFallback: false,
-    ranked: [],
-  });
-  const missing = (error: WireError): Decision => ({
-    route: null,
-    confidence: null,
-    why: error.message,
-    error,
-    abstained: false,
-    usedFallback: false,
-    ranked: [],
-  });
-
-  function fallbackOf({ registry, routes }: Table): CompiledRoute | null {
-    if (registry.fallbackOrg === null) return null;
-    const org = registry.orgs.find(({ code }) => code === registry.fallbackOrg);
-    return org?.defaultService ? (routes.get(`${org.code}.${org.defaultService}`) ?? null) : null;
-  }
-
   function resolve(ask: { text?: string; route?: string }, principal: Principal): Resolution {
     const table = parts.table();
-    const decision = find(table, ask);
+    const decision = decide(table, ask);
     const explained = ask.text === undefined ? { rules: [], ranked: decision.ranked } : table.operator.explain(ask.text);
     const spec = decision.route?.spec ?? null;
     const endpoint = spec?.endpoint ?? null;
@@ -280,7 +207,7 @@ export function createSeam(parts: SeamParts): Seam {
       return finishRefused(record, call);
     };
 
-    if (closing) return refuseWith(refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Call again once it is back.' }));
+    if (closing) return refuseWith(shuttingDown());
     if (call.route === undefined && (call.text === undefined || call.text === ''))
       return refuseWith(
         refuse('input_invalid', 'There is neither a query nor a route.', {
@@ -291,7 +218,7 @@ export function createSeam(parts: SeamParts): Seam {
 
     const begun = { call, signal, accepted, record, started, end, refuseWith };
     const table = parts.table();
-    const decision = find(table, call);
+    const decision = decide(table, call);
     const sidecar = parts.sidecar();
     return sidecar !== null && wantsHelp(decision, call)
       ? helped(begun, { table, decision, sidecar })
@@ -306,12 +233,13 @@ export function createSeam(parts: SeamParts): Seam {
     const { call, record, signal = new AbortController().signal } = begun;
     const { chosen, params, step } = await help(call, { undecided: decision, table, sidecar, signal });
     record.boundaries.push(step);
+    if (closing) return begun.refuseWith(shuttingDown());
     const now = parts.table();
     const route = chosen === null ? null : findRoute(now, chosen.route);
-    const again = now === table ? decision : find(now, call);
+    const again = now === table ? decision : decide(now, call);
     return cross(begun, {
       table: now,
-      decision: route === null ? again : found(route, decision.ranked[0]!.confidence, chosen!.why),
+      decision: route === null ? again : chose(route, decision.ranked[0]!.confidence, chosen!.why),
       params,
     });
   }
@@ -640,5 +568,7 @@ const inProcess = {
   remote: 'runs in this process; each address it calls is judged then, and sovereign lets only local and lan ones through',
 } as const;
 const reasonOf = { local: 'stays on this machine', lan: 'stays in the local network', remote: 'leaves the local network' } as const;
+
+const shuttingDown = () => refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Call again once it is back.' });
 
 const round = (ms: number) => Math.round(ms * 1000) / 1000;

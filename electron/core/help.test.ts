@@ -94,3 +94,19 @@ test('a tie of the operator is broken by the sidecar, and by nobody when it is n
     ['route_uncertain', false, 'HOM.blinds', 'the sidecar took HOM.blinds of 2 that were near'],
   );
 });
+
+test('a core that shuts down while the sidecar thinks runs nothing more', async () => {
+  await using service = await startService(json({ done: true }));
+  const thinking = Promise.withResolvers<void>();
+  await using small = await startService(({ url, body }: Seen, response) => {
+    if (url !== '/v1/chat/completions') return json({ object: 'list', data: [{ id: 'small', object: 'model' }] })({} as Seen, response);
+    if (body.includes('slowly')) return thinking.resolve();
+    json({ choices: [{ index: 0, message: { role: 'assistant', content: 'ok' }, finish_reason: 'stop' }] })({} as Seen, response);
+  });
+  const core = await openCore(registryOf(service.url, small.url));
+  await warm(core);
+  const asked = core.ask({ route: 'HOM.lamps', text: 'slowly dim the lights' });
+  await thinking.promise;
+  await core[Symbol.asyncDispose]();
+  assert.deepEqual([(await asked).error?.code, service.ledger.filter(({ url }) => url === '/lamps')], ['shutting_down', []]);
+});

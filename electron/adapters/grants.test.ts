@@ -239,3 +239,72 @@ test('what is absurd in a request for a grant is refused before anything is load
     [200, 1000],
   ]);
 });
+
+test('the name of a task is shown as text: no control characters in signals, and none in the record', within, async () => {
+  await using house = await open();
+  const task = '\u001b[31mred\r\nX-Evil: 1\u0007 \u202e<img src=x onerror=alert(1)>';
+  const { status, body } = await house.grant({ capabilities: ['text-generation'] }, { task });
+  await house.revoke(body.id);
+  const { signals } = (await house.send<{ signals: { signal?: string; text?: string }[] }>('GET', '/signals?limit=100')).body;
+  const shown = signals.map((one) => JSON.stringify(one)).filter((line) => line.includes('grant_'));
+  assert.deepEqual([status, shown.length, shown.filter((line) => /\\u00(0|1)|\\[rn]|\u202e/.test(line))], [200, 2, []]);
+});
+
+test('a hundred grants of one caller are the most; made and revoked as fast as can be, they leave nothing', within, async () => {
+  await using house = await open();
+  const make = async () => (await house.grant({ capabilities: ['text-generation'] })).body;
+  const made = await Promise.all(Array.from({ length: 120 }, make));
+  const good = made.filter(({ id }) => id?.startsWith('grant_'));
+  assert.deepEqual([good.length, new Set(made.filter((one) => !good.includes(one)).map(({ code }) => code))], [100, new Set(['limited'])]);
+  await Promise.all(good.map(({ id }) => house.revoke(id)));
+  for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, async () => house.revoke((await make()).id)));
+  const { grants, leases, queue } = await house.standing();
+  assert.deepEqual(
+    [
+      grants.length <= 50,
+      grants.every(({ revoked }) => revoked !== null),
+      leases,
+      queue,
+      house.box.log.filter((line) => line.startsWith('load')),
+    ],
+    [true, true, [], [], ['load a:8B']],
+  );
+  assert.ok(JSON.stringify(await house.cortex()).length < 200_000);
+});
+
+test('a core that ends tells who streams under a grant, and does not wait for them', within, async () => {
+  const house = await open();
+  const { body: grant } = await house.grant({ capabilities: ['text-generation'] });
+  const stream = await house.chat('a:8B', { as: grant.api_key!, stream: true });
+  const heard = stream.text().catch((caught: Error) => `broke: ${caught.message}`);
+  await seen(() => house.box.streams.length === 1);
+  const startedAt = performance.now();
+  await house[Symbol.asyncDispose]();
+  const tookMs = performance.now() - startedAt;
+  const words = await heard;
+  assert.ok(tookMs < 5000, `${tookMs} ms`);
+  assert.doesNotMatch(words, /\[DONE\]/);
+  assert.match(words, /data: \{"error"|broke/);
+});
+
+test('readings of the card are asked for within bounds', within, async () => {
+  await using house = await open();
+  const status = async (query: string) => (await house.http('GET', `/gpu/history${query}`)).status;
+  const wrong = [
+    '?hours=0',
+    '?hours=-1',
+    '?hours=25',
+    '?hours=1e9',
+    '?hours=NaN',
+    '?hours=Infinity',
+    '?hours=x',
+    `?device=${'x'.repeat(501)}`,
+    '?limit=5',
+    '?hours=1&hours=2',
+  ];
+  assert.deepEqual(
+    await Promise.all(wrong.map(status)),
+    wrong.map(() => 400),
+  );
+  assert.deepEqual(await Promise.all(['', '?hours=0.1', '?hours=24', '?device=nothing'].map(status)), [200, 200, 200, 200]);
+});

@@ -5,6 +5,7 @@ import { refuse, type WireError } from '../../../shared/errors.ts';
 import type { CortexSettings, Principal } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
 import type { Loop } from '../jobs/loop.ts';
+import { inert } from '../mcp/display.ts';
 import type { CortexOperation, Implementation } from '../operations.ts';
 import type { Store } from '../store/store.ts';
 import { createAnimator } from './animate.ts';
@@ -270,11 +271,7 @@ function signalOf(step: string, detail: Record<string, string | number | null>):
     if (value === null) return [];
     if (name.endsWith('_ms') && typeof value === 'number') return [`${name.slice(0, -3)}=${(value / 1000).toFixed(1)}s`];
     if (name.endsWith('bytes') && typeof value === 'number') return [`${name.slice(0, -5)}memory=${(value / 1024 ** 3).toFixed(1)}GiB`];
-    return [
-      `${name}=${String(value)
-        .replaceAll(/[\s,]+/g, ' ')
-        .slice(0, 120)}`,
-    ];
+    return [`${name}=${inert(String(value).replaceAll(',', ' '), 120)}`];
   });
   return `${icons[step] ?? '🧠'} OS → OS : ${[step, ...words].join(', ')}`;
 }

@@ -207,7 +207,7 @@ export function createSeam(parts: SeamParts): Seam {
       return finishRefused(record, call);
     };
 
-    if (closing) return refuseWith(shuttingDown());
+    if (closing) return refuseWith(refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Call again once it is back.' }));
     if (call.route === undefined && (call.text === undefined || call.text === ''))
       return refuseWith(
         refuse('input_invalid', 'There is neither a query nor a route.', {
@@ -233,7 +233,6 @@ export function createSeam(parts: SeamParts): Seam {
     const { call, record, signal = new AbortController().signal } = begun;
     const { chosen, params, step } = await help(call, { undecided: decision, table, sidecar, signal });
     record.boundaries.push(step);
-    if (closing) return begun.refuseWith(shuttingDown());
     const now = parts.table();
     const route = chosen === null ? null : findRoute(now, chosen.route);
     const again = now === table ? decision : decide(now, call);
@@ -568,7 +567,5 @@ const inProcess = {
   remote: 'runs in this process; each address it calls is judged then, and sovereign lets only local and lan ones through',
 } as const;
 const reasonOf = { local: 'stays on this machine', lan: 'stays in the local network', remote: 'leaves the local network' } as const;
-
-const shuttingDown = () => refuse('shutting_down', 'Dispatcher is shutting down.', { hint: 'Call again once it is back.' });
 
 const round = (ms: number) => Math.round(ms * 1000) / 1000;

@@ -11,10 +11,10 @@ const idleMs = Number(process.env.BENCH_IDLE_MS ?? 10_000);
 const cli = join(import.meta.dirname, '..', 'bin', 'dispatcher.mjs');
 
 /** From the spawn to the body of the first answer, in milliseconds. */
-async function start(home: string): Promise<{ child: ChildProcess; ms: number }> {
+async function start(home: string, flags: string[] = []): Promise<{ child: ChildProcess; ms: number }> {
   const runtime = join(home, 'runtime.json');
   const began = performance.now();
-  const child = spawn(process.execPath, [cli, 'serve', '--port', '0'], {
+  const child = spawn(process.execPath, [cli, 'serve', '--port', '0', ...flags], {
     stdio: ['ignore', 'ignore', 'ignore'],
     env: { ...process.env, DISPATCHER_HOME: home },
   });
@@ -59,6 +59,19 @@ function usage(pid: number): { cpuSeconds: number; bytes: number } | null {
   }
 }
 
+/** Percent of a core that a process takes while nobody calls, and its memory after that. */
+async function idle(pid: number): Promise<{ cpu: number | null; mib: number | null }> {
+  // What starting left to do is not idling.
+  await wait(3000);
+  const before = usage(pid);
+  await wait(idleMs);
+  const after = usage(pid);
+  return {
+    cpu: before && after ? Number((((after.cpuSeconds - before.cpuSeconds) / idleMs) * 100_000).toFixed(2)) : null,
+    mib: after ? Math.round(after.bytes / 1024 / 1024) : null,
+  };
+}
+
 export async function run(): Promise<BenchReport> {
   const cache = join(import.meta.dirname, '.cache');
   mkdirSync(cache, { recursive: true });
@@ -75,14 +88,13 @@ export async function run(): Promise<BenchReport> {
       else times.push(ms);
       if (count < starts) await stop(child);
     }
-    // What starting left to do is not idling.
-    await wait(3000);
-    const before = usage(running!.pid!);
-    await wait(idleMs);
-    const after = usage(running!.pid!);
+    const { cpu, mib } = await idle(running!.pid!);
     const median = times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
-    const cpu = before && after ? Number((((after.cpuSeconds - before.cpuSeconds) / idleMs) * 100_000).toFixed(2)) : null;
-    const mib = after ? Math.round(after.bytes / 1024 / 1024) : null;
+    await stop(running!);
+    running = null;
+    rmSync(join(home, 'runtime.json'), { force: true });
+    running = (await start(home, ['--demo'])).child;
+    const demo = await idle(running.pid!);
     return {
       title: 'The headless core, from the spawn of `dispatcher serve` to its first answer, and idle',
       rows: [
@@ -90,10 +102,12 @@ export async function run(): Promise<BenchReport> {
         { what: `start, median of ${starts}, ms`, value: Math.round(median) },
         { what: `idle for ${idleMs / 1000} s, % of a core`, value: cpu },
         { what: 'resident memory then, MiB', value: mib },
+        { what: 'the same with the demo, whose services are in the process, % of a core', value: demo.cpu },
       ],
       checks: [
         { name: 'ms to the first answer', value: Math.round(median), atMost: 400 },
         ...(cpu === null ? [] : [{ name: '% of a core when idle', value: cpu, atMost: 1 }]),
+        ...(demo.cpu === null ? [] : [{ name: '% of a core when idle, with the demo', value: demo.cpu, atMost: 1 }]),
         ...(mib === null ? [] : [{ name: 'MiB resident when idle', value: mib, atMost: 150 }]),
       ],
     };

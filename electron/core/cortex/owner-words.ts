@@ -16,7 +16,10 @@ export function createLexicon(file: () => string | null): () => string | null {
     const path = file();
     if (path === null) return null;
     try {
-      const { size, mtimeMs } = statSync(path);
+      const found = statSync(path);
+      // A pipe would hold everything up until somebody writes, and a device may never end.
+      if (!found.isFile()) return null;
+      const { size, mtimeMs } = found;
       const key = JSON.stringify([path, size, mtimeMs]);
       if (last?.key !== key) last = { key, text: size > FILE_MAX_BYTES ? null : readFileSync(path, 'utf8') };
       return last.text;
@@ -53,12 +56,13 @@ function plain(text: string): string {
 }
 
 function mapIn(lexicon: string): [word: string, meaning: string][] | null {
-  let parsed: unknown;
   try {
-    parsed = yaml().parse(lexicon, { maxAliasCount: 10, logLevel: 'error' });
+    // Looking for keys that are there twice takes the square of their number, ten seconds of thousands of words; the last one counts.
+    const parsed: unknown = yaml().parse(lexicon, { maxAliasCount: 10, logLevel: 'error', uniqueKeys: false });
+    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
+    return Object.entries(parsed).map(([word, meaning]) => [word, typeof meaning === 'string' ? meaning : JSON.stringify(meaning)]);
   } catch {
+    // Also a meaning that has itself in it.
     return null;
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
-  return Object.entries(parsed).map(([word, meaning]) => [word, typeof meaning === 'string' ? meaning : JSON.stringify(meaning)]);
 }

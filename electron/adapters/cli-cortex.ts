@@ -1,6 +1,6 @@
 /** The commands about models and the memory they need: resolve --need, gpu, models, grants. */
 import { type NeedAsk, NeedAsk as needSchema } from '../../shared/contract.ts';
-import type { CortexState, Figure, Resolved, Usage } from '../../shared/cortex.ts';
+import type { CortexState, Figure, Lease, Resolved, Usage } from '../../shared/cortex.ts';
 import { catalogue, Refusal, refuse } from '../../shared/errors.ts';
 import { type Context, confirmed, type Run } from './cli-context.ts';
 import { clock, gib, inert, note, percent, print, printJson } from './cli-print.ts';
@@ -181,12 +181,12 @@ function deviceLines({
   ];
 }
 
-function modelLines({ models }: CortexState): string[] {
+function modelLines({ models, leases: given }: CortexState): string[] {
   return models.map(({ provider, tier, model, phase, detail, vram, leases, waiting, usage, egress, demo }) => {
     const more = [
       figure(vram),
       egress === 'local' ? null : egress,
-      leases.length > 0 ? `${leases.length} leases` : null,
+      leases.length > 0 ? `held by ${holdersOf(leases, given)}` : null,
       waiting > 0 ? `${waiting} wait` : null,
       usage === null ? null : usageWords(usage),
       detail,
@@ -194,6 +194,15 @@ function modelLines({ models }: CortexState): string[] {
     return `${provider.padEnd(16)} ${tier.padEnd(8)} ${phase.padEnd(8)} ${model}${demo ? ' (demo)' : ''}: ${more.join(', ')}`;
   });
 }
+
+/** `grant plan the week, job job_12 and 3 more`. */
+function holdersOf(ids: readonly string[], leases: CortexState['leases']): string {
+  const names = leases.flatMap((lease) => (ids.includes(lease.id) ? [holderName(lease)] : [])).slice(0, 3);
+  const more = ids.length - names.length;
+  return [names.join(', '), more > 0 ? `${more} more` : ''].filter((part) => part !== '').join(' and ');
+}
+
+const holderName = ({ holder, task }: Pick<Lease, 'holder' | 'task'>) => `${holder.kind} ${task ?? holder.id}`;
 
 /** `3 calls, 1 wait there, cache 25%`. */
 function usageWords({ running, waiting, cacheShare }: Usage): string {
@@ -206,8 +215,9 @@ function usageWords({ running, waiting, cacheShare }: Usage): string {
 }
 
 function lineLines({ queue }: Pick<CortexState, 'queue'>): string[] {
-  return queue.map(({ position, holder, need, eta, reason }) => {
+  return queue.map((waiter) => {
+    const { position, need, eta, reason } = waiter;
     const left = eta === null ? '' : `, about ${Math.max(0, Math.ceil((eta - Date.now()) / 1000))} s`;
-    return `⏳ ${position + 1}. ${holder.kind} ${holder.id} needs ${need.capabilities.join('+') || need.model}${left}: ${reason}`;
+    return `⏳ ${position + 1}. ${holderName(waiter)} needs ${need.capabilities.join('+') || need.model}${left}: ${reason}`;
   });
 }

@@ -56,7 +56,7 @@ test('a job in a lane says why it waits and where it stands: in the list, in its
   await row.click();
   const details = page.getByRole('region', { name: 'Job details' });
   await expect(details.getByText('Stands in line')).toBeVisible();
-  await expect(details).toContainText(`${first.id} runs in the lane demo`);
+  await expect(details).toContainText('the job “play the first” runs in the lane demo');
 
   await openTab('Lanes');
   const lane = page.getByRole('region', { name: 'Lane demo' });

@@ -46,7 +46,7 @@ export function Dialog({
             </Radix.Close>
           </header>
           {description && <p className="px-4 pb-2 text-ink-2 text-sm">{description}</p>}
-          <div className="min-h-0 overflow-auto px-4 pb-4">{children}</div>
+          <div className="min-h-0 scroll-py-2 overflow-auto px-4 pt-0.5 pb-4">{children}</div>
         </Radix.Content>
       </Radix.Portal>
     </Radix.Root>

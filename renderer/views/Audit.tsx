@@ -233,9 +233,9 @@ const columns: Column<AuditEntry>[] = [
   {
     id: 'caller',
     label: 'Caller',
-    width: 'minmax(0,0.8fr)',
+    width: 'minmax(0,1fr)',
     cell: (row) => (
-      <span className="text-ink-2">
+      <span className="text-ink-2" title={`${row.caller} by ${doorWord(row.door)}`}>
         {row.caller} {row.door !== row.caller && <span className="text-ink-3">by {doorWord(row.door)}</span>}
       </span>
     ),

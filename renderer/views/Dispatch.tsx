@@ -13,12 +13,14 @@ import { EmptyState, ErrorState, LoadingState, Progress, Sweep } from '../parts/
 import { JobStateMark } from '../parts/Status.tsx';
 import { Table } from '../parts/Table.tsx';
 import { Elapsed, Time } from '../parts/Values.tsx';
+import { withNames } from '../plan.ts';
 import { isOpen, type JobFilter, lengthOf } from '../pump.ts';
 import { toast, useUi } from '../ui.ts';
 import { Answer, Prose } from './Answer.tsx';
 import { BreakerActions } from './Breaker.tsx';
 import { Composer } from './Composer.tsx';
 import { CrossingPanel } from './CrossingPanel.tsx';
+import { useHeld } from './Plan.tsx';
 import { WaitWords } from './queue/Waits.tsx';
 
 export function Dispatch() {
@@ -298,11 +300,12 @@ function InProgress({ shown }: { shown: Shown }) {
 
 function Failure({ error, route, ask, onRun }: { error: WireError; route: string | null; ask: Ask; onRun(ask: Ask): void }) {
   const [open, setOpen] = useState(false);
+  const held = useHeld();
   const breakers = useLive('breakers');
   const breaker = error.code === 'breaker_open' ? breakers?.find((one) => route !== null && one.routes.includes(route)) : undefined;
   return (
     <>
-      <ErrorState error={error}>
+      <ErrorState error={{ ...error, message: withNames(error.message, held) }}>
         {error.choices?.map((choice) => (
           <Button key={choice.route} size="sm" title={choice.reason} onClick={() => onRun({ ...ask, route: choice.route })}>
             {choice.route}

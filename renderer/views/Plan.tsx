@@ -32,20 +32,22 @@ export function PlanSentence({ plan, children }: { plan: Resolved; children?: Re
   const { icon: Icon, className } = tones[tone];
   const pretended = plan.assignments.some(({ provider }) => models.some((model) => model.provider === provider && model.demo));
   return (
-    <p data-testid="plan" data-outcome={plan.outcome} className="flex min-w-0 flex-wrap items-center gap-x-2 gap-y-0.5 text-xs">
-      <Icon aria-hidden className={`size-3.5 shrink-0 ${className}`} />
-      <span className="foreign min-w-0 font-medium">
-        {lead}
-        {more.length > 0 && <Dot />}
-      </span>
-      {more.map(({ kind, text }, index) => (
-        <span key={kind} className={`foreign min-w-0 ${sentenceColours[kind]}`}>
-          {text}
-          {index < more.length - 1 && <Dot />}
+    <p data-testid="plan" data-outcome={plan.outcome} className="flex min-w-0 gap-2 text-xs">
+      <Icon aria-hidden className={`mt-px size-3.5 shrink-0 ${className}`} />
+      <span className="flex min-w-0 flex-wrap items-center gap-x-2 gap-y-0.5">
+        <span className="foreign min-w-0 font-medium">
+          {withNames(lead, held)}
+          {more.length > 0 && <Dot />}
         </span>
-      ))}
-      {pretended && <DemoBadge />}
-      {children}
+        {more.map(({ kind, text }, index) => (
+          <span key={kind} className={`foreign min-w-0 ${sentenceColours[kind]}`}>
+            {text}
+            {index < more.length - 1 && <Dot />}
+          </span>
+        ))}
+        {pretended && <DemoBadge />}
+        {children}
+      </span>
     </p>
   );
 }

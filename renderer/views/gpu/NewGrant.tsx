@@ -12,8 +12,9 @@ import { Dialog } from '../../parts/Dialog.tsx';
 import { Chips, TextField } from '../../parts/Field.tsx';
 import { EmptyState, ErrorState, Sweep } from '../../parts/States.tsx';
 import { Elapsed } from '../../parts/Values.tsx';
+import { withNames } from '../../plan.ts';
 import { openGpu } from '../../ui.ts';
-import { PlanDetails, PlanSentence } from '../Plan.tsx';
+import { PlanDetails, PlanSentence, useHeld } from '../Plan.tsx';
 import { capabilitiesOf, groupModels } from './models.ts';
 
 const times = [
@@ -74,6 +75,7 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
   const [since, setSince] = useState<number | null>(null);
   const [failure, setFailure] = useState<WireError | null>(null);
   const [details, setDetails] = useState(false);
+  const held = useHeld();
   const need = { capabilities: [...chosen].sort(), ...(sensitive && { sensitive }) };
   const query = useOperation('OS.resolve.need', { need }, { enabled: chosen.length > 0, keep: true });
   const plan = chosen.length > 0 ? query.data : undefined;
@@ -166,7 +168,7 @@ function Form({ cortex, onMade, onClose }: { cortex: CortexState; onMade(grant: 
           )}
         </section>
       )}
-      {failure && <ErrorState error={failure} compact />}
+      {failure && <ErrorState error={{ ...failure, message: withNames(failure.message, held) }} compact />}
       {since !== null && (
         <div role="status" className="space-y-1.5 text-xs">
           <Sweep wide />

@@ -15,6 +15,7 @@ export async function probeAmd(root: string): Promise<Found> {
   }
   const devices: GpuDevice[] = [];
   const others: string[] = [];
+  const holders = await computing(join(root, 'class', 'kfd', 'kfd'));
   for (const card of cards) {
     const device = join(folder, card, 'device');
     const vendor = await read(device, 'vendor');
@@ -37,7 +38,7 @@ export async function probeAmd(root: string): Promise<Found> {
       utilization: busy === null ? null : busy / 100,
       temperatureC: temperature === null ? null : temperature / 1000,
       powerW: power === null ? null : power / 1_000_000,
-      processes: [],
+      processes: holders.get((await names(join(device, 'drm'), /^renderD(\d+)$/))[0] ?? '') ?? [],
       demo: false,
     });
   }
@@ -49,6 +50,40 @@ export async function probeAmd(root: string): Promise<Found> {
     };
   const detail = others.length > 0 ? `no AMD card: ${others.join(', ')}` : 'no graphics card';
   return { devices, probe: { name, found: false, detail }, unanswered: false };
+}
+
+/** Programs that are looked at: one card has a few. */
+const PROCESSES_MOST = 256;
+
+/**
+ * What programs that compute hold of each card, by the number of its render node; nothing where the compute driver is not there. Source: amdkfd's
+ * `proc/<pid>/vram_<gpu_id>`, in bytes, and its topology. Programs that only draw are not in it.
+ */
+async function computing(kfd: string): Promise<Map<string, GpuDevice['processes']>> {
+  const held = new Map<string, GpuDevice['processes']>();
+  const cards: { id: string; render: string }[] = [];
+  for (const node of await names(join(kfd, 'topology', 'nodes'), /^(\d+)$/)) {
+    const folder = join(kfd, 'topology', 'nodes', node);
+    const id = await read(folder, 'gpu_id');
+    const render = /^drm_render_minor (\d+)$/m.exec((await read(folder, 'properties')) ?? '')?.[1];
+    if (id !== null && id !== '0' && render !== undefined) cards.push({ id, render });
+  }
+  if (cards.length === 0) return held;
+  for (const pid of (await names(join(kfd, 'proc'), /^(\d+)$/)).slice(0, PROCESSES_MOST)) {
+    for (const { id, render } of cards) {
+      const bytes = bytesIn((await read(join(kfd, 'proc', pid), `vram_${id}`)) ?? undefined);
+      if (bytes === null || bytes === 0) continue;
+      const name = (await read(join('/proc', pid), 'comm')) ?? `process ${pid}`;
+      held.set(render, [...(held.get(render) ?? []), { pid: Number(pid), name, memoryUsedBytes: bytes }]);
+    }
+  }
+  return held;
+}
+
+/** What `pattern` finds in the names of a folder, sorted; none where it cannot be read. */
+async function names(folder: string, pattern: RegExp): Promise<string[]> {
+  const found = await readdir(folder).catch(() => []);
+  return found.flatMap((name) => pattern.exec(name)?.[1] ?? []).sort();
 }
 
 async function monitor(device: string): Promise<string | null> {

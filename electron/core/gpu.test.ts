@@ -171,6 +171,33 @@ test('amdgpu: sysfs files in their units, connectors and other makers passed ove
   assert.equal((await setup(t, { root: intel }).gpu.probe()).probes[1]?.detail, 'no AMD card: card0 is Intel, card1 is NVIDIA');
 });
 
+test('amdgpu: programs that compute, on the card that they hold memory of', async (t) => {
+  const root = folder(t, {
+    'class/drm/card1/device/vendor': '0x1002\n',
+    'class/drm/card1/device/drm/renderD128/dev': '226:128\n',
+    'class/drm/card2/device/vendor': '0x1002\n',
+    'class/drm/card2/device/drm/renderD129/dev': '226:129\n',
+    'class/kfd/kfd/topology/nodes/0/gpu_id': '0\n',
+    'class/kfd/kfd/topology/nodes/0/properties': 'cpu_cores_count 16\ndrm_render_minor 0\n',
+    'class/kfd/kfd/topology/nodes/1/gpu_id': '30381\n',
+    'class/kfd/kfd/topology/nodes/1/properties': 'simd_count 192\ndrm_render_minor 128\ngfx_target_version 110000\n',
+    'class/kfd/kfd/topology/nodes/2/gpu_id': '5555\n',
+    'class/kfd/kfd/topology/nodes/2/properties': 'simd_count 64\n',
+    'class/kfd/kfd/proc/4000000001/vram_30381': '1610571776\n',
+    'class/kfd/kfd/proc/4000000001/vram_5555': '1\n',
+    'class/kfd/kfd/proc/4000000002/vram_30381': '0\n',
+    'class/kfd/kfd/proc/4000000003/pasid': '32771\n',
+  });
+  const { devices } = await setup(t, { root }).gpu.probe();
+  assert.deepEqual(
+    devices.map(({ id, processes }) => [id, processes]),
+    [
+      ['card1', [{ pid: 4_000_000_001, name: 'process 4000000001', memoryUsedBytes: 1_610_571_776 }]],
+      ['card2', []],
+    ],
+  );
+});
+
 test('nvidia-smi: every way to say nothing is null', async (t) => {
   const nothing = [
     '[N/A]',

@@ -24,7 +24,7 @@ test('the root is that of RFC 6962, also when parts of the tree were made apart'
       for (const [i, from] of edges.slice(0, -1).entries()) {
         const part = createTree();
         for (let at = from; at < edges[i + 1]!; at++) part.add(at, leaves[at]!.toString('hex'));
-        whole.append(part.parts);
+        whole.append(part.parts());
       }
       assert.equal(whole.root(), merkleRoot(leaves).toString('hex'));
     }),

@@ -73,23 +73,32 @@ export interface Tree {
   add(index: number, rowHash: string): void;
   /** Subtrees of another part, which begins where this one ends. */
   append(part: readonly Subtree[]): void;
-  readonly parts: readonly Subtree[];
+  parts(): Subtree[];
   /** Hex; of a tree that began at leaf 0. */
   root(): string;
 }
 
 export function createTree(): Tree {
-  const parts: Subtree[] = [];
+  // Three lists instead of one of objects: a leaf takes a microsecond, most of it hashing, and there are millions.
+  const heights: number[] = [];
+  const indexes: number[] = [];
+  const hashes: string[] = [];
   function push(height: number, index: number, hash: string): void {
-    let subtree = { height, index, hash };
-    for (let left = parts.at(-1); left?.height === subtree.height && left.index % 2 === 0; left = parts.at(-1)) {
-      parts.pop();
-      subtree = { height: subtree.height + 1, index: left.index / 2, hash: join(left.hash, subtree.hash) };
+    let top = heights.length;
+    while (top > 0 && heights[top - 1] === height && index % 2 === 1) {
+      top--;
+      height++;
+      index = (index - 1) / 2;
+      hash = join(hashes[top]!, hash);
     }
-    parts.push(subtree);
+    heights.length = top;
+    indexes.length = top;
+    hashes.length = top;
+    heights.push(height);
+    indexes.push(index);
+    hashes.push(hash);
   }
   return {
-    parts,
     add(index, rowHash) {
       leaf.write(rowHash, 1, 32, 'hex');
       push(0, index, hash('sha256', leaf, 'binary'));
@@ -97,9 +106,10 @@ export function createTree(): Tree {
     append: (part) => {
       for (const { height, index, hash } of part) push(height, index, hash);
     },
+    parts: () => heights.map((height, i) => ({ height, index: indexes[i]!, hash: hashes[i]! })),
     root: () =>
       Buffer.from(
-        parts.map(({ hash }) => hash).reduceRight((right, left) => join(left, right)),
+        hashes.reduceRight((right, left) => join(left, right)),
         'latin1',
       ).toString('hex'),
   };

@@ -81,7 +81,7 @@ export function checkSegments(segments: Segment[], signed: SignedFile['segments'
 export function checkRoots(
   segments: Segment[],
   parts: { from: number; segments: Pick<Segment, 'first'>[] }[],
-  reports: { trees: (readonly Subtree[])[] }[],
+  reports: { trees: Subtree[][] }[],
 ): Fault | null {
   const first = parts[0]?.from ?? Number.POSITIVE_INFINITY;
   for (const segment of segments) {
@@ -91,7 +91,7 @@ export function checkRoots(
       const at = part.segments.findIndex((each) => each.first === segment.first);
       if (at >= 0) tree.append(reports[i]!.trees[at]!);
     }
-    if (tree.parts.length === 0 || tree.root() !== segment.root)
+    if (tree.parts().length === 0 || tree.root() !== segment.root)
       return {
         seq: segment.first,
         message: `The root of the segment of rows ${segment.first} to ${segment.last} is not that of its rows.`,

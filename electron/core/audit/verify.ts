@@ -35,7 +35,7 @@ export interface RangeReport {
   firstPrevious: ChainValue;
   lastHash: ChainValue;
   /** Of each segment of the part, what of its tree is in it. */
-  trees: (readonly Subtree[])[];
+  trees: Subtree[][];
   fault: Fault | null;
 }
 
@@ -138,7 +138,7 @@ function prepare(file: string, options: VerifyOptions) {
 export function verifyRange(chain: ChainReader, { from, to, segments }: Part): RangeReport {
   const hasher = createHasher();
   const trees = segments.map(() => createTree());
-  const report: RangeReport = { rows: 0, firstPrevious: null, lastHash: null, trees: trees.map(({ parts }) => parts), fault: null };
+  const report: RangeReport = { rows: 0, firstPrevious: null, lastHash: null, trees: [], fault: null };
   let expected = from;
   let at = 0;
   const fault = (seq: number, message: string): RangeReport => ({ ...report, fault: { seq, message } });
@@ -162,7 +162,7 @@ export function verifyRange(chain: ChainReader, { from, to, segments }: Part): R
   } catch (caught) {
     return fault(expected, `Row ${expected} cannot be read: ${(caught as Error).message}.`);
   }
-  return expected <= to ? fault(expected, missing(expected, to)) : report;
+  return expected <= to ? fault(expected, missing(expected, to)) : { ...report, trees: trees.map((tree) => tree.parts()) };
 }
 
 function missing(from: number, to: number): string {

@@ -82,6 +82,16 @@ test('A07: a day that ended while nothing ran is sealed at the next start, and a
   assert.equal(first.verify().ok, true);
 });
 
+test('A07: rows that claim an older time belong to the day on which they came, not to days of their own', async (t) => {
+  const { call, store, segments, verify } = await keeping(t, day(10));
+  for (let i = 0; i < 3; i++) await call(day(0) + i);
+  assert.deepEqual(rowsOf(segments()), [['2028-02-27', 1, 2]]);
+  store.keepAudit(day(11), 90);
+  await call(day(11));
+  assert.deepEqual(rowsOf(segments()).slice(1), [['2028-03-08', 3, 6]]);
+  assert.equal(verify().ok, true);
+});
+
 test('A06, A07: after ninety days, and not before, the oldest day goes; it is on record, signed, and verifies', async (t) => {
   const { call, store, verify, raw, file, checkpointFile, publicKey } = await keeping(t);
   const job = await call(day(0));

@@ -99,8 +99,11 @@ export function createSegmenter(db: Database.Database, { checkpoints, head, chan
   /** The segment that is read, up to the row before `next`. */
   let open: { day: number; first: number; next: number; head: string; tree: Tree } | null = null;
 
+  /** The day that had begun when all rows there were had been sealed: what comes with an older time comes on that day. */
+  let begun = 0;
+
   /** The day of a row that begins a segment, and of one that goes on with one. */
-  const dayFor = (at: number, day: number | null) => Math.max(dayOf(at), day ?? (sealed === null ? 0 : sealed.day + 1));
+  const dayFor = (at: number, day: number | null) => Math.max(dayOf(at), day ?? Math.max(begun, sealed === null ? 0 : sealed.day + 1));
   const today = () => dayOf(Math.max(clock, head().at));
 
   /** Reads on; true while there was something to read or seal. */
@@ -122,7 +125,9 @@ export function createSegmenter(db: Database.Database, { checkpoints, head, chan
       open.next = seq + 1;
       open.head = hash;
     }
-    return rows.length === STEP_ROWS || close(open);
+    if (rows.length === STEP_ROWS) return true;
+    begun = today();
+    return close(open);
   }
 
   function close({ day, first, next, head, tree }: NonNullable<typeof open>): boolean {

@@ -186,6 +186,15 @@ test('a card that others fill between plan and load: out of memory, the next tie
   await house.revoke(body.id);
   const again = await house.grant({ capabilities: ['text-generation'] });
   assert.deepEqual([again.body.models?.map(({ tier }) => tier), only(box.log, 'load')], [['8B'], ['a:70B', 'a:8B']]);
+  await house.revoke(again.body.id);
+  // When the others are gone the better one fits again.
+  card.othersBytes = 0;
+  await seen(async () => {
+    await house.core.dispatch({ route: 'OS.gpu', door: 'library', principal: house.core.owner.principal });
+    return (await house.cortex()).devices[0]!.others.bytes === 0;
+  });
+  const best = await house.grant({ capabilities: ['text-generation'], tier: '70B' });
+  assert.deepEqual([best.status, best.body.models?.map(({ tier }) => tier)], [200, ['70B']], JSON.stringify(best.body));
 });
 
 test('nvidia-smi that goes away between two probes leaves its figures unknown, never 0, and the card counted', within, async () => {
@@ -250,4 +259,75 @@ test('a warm model that does not answer is not granted: the next candidate is, a
     [body.models?.map(({ provider: name }) => name), alone.status >= 400, (await house.standing()).leases.length],
     [['z'], true, 1],
   );
+});
+
+test('a provider that leaves the registry while it loads: whoever waited hears why, and the others go on', within, async () => {
+  await using box = await startBox({ 'a:8B': 8 * GiB, 'b:8B': 8 * GiB });
+  await using house = await openHouse({ providers: [oneOf('a', box), oneOf('b', box)].join('\n') });
+  const held = Promise.withResolvers<void>();
+  box.hold.load = held.promise;
+  const asked = Promise.all([house.grant({ capabilities: ['a'] }), house.chat('a:8B')]);
+  await seen(() => only(box.log, 'load').length === 1);
+  await house.edit(oneOf('b', box));
+  held.resolve();
+  const [grant, chat] = await asked;
+  assert.deepEqual(
+    [grant.status >= 400, chat.status >= 400, (await house.chat('b:8B')).status, only(box.log, 'call')],
+    [true, true, 200, ['b:8B']],
+    JSON.stringify(grant.body),
+  );
+  const { leases, queue } = await house.standing();
+  assert.deepEqual([leases, queue], [[], []]);
+});
+
+test(
+  'sovereign that goes on and off as fast as can be: at the end nothing is held, and what is far is only had while it is off',
+  within,
+  async () => {
+    await using near = await startBox({ 'a:8B': 8 * GiB });
+    await using far = await startBox({ 'f:8B': 0 });
+    const providers = [
+      oneOf('a', near),
+      provider('f', far, { sizes: { '8B': 0 }, controller: 'openai', egress: 'remote', capabilities: ['f'] }),
+    ].join('\n');
+    await using house = await openHouse({ providers });
+    const crowd = Array.from({ length: 60 }, async (_, index) => {
+      if (index % 3 === 0) await house.sovereign(index % 2 === 0);
+      const { status, body } = await house.grant({ capabilities: [index % 2 === 0 ? 'f' : 'a'] });
+      if (status === 200) await house.chat(body.models[0]!.model, { as: body.api_key! });
+      if (status === 200) await house.revoke(body.id);
+      return status;
+    });
+    const statuses = new Set(await Promise.all(crowd));
+    await house.sovereign(true);
+    const before = far.received;
+    const refused = await house.grant({ capabilities: ['f'] });
+    const { leases, queue, grants } = await house.standing();
+    assert.deepEqual(
+      [
+        [...statuses].every((status) => [200, 401, 403].includes(status)),
+        refused.status,
+        far.received,
+        leases,
+        queue,
+        grants.filter(({ revoked }) => revoked === null),
+      ],
+      [true, 403, before, [], [], []],
+      [...statuses].join(),
+    );
+  },
+);
+
+test('a provider that takes one call at a time is never asked twice at once', within, async () => {
+  await using box = await startBox({ 'a:8B': 8 * GiB });
+  await using house = await openHouse({ providers: oneOf('a', box, { concurrency: 1 }) });
+  assert.equal((await house.chat('a:8B')).status, 200);
+  const held = Promise.withResolvers<void>();
+  box.hold.call = held.promise;
+  box.log.length = 0;
+  const asked = Array.from({ length: 3 }, () => house.chat('a:8B').then(({ status }) => status, String));
+  await seen(async () => (await house.standing()).queue.length === 2);
+  assert.deepEqual(box.log, ['call a:8B']);
+  held.resolve();
+  assert.deepEqual(await Promise.all(asked), [200, 200, 200]);
 });

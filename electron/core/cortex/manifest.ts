@@ -1,7 +1,7 @@
 /** One provider at a time: making it warm, healing it, letting it go. What is asked of one provider is done one after the other. */
 import type { Provider, Resident, Tier } from '../../../shared/cortex.ts';
 import { onlyRefusals, Refusal, refuse, type WireError } from '../../../shared/errors.ts';
-import type { CortexSettings, GpuDevice } from '../../../shared/model.ts';
+import type { CortexSettings, GpuDevice, GpuState } from '../../../shared/model.ts';
 import type { Gpu } from '../gpu.ts';
 import { sameModel } from '../providers/ollama.ts';
 import { type Budget, measure } from './budget.ts';
@@ -111,12 +111,18 @@ export function createManifests(parts: ManifestParts): Manifests {
     const learnt = { ...about, context: tier.context };
     if (error !== null) {
       alone();
-      const found = before.devices.find(({ id }) => id === device);
-      const free = error.vram?.free ?? freeOn(found);
+      // Somebody else may have taken memory while it loaded: it takes more than was free then, which is not what was free before.
+      const states = error.code === 'vram_exhausted' ? [before, await gpu.probe()] : [before];
+      const free = error.vram?.free ?? leastFree(states, device);
       // What is learnt is in the world that is told of next.
       if (error.code === 'vram_exhausted') budget.tooBig({ ...learnt, freeBytes: free });
       world.note(name, { phase: 'gone' });
-      if (error.code === 'vram_exhausted') await refusalOf(tell('model_too_big', { ...about, free_bytes: free }));
+      if (error.code === 'vram_exhausted') {
+        // What others took while it loaded was taken for a part of it; now that nothing is, it is theirs.
+        await gpu.probe();
+        world.note(name, { phase: 'gone' });
+        await refusalOf(tell('model_too_big', { ...about, free_bytes: free }));
+      }
       return error;
     }
     const loadMs = now() - startedAt;
@@ -313,6 +319,11 @@ export function createManifests(parts: ManifestParts): Manifests {
       await world.refresh(provider);
     },
   };
+}
+
+function leastFree(states: readonly GpuState[], device: string | null): number | null {
+  const known = states.map(({ devices }) => freeOn(devices.find(({ id }) => id === device))).filter((free) => free !== null);
+  return known.length === 0 ? null : Math.min(...known);
 }
 
 const freeOn = (device: GpuDevice | undefined): number | null =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatCountdown, formatEta, formatPlace, formatRough } from './format.ts';
+import { formatCost, formatCountdown, formatEta, formatPlace, formatRough } from './format.ts';
 
 test('a countdown never says that something is over before it is, nor that it is late', () => {
   const now = 1_000_000;
@@ -36,4 +36,16 @@ test('an estimate is rough, and one that has passed promises nothing', () => {
     [12_000, 0, -3000].map((ms) => formatEta(1000 + ms, 1000)),
     ['in about 12 s', 'any moment now', 'any moment now'],
   );
+});
+
+test('a cost keeps one digit below two minutes, and none above', () => {
+  assert.deepEqual([0, 723, 119_940, 119_960, 3_779_500, 7_140_000, 20_000_000].map(formatCost), [
+    '0.0 s',
+    '0.7 s',
+    '119.9 s',
+    '2 min',
+    '63 min',
+    '119 min',
+    '6 h',
+  ]);
 });

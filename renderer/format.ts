@@ -55,6 +55,13 @@ export function formatRough(ms: number): string {
   return minutes < 90 ? `about ${minutes} min` : `about ${Math.round(minutes / 60)} h`;
 }
 
+/** What something costs in time, to one digit: `2.4 s`, `63 min`, `5 h`. */
+export function formatCost(ms: number): string {
+  if (ms < 119_950) return `${(ms / 1000).toFixed(1)} s`;
+  const minutes = Math.round(ms / 60_000);
+  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
+
 /** A place in a line, 0 for the next one. */
 export function formatPlace(position: number): string {
   return position === 0 ? 'next in line' : `${formatCount(position)} before it`;

@@ -3,7 +3,7 @@ import { ArrowDownToLine, CircleCheck, Cpu, Hourglass, type LucideIcon, OctagonX
 import { type ReactNode, useMemo } from 'react';
 import type { Assignment, Eviction, Resolved } from '../../shared/cortex.ts';
 import { useLive } from '../core.ts';
-import { formatRough } from '../format.ts';
+import { formatCost, formatRough } from '../format.ts';
 import { DemoBadge, Memory, PhaseMark } from '../parts/Model.tsx';
 import { Holders } from '../parts/States.tsx';
 import { EgressBadge } from '../parts/Status.tsx';
@@ -171,10 +171,10 @@ function Evictions({ evictions, demo }: { evictions: readonly Eviction[]; demo: 
             <td className="whitespace-nowrap py-1.5 pr-2 text-right">
               <Memory figure={one.frees} />
             </td>
-            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{seconds(one.stopMs)}</td>
-            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{seconds(one.reloadMs)}</td>
-            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{seconds(one.contextMs)}</td>
-            <td className="whitespace-nowrap py-1.5 text-right font-medium">{seconds(costMs(one))}</td>
+            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{formatCost(one.stopMs)}</td>
+            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{formatCost(one.reloadMs)}</td>
+            <td className="whitespace-nowrap py-1.5 pr-2 text-right text-ink-2">{formatCost(one.contextMs)}</td>
+            <td className="whitespace-nowrap py-1.5 text-right font-medium">{formatCost(costMs(one))}</td>
           </tr>
         ))}
       </tbody>
@@ -184,16 +184,12 @@ function Evictions({ evictions, demo }: { evictions: readonly Eviction[]; demo: 
             <td colSpan={5} className="pt-1.5 text-ink-3">
               In all, until they are as they were
             </td>
-            <td className="pt-1.5 text-right font-medium">{seconds(total)}</td>
+            <td className="pt-1.5 text-right font-medium">{formatCost(total)}</td>
           </tr>
         </tfoot>
       )}
     </table>
   );
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 function Block({ title, children }: { title: string; children: ReactNode }) {

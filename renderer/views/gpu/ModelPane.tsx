@@ -248,7 +248,7 @@ function Tier({ tier }: { tier: ModelState }) {
           {tier.model}
         </bdi>
       </span>
-      <PhaseMark phase={tier.phase} />
+      <PhaseMark phase={tier.phase} egress={tier.egress} />
       <span className="w-28 text-right">
         {tier.egress === 'local' ? <Memory figure={tier.vram} what="size not known" /> : <span className="text-ink-3">elsewhere</span>}
       </span>

@@ -168,7 +168,7 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Sh
     {
       id: 'name',
       label: 'Model',
-      width: 'minmax(10rem,2fr)',
+      width: 'minmax(10rem,1.8fr)',
       cell: ({ row, toggle }) =>
         row.kind === 'provider' ? (
           <span className="flex min-w-0 items-center gap-1">
@@ -256,7 +256,7 @@ function columnsFor(cortex: CortexState, sovereign: boolean): readonly Column<Sh
     {
       id: 'held',
       label: 'Now',
-      width: 'minmax(6rem,1.6fr)',
+      width: 'minmax(6rem,2fr)',
       hideBelow: 820,
       cell: (shown) => (
         <span className="text-ink-2 text-xs">

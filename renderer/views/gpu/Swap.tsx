@@ -5,7 +5,7 @@ import { useState } from 'react';
 import type { CortexState } from '../../../shared/cortex.ts';
 import { toastError } from '../../actions.ts';
 import { type Front, useFront, useOperation, wireOf } from '../../core.ts';
-import { formatDuration, formatRough } from '../../format.ts';
+import { formatCost, formatRough } from '../../format.ts';
 import { Button } from '../../parts/Button.tsx';
 import { Dialog } from '../../parts/Dialog.tsx';
 import { Chips } from '../../parts/Field.tsx';
@@ -166,8 +166,8 @@ export function EvictDialog({ cortex, provider, onClose }: { cortex: CortexState
                 <span className="font-medium">
                   {formatRough(costMs({ stopMs: shown.stopMs, reloadMs: shown.loadMs, contextMs: shown.contextMs }))}
                 </span>{' '}
-                until it is as it was: {formatDuration(shown.stopMs)} to end it, {formatDuration(shown.loadMs)} to load it again,{' '}
-                {shown.contextMs > 0 ? `${formatDuration(shown.contextMs)} to read its context again` : 'nothing to read again'}
+                until it is as it was: {formatCost(shown.stopMs)} to end it, {formatCost(shown.loadMs)} to load it again,{' '}
+                {shown.contextMs > 0 ? `${formatCost(shown.contextMs)} to read its context again` : 'nothing to read again'}
               </Fact>
               <Fact name="Waiting for it">{group!.waiting === 0 ? 'nobody' : `${group!.waiting} in line`}</Fact>
               {shown.idleAt !== null && leases.length === 0 && (

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { closeSync, type FSWatcher, fstatSync, openSync, readdirSync, readSync, statSync, watch } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { InvalidUnit, Provider } from '../../../shared/cortex.ts';
-import { mayHaveUnits, readUnits, type Scanned } from './scan.ts';
+import { dropInsOf, mayHaveUnits, readUnits, type Scanned } from './scan.ts';
 
 export interface Units extends Disposable {
   /** Sorted by folder, file and place. */
@@ -22,6 +22,7 @@ export interface UnitsOptions {
 
 const mostBytes = 256 * 1024;
 const mostFiles = 1000;
+const mostDropIns = 50;
 /** Editors write in several steps: files are read once they have been still for so long, or after the longer time in any case. */
 const STILL_MS = 100;
 const PATIENCE_MS = 1000;
@@ -171,7 +172,26 @@ export function watchUnits({ onChange }: UnitsOptions): Units {
   };
 }
 
-function markOf(file: string): string {
+/** What its drop-ins are belongs to it. */
+const markOf = (file: string): string => [file, ...dropInsAt(file)].map(markAt).join('\n');
+
+/** The files with more of a unit, in the order in which they count. */
+function dropInsAt(file: string): string[] {
+  const folder = dropInsOf(file);
+  if (folder === null) return [];
+  try {
+    const names = readdirSync(folder).filter((name) => name.endsWith('.conf'));
+    return names
+      .sort()
+      .slice(0, mostDropIns)
+      .map((name) => join(folder, name));
+  } catch {
+    // It has none.
+    return [];
+  }
+}
+
+function markAt(file: string): string {
   try {
     const { mtimeMs, ctimeMs, size, ino } = statSync(file);
     return `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
@@ -181,7 +201,23 @@ function markOf(file: string): string {
 }
 
 function read(file: string): Scanned {
-  const refused = (message: string): Scanned => ({ providers: [], invalid: [{ file, line: null, unit: basename(file), message }] });
+  const main = textOf(file);
+  const dropIns = dropInsAt(file).map((each) => ({ file: each, ...textOf(each) }));
+  const refused = [{ file, ...main }, ...dropIns].flatMap(({ file: each, text, fault }): InvalidUnit[] =>
+    text === null ? [{ file: each, line: null, unit: basename(file), message: fault }] : [],
+  );
+  if (main.text === null) return { providers: [], invalid: refused };
+  const scanned = readUnits(
+    file,
+    main.text,
+    dropIns.flatMap(({ file: each, text }) => (text === null ? [] : [{ file: each, text }])),
+  );
+  return { ...scanned, invalid: [...refused, ...scanned.invalid] };
+}
+
+/** `text` null: `fault` says why in one sentence. */
+function textOf(file: string): { text: string; fault: null } | { text: null; fault: string } {
+  const refused = (fault: string) => ({ text: null, fault });
   try {
     // A pipe would hold the reader up for as long as nobody writes to it.
     if (!statSync(file).isFile()) return refused('It is not a regular file.');
@@ -195,7 +231,7 @@ function read(file: string): Scanned {
       const text = bytes.subarray(0, length);
       if (length > mostBytes) return refused(`It is larger than ${mostBytes / 1024} KB.`);
       if (!isUtf8(text)) return refused('It is not UTF-8 text.');
-      return readUnits(file, text.toString('utf8').replace(/^\ufeff/, ''));
+      return { text: text.toString('utf8').replace(/^\ufeff/, ''), fault: null };
     } finally {
       closeSync(handle);
     }

@@ -437,6 +437,29 @@ describe('folders', () => {
     assert.deepEqual([units.endpoints(), units.invalid()], [[], []]);
   });
 
+  test('drop-ins say more of a unit, and a fault in one is told with its own file and line', async () => {
+    using folder = tempFolder();
+    const dropIns = join(folder.path, 'a.container.d');
+    writeFileSync(join(folder.path, 'a.container'), unit(81));
+    using units = open([folder.path]);
+    units.start();
+    const groups = () => units.providers().map(({ name, groups: those }) => `${name}: ${those.join()}`);
+    const before = groups();
+    let change = units.next();
+    mkdirSync(dropIns);
+    writeFileSync(join(dropIns, '10-groups.conf'), '[Container]\nLabel=dispatcher.groups=night\n');
+    writeFileSync(join(dropIns, '20-later.conf'), '[Container]\nLabel=dispatcher.groups=day\n');
+    writeFileSync(join(dropIns, 'notes.txt'), 'not a unit');
+    await change;
+    const during = groups();
+    change = units.next();
+    writeFileSync(join(dropIns, '20-later.conf'), '[Container]\n\nLabel=dispatcher.priority=often\n');
+    await change;
+    assert.deepEqual([before, during, groups()], [['a: '], ['a: day'], []]);
+    const [fault] = units.invalid();
+    assert.deepEqual([fault?.file, fault?.line, fault?.unit], [join(dropIns, '20-later.conf'), 3, 'a']);
+  });
+
   test('a file that cannot be read is one invalid unit, and the others stand', (t) => {
     using folder = tempFolder();
     const put = (name: string, text: string | Buffer) => writeFileSync(join(folder.path, name), text);

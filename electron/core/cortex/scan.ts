@@ -24,11 +24,27 @@ const isQuadlet = (name: string) => name.endsWith('.container');
 /** Whether a file of this name may have units. */
 export const mayHaveUnits = (name: string): boolean => isCompose(name) || isQuadlet(name);
 
-/** The providers that the text of `file` names; what cannot be read of it is told, and the rest stands. Never throws. */
-export function readUnits(file: string, text: string): Scanned {
+/** Where the drop-ins of a unit are (podman-systemd.unit(5)): files whose settings come after its own. null: a file of this name has none. */
+export const dropInsOf = (file: string): string | null => (isQuadlet(basename(file)) ? `${file}.d` : null);
+
+/**
+ * The providers that the text of `file` names, with what its drop-ins add; what cannot be read of it is told with its file and line, and the rest
+ * stands. Never throws.
+ */
+export function readUnits(file: string, main: string, dropIns: readonly { file: string; text: string }[] = []): Scanned {
   const scanned: Scanned = { providers: [], invalid: [] };
-  const refuse = (fault: Malformed, unit: string) =>
-    void scanned.invalid.push({ file, line: fault.line, unit: fault.unit ?? unit, message: fault.message });
+  // One text, so that what a unit says in several files is read as what it is.
+  let text = main;
+  const begins: { file: string; line: number }[] = [{ file, line: 1 }];
+  for (const more of dropIns) {
+    begins.push({ file: more.file, line: text.split('\n').length + 1 });
+    text += `\n${more.text}`;
+  }
+  const refuse = (fault: Malformed, unit: string) => {
+    const place = fault.line === null ? null : begins.findLast(({ line }) => line <= fault.line!)!;
+    const line = place === null ? null : fault.line! - place.line + 1;
+    scanned.invalid.push({ file: place?.file ?? file, line, unit: fault.unit ?? unit, message: fault.message });
+  };
   try {
     const { units, faults } = isQuadlet(basename(file)) ? readQuadlet(file, text) : readCompose(file, text);
     for (const fault of faults) refuse(fault, basename(file));

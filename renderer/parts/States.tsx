@@ -1,5 +1,5 @@
 import type { LucideIcon } from 'lucide-react';
-import { CircleAlert } from 'lucide-react';
+import { CircleAlert, CircleSlash } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Children, useEffect, useState } from 'react';
 import type { WireError } from '../../shared/errors.ts';
@@ -46,12 +46,15 @@ export function ErrorState({
   children?: ReactNode;
   compact?: boolean;
 }) {
+  // Somebody asked for it: that is no failure.
+  const wanted = error.code === 'cancelled';
+  const Icon = wanted ? CircleSlash : CircleAlert;
   return (
-    <div role="alert" className={`flex gap-3 rounded-lg bg-bad-soft text-ink ${compact ? 'p-3' : 'p-4'}`}>
-      <CircleAlert aria-hidden className="mt-0.5 size-4 shrink-0 text-bad-ink" strokeWidth={2} />
+    <div role="alert" className={`flex gap-3 rounded-lg text-ink ${wanted ? 'bg-raised' : 'bg-bad-soft'} ${compact ? 'p-3' : 'p-4'}`}>
+      <Icon aria-hidden className={`mt-0.5 size-4 shrink-0 ${wanted ? 'text-ink-3' : 'text-bad-ink'}`} strokeWidth={2} />
       <div className="min-w-0 flex-1 space-y-2">
         <div className="flex flex-wrap items-baseline gap-x-2">
-          <p className="font-semibold text-bad-ink text-sm">{catalogue[error.code].title}</p>
+          <p className={`font-semibold text-sm ${wanted ? 'text-ink' : 'text-bad-ink'}`}>{catalogue[error.code].title}</p>
           <code className="font-mono text-2xs text-ink-2">{error.code}</code>
         </div>
         <p className="foreign text-sm">{error.message}</p>

@@ -12,7 +12,9 @@ import { Badge, doorWord } from '../parts/Status.tsx';
 import { type Column, Table } from '../parts/Table.tsx';
 import type { Tone } from '../parts/tone.ts';
 import { Time } from '../parts/Values.tsx';
+import { holderWords } from '../plan.ts';
 import { toast, useUi } from '../ui.ts';
+import { useHeld } from './Plan.tsx';
 
 const PAGE = 100;
 const EXPORT_PAGE = 500;
@@ -234,11 +236,7 @@ const columns: Column<AuditEntry>[] = [
     id: 'caller',
     label: 'Caller',
     width: 'minmax(0,1fr)',
-    cell: (row) => (
-      <span className="text-ink-2" title={`${row.caller} by ${doorWord(row.door)}`}>
-        {row.caller} {row.door !== row.caller && <span className="text-ink-3">by {doorWord(row.door)}</span>}
-      </span>
-    ),
+    cell: (row) => <Caller entry={row} />,
   },
   {
     id: 'at',
@@ -260,6 +258,17 @@ const columns: Column<AuditEntry>[] = [
   },
 ];
 
+/** Who called, and through which door; a grant by its task. */
+function Caller({ entry: { caller, door } }: { entry: AuditEntry }) {
+  const held = useHeld();
+  const who = caller.startsWith('grant_') ? holderWords({ holder: { kind: 'grant', id: caller }, caller }, held) : caller;
+  return (
+    <span className="text-ink-2" title={`${caller} by ${doorWord(door)}`}>
+      {who} {door !== caller && <span className="text-ink-3">by {doorWord(door)}</span>}
+    </span>
+  );
+}
+
 /** One row as what it says and what binds it, with its other half: intent and outcome of the same crossing. */
 function Receipt({ entry }: { entry: AuditEntry }) {
   const go = useUi((ui) => ui.go);
@@ -280,7 +289,7 @@ function Receipt({ entry }: { entry: AuditEntry }) {
         <Fact name="Route">{entry.route ?? 'none'}</Fact>
         {entry.outcome !== null && <Fact name={entry.kind === 'change' ? 'What' : 'Outcome'}>{entry.outcome}</Fact>}
         <Fact name="Caller">
-          {entry.caller} by {doorWord(entry.door)}
+          <Caller entry={entry} />
         </Fact>
         {entry.job !== null && (
           <Fact name="Job">

@@ -107,6 +107,14 @@ test('the model answers whole and as a stream with the same words, and writes mo
   assert.equal(events.at(-1), 'data: [DONE]');
   const streamed = events.slice(0, -1).map((event) => JSON.parse(event.slice(6)).choices[0].delta.content ?? '');
   assert.equal(streamed.join(''), whole.choices[0].message.content);
+  // The older words for it.
+  const plain = { prompt: messages[0]!.content, max_tokens: 40 };
+  const older = (await post(`${demo.urls.model}/v1/completions`, plain)).json();
+  const pieces = (await post(`${demo.urls.model}/v1/completions`, { ...plain, stream: true })).text.trim().split('\n\n').slice(0, -1);
+  assert.deepEqual(
+    [older.object, older.choices[0].text, pieces.map((piece) => JSON.parse(piece.slice(6)).choices[0].text).join('')],
+    ['text_completion', whole.choices[0].message.content, whole.choices[0].message.content],
+  );
 
   const corpus = await readFile(new URL('corpus.txt', import.meta.url), 'utf8');
   const model = trainTextModel(corpus);

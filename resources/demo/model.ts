@@ -71,7 +71,36 @@ export function trainTextModel(text: string): TextModel {
   };
 }
 
+/** What a whole answer and its pieces are called; `say` puts words where this API has them. */
+interface Dialect {
+  prefix: string;
+  whole: string;
+  piece: string;
+  say(text: string): object;
+  /** Of a stream: its beginning, each token, its end. */
+  delta(text: string | null): object;
+}
+
+const chat: Dialect = {
+  prefix: 'chatcmpl',
+  whole: 'chat.completion',
+  piece: 'chat.completion.chunk',
+  say: (content) => ({ message: { role: 'assistant', content } }),
+  delta: (content) => ({ delta: content === null ? {} : { content } }),
+};
+
+const completion: Dialect = {
+  prefix: 'cmpl',
+  whole: 'text_completion',
+  piece: 'text_completion',
+  say: (text) => ({ text }),
+  delta: (text) => ({ text: text ?? '' }),
+};
+
+const dialects: Record<string, Dialect> = { '/v1/chat/completions': chat, '/v1/completions': completion };
+
 interface ChatRequest {
+  dialect: Dialect;
   model: string;
   prompt: string;
   stream: boolean;
@@ -80,7 +109,7 @@ interface ChatRequest {
   seed: number;
 }
 
-/** `/v1/models` and `/v1/chat/completions`, whole or as server-sent events; `tokenMs` is the time between two tokens of a stream. */
+/** `/v1/models`, `/v1/chat/completions` and `/v1/completions`, whole or as server-sent events; `tokenMs` is the time between two tokens of a stream. */
 export function createModelServer(
   text: string,
   { tokenMs = 20, names = [modelName] }: { tokenMs?: number; names?: string[] } = {},
@@ -89,9 +118,10 @@ export function createModelServer(
   return async ({ method, path, fields, signal }, response) => {
     if (path === '/v1/models')
       return { object: 'list', data: names.map((id) => ({ id, object: 'model', created: 0, owned_by: 'dispatcher-demo' })) };
-    if (path !== '/v1/chat/completions' || method !== 'POST') throw new Status(404, `There is no ${method} ${path} here.`);
-    const request = parse(fields, names);
-    const id = `chatcmpl-${createHash('sha256').update(`${request.seed} ${request.prompt}`).digest('hex').slice(0, 24)}`;
+    const dialect = method === 'POST' ? dialects[path] : undefined;
+    if (dialect === undefined) throw new Status(404, `There is no ${method} ${path} here.`);
+    const request = parse(fields, { names, dialect });
+    const id = `${dialect.prefix}-${createHash('sha256').update(`${request.seed} ${request.prompt}`).digest('hex').slice(0, 24)}`;
     const created = Math.floor(Date.now() / 1000);
     const tokens = model.generate(request.prompt, request);
     if (request.stream) return stream(response, { tokens, request, id, created, tokenMs, signal });
@@ -99,12 +129,10 @@ export function createModelServer(
     const prompt_tokens = tokenize(request.prompt).length;
     return {
       id,
-      object: 'chat.completion',
+      object: dialect.whole,
       created,
       model: request.model,
-      choices: [
-        { index: 0, message: { role: 'assistant', content: join(words) }, finish_reason: words.length >= request.max ? 'length' : 'stop' },
-      ],
+      choices: [{ index: 0, ...dialect.say(join(words)), finish_reason: words.length >= request.max ? 'length' : 'stop' }],
       usage: { prompt_tokens, completion_tokens: words.length, total_tokens: prompt_tokens + words.length },
     };
   };
@@ -114,41 +142,35 @@ async function stream(
   response: ServerResponse,
   run: { tokens: Generator<string>; request: ChatRequest; id: string; created: number; tokenMs: number; signal: AbortSignal },
 ): Promise<undefined> {
-  const say = (delta: Record<string, string>, finish_reason: string | null) => {
+  const { dialect } = run.request;
+  const say = (words: object, finish_reason: string | null) => {
     const chunk = {
       id: run.id,
-      object: 'chat.completion.chunk',
+      object: dialect.piece,
       created: run.created,
       model: run.request.model,
-      choices: [{ index: 0, delta, finish_reason }],
+      choices: [{ index: 0, ...words, finish_reason }],
     };
     response.write(`data: ${JSON.stringify(chunk)}\n\n`);
   };
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-  say({ role: 'assistant', content: '' }, null);
+  if (dialect === chat) say({ delta: { role: 'assistant', content: '' } }, null);
   let count = 0;
   for (const token of run.tokens) {
-    say({ content: count === 0 || /^[.,!?]$/.test(token) ? token : ` ${token}` }, null);
+    say(dialect.delta(count === 0 || /^[.,!?]$/.test(token) ? token : ` ${token}`), null);
     count += 1;
     if (!(await pause(run.tokenMs, run.signal))) return;
   }
-  say({}, count >= run.request.max ? 'length' : 'stop');
+  say(dialect.delta(null), count >= run.request.max ? 'length' : 'stop');
   response.end('data: [DONE]\n\n');
 }
 
-function parse(fields: Record<string, unknown>, names: string[]): ChatRequest {
-  if (!Array.isArray(fields.messages) || fields.messages.length === 0)
-    throw new Status(400, 'messages must be a list with at least one message.');
-  const prompt = fields.messages
-    .map((message: { content?: unknown }) => {
-      if (typeof message?.content === 'string') return message.content;
-      if (!Array.isArray(message?.content)) throw new Status(400, 'Every message needs content.');
-      return message.content.map((part: { text?: unknown }) => (typeof part?.text === 'string' ? part.text : '')).join(' ');
-    })
-    .join('\n');
+function parse(fields: Record<string, unknown>, { names, dialect }: { names: string[]; dialect: Dialect }): ChatRequest {
+  const prompt = dialect === chat ? wordsOf(fields.messages) : [fields.prompt ?? ''].flat().join('\n');
   const hashed = createHash('sha256').update(prompt).digest().readUInt32LE(0);
   const number = (value: unknown, fallback: number) => (typeof value === 'number' && Number.isFinite(value) ? value : fallback);
   return {
+    dialect,
     model: names.find((name) => name === fields.model) ?? names[0]!,
     prompt,
     stream: fields.stream === true,
@@ -156,6 +178,17 @@ function parse(fields: Record<string, unknown>, names: string[]): ChatRequest {
     temperature: Math.max(0, Math.min(2, number(fields.temperature, 0.8))),
     seed: number(fields.seed, hashed) >>> 0,
   };
+}
+
+function wordsOf(messages: unknown): string {
+  if (!Array.isArray(messages) || messages.length === 0) throw new Status(400, 'messages must be a list with at least one message.');
+  return messages
+    .map((message: { content?: unknown }) => {
+      if (typeof message?.content === 'string') return message.content;
+      if (!Array.isArray(message?.content)) throw new Status(400, 'Every message needs content.');
+      return message.content.map((part: { text?: unknown }) => (typeof part?.text === 'string' ? part.text : '')).join(' ');
+    })
+    .join('\n');
 }
 
 function join(tokens: string[]): string {

@@ -174,6 +174,7 @@ export function createOllama(
     }),
     'POST /v1/chat/completions': (request, response) =>
       use(request.fields.model, request, () => speak(request, response) as Promise<unknown>),
+    'POST /v1/completions': (request, response) => use(request.fields.model, request, () => speak(request, response) as Promise<unknown>),
     'POST /v1/embeddings': (request) =>
       use(request.fields.model, request, ({ name }) => ({
         object: 'list',

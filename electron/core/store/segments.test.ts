@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openCheckpoints } from '../audit/checkpoint.ts';
@@ -143,6 +146,48 @@ test('A07: while it is verified again and again, many days go, and every answer 
   assert.deepEqual([...new Set(faults)], [null]);
   // Twenty-five days are told of in one row.
   assert.deepEqual(verify().pruned, { segments: 30, lastSeq: 4500, at: day(120), by: 'core' });
+});
+
+test('J06: killed while days are sealed and pruned, a core leaves what verifies, and the next one goes on', async (t) => {
+  const { folder, file, checkpointFile, key, open, raw, store, verify } = await keeping(t);
+  const rows = Array.from({ length: 60 }, (_, n) => Array.from({ length: 100 }, (_, i) => store.append(anEntry(i, { at: day(n) + i }))));
+  await Promise.all(rows.flat());
+  await store[Symbol.asyncDispose]();
+  writeFileSync(join(folder, 'key.pem'), key.export({ type: 'pkcs8', format: 'pem' }));
+  const program = join(folder, 'core.mjs');
+  writeFileSync(
+    program,
+    `import { createPrivateKey } from 'node:crypto'; import { readFileSync } from 'node:fs';
+    const { openStore } = await import(${JSON.stringify(new URL('./store.ts', import.meta.url).href)});
+    const [file, checkpointFile, keyFile] = process.argv.slice(2);
+    const now = () => ${day(200)};
+    const store = await openStore({ file, checkpointFile, key: createPrivateKey(readFileSync(keyFile)), now });
+    store.keepAudit(now(), 90); setInterval(() => {}, 1000);`,
+  );
+  const one = (sql: string) => raw((db) => db.prepare(sql).pluck().get()) as number;
+  const sealed = 'SELECT count(*) FROM audit_segment';
+  const first = 'SELECT min(seq) FROM audit';
+  for (const [what, from] of [
+    [sealed, 3],
+    [sealed, 30],
+    ['SELECT count(*) FROM audit_prune', 1],
+    [first, 2],
+    [first, 2000],
+    ['SELECT count(*) FROM audit_prune', 2],
+  ] as const) {
+    const child = spawn(process.execPath, [program, file, checkpointFile, join(folder, 'key.pem')], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    while (one(what) < from && child.exitCode === null) await pause(1);
+    assert.equal(child.exitCode, null);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    assert.deepEqual([verify().fault, raw((db) => db.pragma('integrity_check', { simple: true }))], [null, 'ok']);
+  }
+  const last = await open({ now: () => day(200) });
+  last.keepAudit(day(200), 90);
+  while (one(first) < 6001) await pause(5);
+  assert.deepEqual([verify().fault, verify().pruned?.segments], [null, 60]);
 });
 
 /** Three sealed days, closed. */

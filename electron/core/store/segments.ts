@@ -141,6 +141,11 @@ export function createSegmenter(db: Database.Database, { checkpoints, head, chan
     return true;
   }
 
+  function mayGo({ last, at }: Prune): boolean {
+    const { day } = oldestKept.get(last - 1, 1) as Segment;
+    return at <= clock && prunableFrom(day, KEPT_DAYS_LEAST) <= at;
+  }
+
   function signWhatIsNot(): boolean {
     let signed = false;
     if (sealed !== null && sealed.last > checkpoints.sealedTo)
@@ -148,8 +153,8 @@ export function createSegmenter(db: Database.Database, { checkpoints, head, chan
         checkpoints.writeSegment(segment);
         signed = true;
       }
-    // What is gone already without a signature was not deleted here.
-    if (pruned !== null && pruned.last > checkpoints.prunedTo && firstRow.get() === pruned.first) {
+    // What is gone already without a signature was not deleted here, and what may not go yet was not pruned here.
+    if (pruned !== null && pruned.last > checkpoints.prunedTo && firstRow.get() === pruned.first && mayGo(pruned)) {
       checkpoints.writePrune(pruned);
       signed = true;
     }

@@ -189,7 +189,8 @@ function ask(turn: Turn, asked: (LeaseEvent & { type: 'lease' })['ask']): void {
     ...{ ask: asked, phase: 'waiting', since: now, stand, key, deadline: null, plan: null, heldAt: now, until: null },
     ...{ awaits: [], excluded: [], error: null, misfits: 0, stale: null, spoiled: null, told: null },
   };
-  if (asked.expiresAt !== null && asked.expiresAt <= now) {
+  // Whoever wants a grant and waits for no time at all has it if it is warm.
+  if (asked.expiresAt !== null && asked.expiresAt <= now && asked.holder.kind !== 'grant') {
     turn.effects.push({ type: 'unleased', lease: asked.id, error: expired(entry) });
     return;
   }

@@ -64,6 +64,8 @@ const SHOWN = 50;
 /** Of one caller at one time. */
 const MOST_EACH = 100;
 const SLEEP_MOST_MS = 3_600_000;
+/** A grant ends by itself; so much later its models are taken back from one that did not. */
+const LATE_MS = 10_000;
 /** When to try again at a provider that takes no more calls: nobody knows when one ends. */
 const FULL_RETRY_MS = 1000;
 
@@ -132,7 +134,7 @@ export function createGrants(parts: GrantParts): Grants {
     // With limits of its own every grant would be another way around those of its caller.
     const principal: Principal = { id, name: task, capabilities: ['dispatch'], countsAs: by.id };
     await asking.ask(
-      { id: lease, holder: { kind: 'grant', id }, caller: by.id, need: parts.need(need), waitMs, lastsMs: ttlMs, task, signal },
+      { id: lease, holder: { kind: 'grant', id }, caller: by.id, need: parts.need(need), waitMs, lastsMs: ttlMs + LATE_MS, task, signal },
       {
         held(plan) {
           const now = clock();

@@ -15,7 +15,7 @@ export interface LeaseAsk {
   need: Need;
   /** It is given up when it has none by then; null: it waits for ever. */
   expiresAt: number | null;
-  /** How long its holder keeps it, from when it is given: a little later it is taken back. null: until it is released. */
+  /** How long it is held at most, from when it is given; null: until it is released. */
   lastsMs: number | null;
 }
 
@@ -105,7 +105,7 @@ export interface Entry {
   /** What it holds or what is loaded for it. */
   plan: Resolved | null;
   heldAt: number;
-  /** When its holder lets go of it, as far as that can be said while it is loaded for; null: not known, or it has nothing yet. */
+  /** When it is taken back, as far as that can be said while it is loaded for; null: when it is released, or it has nothing yet. */
   until: number | null;
   /** Animations that have to end first. */
   awaits: readonly string[];

@@ -8,9 +8,6 @@ import { noteOvertaking, standingOf } from './lease-line.ts';
 import { needKey } from './lease-view.ts';
 import { withItem, withoutItem } from './ordered.ts';
 
-/** Who holds it ends it in time by itself; so much later it is taken from who forgot. */
-const LATE_MS = 30_000;
-
 export function refused(turn: Turn, entry: Entry, plan: Resolved): void {
   forget(turn, entry);
   // Why its last candidate failed says more than that none is left.
@@ -115,7 +112,9 @@ export function serve(turn: Turn, entry: Entry, plan: Resolved): void {
     until: plan.etaMs === null ? null : next.now + plan.etaMs,
     position: null,
   };
-  put(next, id, { ...served, told });
+  // That it is asked whether it answers is no wait: whoever waits for no time at all has what is warm.
+  const isThere = waits.length === 1 && waits[0] === id && !moves;
+  put(next, id, { ...(isThere ? withDeadline(turn, served, null) : served), told });
   effects.push({ type: 'hold', lease: id, waits: told, plan });
 }
 
@@ -134,11 +133,7 @@ export function give(turn: Turn, entry: Entry): void {
       next.uses = next.uses.update(provider, Dictionary(), (users) => users.update(id, (use) => ({ ...use!, until })));
     leasesChanged(next, entry.plan!);
   }
-  const held = withDeadline(
-    turn,
-    { ...entry, phase: 'held', heldAt: next.now, until, awaits: [], told: null, misfits: 0 },
-    until === null ? null : until + LATE_MS,
-  );
+  const held = withDeadline(turn, { ...entry, phase: 'held', heldAt: next.now, until, awaits: [], told: null, misfits: 0 }, until);
   put(next, id, held);
   turn.effects.push({ type: 'leased', lease: id, plan: entry.plan! });
 }

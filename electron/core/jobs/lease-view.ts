@@ -13,6 +13,11 @@ export function createView(book: Book, known: Known): View {
     const resident = residents.get(place);
     if (resident !== undefined) residents.set(place, { ...resident, phase });
   };
+  const drain = (place: string) => {
+    const mates = residents.get(place)?.sharedWith ?? [];
+    become(place, 'draining');
+    for (const [other, { provider }] of mates.length === 0 ? [] : residents) if (mates.includes(provider)) become(other, 'draining');
+  };
   for (const [place, { at, resident }] of book.made) {
     // Whoever made it says so to the world as well, so a newer one knows better.
     if (known.world.at > at) continue;
@@ -20,12 +25,12 @@ export function createView(book: Book, known: Known): View {
     else residents.set(place, { ...(residents.get(place) ?? resident), phase: 'warm' });
   }
   for (const { plan, priority, providers } of book.animations.values()) {
-    for (const eviction of plan.evictions) become(placeOf(eviction), 'draining');
+    for (const eviction of plan.evictions) drain(placeOf(eviction));
     for (const load of plan.loads)
       residents.set(placeOf(load), { ...residentOf(known, load, { priority, at: book.now }), phase: 'warming' });
     for (const assigned of plan.assignments) if (providers.includes(assigned.provider)) become(placeOf(assigned), 'warming');
   }
-  for (const place of book.leaving.keys()) become(place, 'draining');
+  for (const place of book.leaving.keys()) drain(place);
   for (const [place, resident] of residents) {
     const last = lastUseOf(book, resident);
     const idleMs = known.providers.get(resident.provider)?.idleMs ?? null;

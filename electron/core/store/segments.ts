@@ -99,6 +99,8 @@ export function createSegmenter(db: Database.Database, { checkpoints, head, chan
   /** The segment that is read, up to the row before `next`. */
   let open: { day: number; first: number; next: number; head: string; tree: Tree } | null = null;
 
+  /** The day whose rows begin with `first`, when it was last looked at. */
+  let goesOn: { first: number; day: number } | null = null;
   /** The day that had begun when all rows there were had been sealed: what comes with an older time comes on that day. */
   let begun = 0;
 
@@ -110,12 +112,13 @@ export function createSegmenter(db: Database.Database, { checkpoints, head, chan
   function seal(): boolean {
     const first = (sealed?.last ?? 0) + 1;
     if (first > head().seq) return false;
-    if (open !== null && open.day >= today()) return false;
+    if ((open?.day ?? (goesOn?.first === first ? goesOn.day : -1)) >= today()) return false;
     const rows = rowsFrom.all(open?.next ?? first) as [seq: number, at: number, hash: string][];
     if (open === null) {
       // Rows of a chain that somebody cut are not sealed: verify says what is missing.
       if (rows.length === 0 || rows[0]![0] !== first) return false;
       const day = dayFor(rows[0]![1], null);
+      goesOn = { first, day };
       if (day >= today()) return false;
       open = { day, first, next: first, head: '', tree: createTree() };
     }

@@ -4,6 +4,7 @@ const names: Record<string, string> = {
   shift: mac ? '⇧' : 'Shift',
   enter: '↵',
   esc: 'Esc',
+  tab: 'Tab',
   up: '↑',
   down: '↓',
 };

@@ -229,7 +229,9 @@ const columns: Column<AuditEntry>[] = [
       ) : row.outcome === 'ok' ? (
         <span className="text-ok-ink">ok</span>
       ) : row.kind === 'change' ? null : (
-        <span className={row.outcome === 'cancelled' ? 'text-ink-2' : 'text-bad-ink'}>{row.outcome}</span>
+        <span className={row.outcome === 'cancelled' ? 'text-ink-2' : 'text-bad-ink'} title={row.outcome ?? undefined}>
+          {row.outcome}
+        </span>
       ),
   },
   {

@@ -13,6 +13,7 @@ import type { RegistryProblem } from '../../shared/model.ts';
 import { type Checked, type Checks, createChecks } from '../checks.ts';
 import { useFront, useLive, useOperation, wireOf } from '../core.ts';
 import { Button } from '../parts/Button.tsx';
+import { KeyHint } from '../parts/KeyHint.tsx';
 import { ErrorState, LoadingState } from '../parts/States.tsx';
 import { Badge } from '../parts/Status.tsx';
 import { ask, toast, useUi } from '../ui.ts';
@@ -81,7 +82,11 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
           yaml(),
           syntaxHighlighting(colours),
           look,
-          EditorView.contentAttributes.of({ 'aria-label': 'Registry file', tabindex: '0' }),
+          EditorView.contentAttributes.of({
+            'aria-label': 'Registry file',
+            'aria-description': 'Tab indents; Escape, then Tab leaves the editor',
+            tabindex: '0',
+          }),
           keymap.of([
             {
               key: 'Mod-s',
@@ -156,6 +161,9 @@ function Editor({ onDisk, revision }: { onDisk: string; revision: string }) {
     <div className="flex min-h-0 flex-1 flex-col">
       <div className="flex flex-wrap items-center gap-3 border-b px-4 py-2">
         <code className="foreign min-w-0 flex-1 truncate font-mono text-2xs text-ink-3">{served?.file}</code>
+        <span aria-hidden className="hidden items-center gap-1 text-2xs text-ink-3 md:flex">
+          <KeyHint keys="esc" /> <KeyHint keys="tab" /> leaves the editor
+        </span>
         {changed && <Badge tone="accent">not saved</Badge>}
         {compared && compared.differs.length > 0 && (
           <Badge tone="warn" title={compared.differs.map(otherWay).join('\n')}>

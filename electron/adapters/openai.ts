@@ -10,9 +10,11 @@ import type { Grant } from '../../shared/cortex.ts';
 import { Refusal, refuse, toWire, type WireError } from '../../shared/errors.ts';
 import { type Core, reportBug } from '../core/core.ts';
 import { json } from './answer.ts';
+import { parseJson } from './input.ts';
 import { Answering, type Dialect, failAs } from './model-answer.ts';
 import { type Asked, readAsked } from './model-body.ts';
 import { createModelNames, type Nameable, ollamaModel, ollamaResident, ollamaShown, openAiModels } from './model-names.ts';
+import { callTool, listTools } from './model-tools.ts';
 import { type Admission, type Credential, unauthenticated } from './session.ts';
 
 export interface ModelDoor {
@@ -77,6 +79,8 @@ export function createModelDoor(core: Core, { admit, recordOf }: ModelDoorParts)
   }));
   list('/api/version', 'ollama', () => ({ version: '0.0.0' }));
   places.set('/api/show', { dialect: 'ollama', method: 'POST', call: null, answer: show });
+  places.set('/v1/tools', { dialect: 'openai', method: 'GET', call: null, answer: tools });
+  const oneTool: Place = { dialect: 'openai', method: 'POST', call: null, answer: tool };
   const oneModel: Place = { dialect: 'openai', method: 'GET', call: null, answer: retrieve };
 
   function turnAway({ request, response, dialect }: Omit<Visit, 'by'>, error: WireError): void {
@@ -166,6 +170,55 @@ export function createModelDoor(core: Core, { admit, recordOf }: ModelDoorParts)
     else json(visit.response, JSON.stringify(ollamaShown(found)));
   }
 
+  // --- tools -----------------------------------------------------------------------------------------------------------------
+
+  /** The grant whose key it is; null: turned away. */
+  function granted(visit: Visit): Grant | null {
+    if (visit.by.grant === null)
+      turnAway(visit, refuse('forbidden', 'Tools are for the key of a grant.', { hint: 'With a token, dispatch to the route itself.' }));
+    return visit.by.grant;
+  }
+
+  function tools(visit: Visit): void {
+    const grant = granted(visit);
+    if (grant === null) return;
+    listTools(core, grant).then(
+      (list) => json(visit.response, JSON.stringify(list)),
+      (caught: unknown) => failed(visit, caught),
+    );
+  }
+
+  /** The body is the parameters; the answer is the crossing's result. */
+  function tool(visit: Visit, body: Buffer): void {
+    const grant = granted(visit);
+    if (grant === null) return;
+    const params = readParams(body);
+    if (!('params' in params)) {
+      turnAway(visit, params);
+      return;
+    }
+    const gone = new AbortController();
+    visit.response.once('close', () => gone.abort());
+    const name = decoded(pathOf(visit.request).slice('/v1/tools/'.length));
+    callTool(core, { grant, principal: visit.by.principal, name, params: params.params, signal: gone.signal }).then(
+      (crossing) => {
+        if ('code' in crossing) turnAway(visit, crossing);
+        else if (crossing.error !== null) failAs('openai', visit.response, crossing.error);
+        else
+          json(
+            visit.response,
+            JSON.stringify({ object: 'tool.result', route: crossing.route, result: crossing.result, job: crossing.job }),
+          );
+      },
+      (caught: unknown) => failed(visit, caught),
+    );
+  }
+
+  function failed({ response, dialect }: Visit, caught: unknown): void {
+    if (!(caught instanceof Refusal)) reportBug(caught);
+    failAs(dialect, response, toWire(caught));
+  }
+
   // --- what comes in -----------------------------------------------------------------------------------------------------------
 
   function enter(visit: Omit<Visit, 'by'>, place: Place) {
@@ -185,10 +238,15 @@ export function createModelDoor(core: Core, { admit, recordOf }: ModelDoorParts)
     });
   }
 
+  function placeOf(path: string): Place | undefined {
+    if (/^\/v1\/models\/[^/]+$/.test(path)) return oneModel;
+    return /^\/v1\/tools\/[^/]+$/.test(path) ? oneTool : undefined;
+  }
+
   return {
     take(request, response) {
       const path = pathOf(request);
-      const place = places.get(path) ?? (/^\/v1\/models\/[^/]+$/.test(path) ? oneModel : undefined);
+      const place = places.get(path) ?? placeOf(path);
       if (place === undefined) return false;
       try {
         enter({ request, response, dialect: place.dialect }, place);
@@ -202,6 +260,17 @@ export function createModelDoor(core: Core, { admit, recordOf }: ModelDoorParts)
 }
 
 const nothing = Buffer.alloc(0);
+
+function readParams(body: Buffer): { params: Record<string, unknown> } | WireError {
+  try {
+    const value: unknown = body.length === 0 ? {} : parseJson(body.toString());
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { params: value as Record<string, unknown> };
+  } catch (caught) {
+    if (!(caught instanceof Refusal)) throw caught;
+    return caught.wire;
+  }
+  return refuse('input_invalid', 'The parameters are JSON but not an object.', { hint: 'Send {"name": value}.' });
+}
 
 function pathOf({ url = '' }: IncomingMessage): string {
   const at = url.indexOf('?');

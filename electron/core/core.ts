@@ -82,7 +82,7 @@ export interface Core extends AsyncDisposable {
   /** A callback that came in, with the bytes it was signed over. */
   ingest: Ingest;
   /** What the model door asks: whose key a grant's is, and which models there are. */
-  readonly cortex: Pick<Cortex, 'authenticate' | 'endedGrant' | 'state'>;
+  readonly cortex: Pick<Cortex, 'authenticate' | 'endedGrant' | 'state' | 'under'>;
   /** Records a request that was refused before it was a call: wrong host, no token, not JSON. */
   reject: Reject;
   readonly home: string;

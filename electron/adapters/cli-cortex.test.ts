@@ -9,7 +9,7 @@ import { runCommand } from './cli.ts';
 import { parseCommand } from './cli-words.ts';
 import { serve } from './serve.ts';
 
-/** The command line before a card of 24 GiB: `big` writes at two sizes, `eyes` sees. Tells what a line printed, and how it ended. */
+/** The command line before a card of 24 GB: `big` writes at two sizes, `eyes` sees. Tells what a line printed, and how it ended. */
 async function openCli(t: TestContext) {
   const stack = new AsyncDisposableStack();
   t.after(() => stack.disposeAsync());
@@ -92,7 +92,7 @@ test('grants and gpu: a key that is shown once, who holds what, who waits and fo
   assert.deepEqual(
     [gpu.find((line) => line.startsWith('eyes')), gpu.find((line) => line.startsWith('⏳'))?.replace(/lease_\w+|about \d+ s/g, '*')],
     [
-      'eyes             7B       warm     eyes:7B: 8.0 GiB (measured), held by grant plan\\x1b[31m the week',
+      'eyes             7B       warm     eyes:7B: 8.0 GB (measured), held by grant plan\\x1b[31m the week',
       '⏳ 1. grant think needs text-generation, *: waits for * to end: 10 min at most.',
     ],
   );
@@ -107,7 +107,7 @@ test('models: loaded, not unloaded while in use, unloaded; what does not fit say
   const { box, run } = await openCli(t);
   assert.match((await run('models', 'load', 'big', '8B')).stdout, /^big is warm\n/);
   assert.match((await run('models')).stdout, /big +8B +warm +big:8B/);
-  assert.match((await run('models', 'unload', 'big')).stdout, /^big is unloaded; 6\.0 GiB are free again\n/);
+  assert.match((await run('models', 'unload', 'big')).stdout, /^big is unloaded; 6\.0 GB are free again\n/);
   assert.deepEqual([(await run('models', 'unload', 'big')).exit !== 0, [...box.loaded]], [true, []]);
   const wrong = await run('models', 'evict', 'big');
   assert.notEqual(wrong.exit, 0);

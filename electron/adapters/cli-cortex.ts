@@ -48,7 +48,7 @@ export const cortexCommands: Record<'gpu' | 'models' | 'grants', Run> = {
       const done = await client.operate('OS.models.unload', { provider });
       return flags.json
         ? printJson(terminal, done)
-        : print(terminal, [`${provider} is unloaded; ${gib(done.freedBytes)} GiB are free again`]);
+        : print(terminal, [`${provider} is unloaded; ${gib(done.freedBytes)} GB are free again`]);
     }
     if (provider !== undefined && action === 'reset') {
       const done = await client.operate('OS.models.reset', { provider });
@@ -147,13 +147,13 @@ export function planLines(plan: Resolved): string[] {
     lines.push(`not         ${provider}${tier ? ` ${tier}` : ''}: ${reason}`);
   if (plan.error) {
     lines.push(`error       ${plan.error.code}: ${plan.error.message}`);
-    for (const { name, bytes, source } of plan.error.vram?.holders ?? []) lines.push(`holds       ${name}: ${gib(bytes)} GiB (${source})`);
+    for (const { name, bytes, source } of plan.error.vram?.holders ?? []) lines.push(`holds       ${name}: ${gib(bytes)} GB (${source})`);
   }
   return lines;
 }
 
 const seconds = (ms: number) => `${Math.ceil(ms / 1000)} s`;
-const figure = (vram: Figure | null) => (vram === null ? 'unknown memory' : `${gib(vram.bytes)} GiB (${vram.source})`);
+const figure = (vram: Figure | null) => (vram === null ? 'unknown memory' : `${gib(vram.bytes)} GB (${vram.source})`);
 
 function deviceLines({
   name,
@@ -170,22 +170,21 @@ function deviceLines({
   const more = [
     utilization === null ? null : percent(utilization),
     temperatureC === null ? null : `${temperatureC} °C`,
-    freeBytes === null ? null : `${gib(freeBytes)} GiB free`,
+    freeBytes === null ? null : `${gib(freeBytes)} GB free`,
   ].filter((part) => part !== null);
-  const memory = total === null ? 'memory unknown' : `${gib(used?.bytes ?? null)} of ${gib(total.bytes)} GiB`;
+  const memory = total === null ? 'memory unknown' : `${gib(used?.bytes ?? null)} of ${gib(total.bytes)} GB`;
   return [
     `${name}${demo ? ' (demo)' : ''}: ${[memory, ...more].join(', ')}`,
     ...models.map(({ provider, tier, vram }) => `  ${provider} ${tier}: ${figure(vram)}`),
     ...(others.bytes > 0 ? [`  other programs: ${figure(others)}`] : []),
-    ...(reservedBytes > 0 ? [`  reserved for the sidecar: ${gib(reservedBytes)} GiB`] : []),
+    ...(reservedBytes > 0 ? [`  reserved for the sidecar: ${gib(reservedBytes)} GB`] : []),
   ];
 }
 
 function modelLines({ models, leases: given }: CortexState): string[] {
   return models.map(({ provider, tier, model, phase, detail, vram, leases, waiting, usage, egress, demo }) => {
     const more = [
-      figure(vram),
-      egress === 'local' ? null : egress,
+      egress === 'local' ? figure(vram) : egress,
       leases.length > 0 ? `held by ${holdersOf(leases, given)}` : null,
       waiting > 0 ? `${waiting} wait` : null,
       usage === null ? null : usageWords(usage),

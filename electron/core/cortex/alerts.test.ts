@@ -45,12 +45,12 @@ test('a temperature at the border is one alert, and its level is as old as it sa
 test('memory is judged by its share, and told in sizes', () => {
   assert.deepEqual(told([15, 17, 15.2, 14.9, 19.5, 18.1, 17.9].map((used) => ({ memoryUsedBytes: used * GIB }))), [
     '',
-    'warning since 1000: 17.0 of 20.0 GiB in use, 85 %, over 80 %',
-    'warning since 1000: 15.2 of 20.0 GiB in use, 76 %, not below 75 % yet',
+    'warning since 1000: 17.0 of 20.0 GB in use, 85 %, over 80 %',
+    'warning since 1000: 15.2 of 20.0 GB in use, 76 %, not below 75 % yet',
     '',
-    'critical since 4000: 19.5 of 20.0 GiB in use, 97.5 %, over 95 %',
-    'critical since 4000: 18.1 of 20.0 GiB in use, 90.5 %, not below 90 % yet',
-    'warning since 6000: 17.9 of 20.0 GiB in use, 89.5 %, over 80 %',
+    'critical since 4000: 19.5 of 20.0 GB in use, 97.5 %, over 95 %',
+    'critical since 4000: 18.1 of 20.0 GB in use, 90.5 %, not below 90 % yet',
+    'warning since 6000: 17.9 of 20.0 GB in use, 89.5 %, over 80 %',
   ]);
 });
 

@@ -78,5 +78,5 @@ function message(device: GpuDevice, about: { what: GpuAlert['what']; value: numb
   const place = value > limit ? `over ${shown(limit)}` : value === limit ? `at ${shown(limit)}` : held;
   if (what === 'temperature') return `${shown(value)}, ${place}`;
   const [used, total] = [device.memoryUsedBytes!, device.memoryTotalBytes!].map((bytes) => (bytes / GIB).toFixed(1));
-  return `${used} of ${total} GiB in use, ${shown(value)}, ${place}`;
+  return `${used} of ${total} GB in use, ${shown(value)}, ${place}`;
 }

@@ -270,7 +270,8 @@ function signalOf(step: string, detail: Record<string, string | number | null>):
   const words = Object.entries(detail).flatMap(([name, value]) => {
     if (value === null) return [];
     if (name.endsWith('_ms') && typeof value === 'number') return [`${name.slice(0, -3)}=${(value / 1000).toFixed(1)}s`];
-    if (name.endsWith('bytes') && typeof value === 'number') return [`${name.slice(0, -5)}memory=${(value / 1024 ** 3).toFixed(1)}GiB`];
+    if (name === 'until' && typeof value === 'number') return [`until=${new Date(value).toISOString()}`];
+    if (name.endsWith('bytes') && typeof value === 'number') return [`${name.slice(0, -5)}memory=${(value / 1024 ** 3).toFixed(1)}GB`];
     return [`${name}=${inert(String(value).replaceAll(',', ' '), 120)}`];
   });
   return `${icons[step] ?? '🧠'} OS → OS : ${[step, ...words].join(', ')}`;

@@ -8,10 +8,10 @@ export const gigabytes = (bytes: number) => `${(bytes / 1024 ** 3).toFixed(1)} G
 
 const seconds = (ms: number) => `${Number((ms / 1000).toFixed(1))}`;
 
-/** `37.5 s`; what is longer than two minutes in whole minutes or hours, rounded up but for the second in which it was asked. */
+/** `37.5 s`; what is longer than two minutes in whole minutes or hours, rounded up. */
 export function spanWords(ms: number): string {
-  const minutes = Math.ceil((ms - 1000) / 60_000);
-  if (ms <= 120_000) return `${seconds(ms)} s`;
+  const minutes = Math.ceil(ms / 60_000);
+  if (minutes <= 2) return `${seconds(ms)} s`;
   return minutes <= 120 ? `${minutes} min` : `${Math.ceil(minutes / 60)} h`;
 }
 

@@ -169,6 +169,9 @@ function FindingBar({ finding, onClose }: { finding: Finding; onClose(): void })
             <strong className="font-semibold text-ok-ink">The chain is whole.</strong> {formatCount(report.rows)} rows were hashed again
             from their columns in {formatDuration(report.durationMs)}; {formatCount(report.checkpoints)} signed{' '}
             {report.checkpoints === 1 ? 'checkpoint agrees' : 'checkpoints agree'}.
+            {report.segments > 0 && ` ${formatCount(report.segments)} ${report.segments === 1 ? 'day is' : 'days are'} sealed.`}
+            {report.pruned !== null &&
+              ` Rows 1 to ${formatCount(report.pruned.lastSeq)} were pruned by ${report.pruned.by}, which is on record and signed.`}
           </p>
         )}
         {finding.kind === 'verify' && !report.ok && (

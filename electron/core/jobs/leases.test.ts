@@ -249,6 +249,26 @@ test('what does not come up is no candidate any more, and whoever has none left 
   );
 });
 
+test('whoever loses one of its two models lets go of the other one only when that is loaded, and has others in the same moment', () => {
+  const providers = [model('a', 12, { priority: 0 }), model('b', 9, { priority: 60 }), model('c', 10, { capabilities: ['a', 'c'] })];
+  const machine = createMachine({ providers });
+  machine.ask('1', needs('b'));
+  machine.ask('2', { ...needs('a', 'b'), priority: 10 });
+  machine.fail('1', null);
+  machine.ask('3', { ...needs('c'), priority: 10 });
+  // 1 needs the room of a, which is still being loaded for 2.
+  machine.wait(2000);
+  const during = machine.words();
+  machine.load('2');
+  const then = machine.words();
+  machine.load('3');
+  machine.load('1');
+  assert.deepEqual(
+    [during, then, machine.words()],
+    [['1 loads b', '2 loads a', '3 loads c'], ['1 loads b, evicts a'], ['3 has c', '1 has b', '2 has c+b']],
+  );
+});
+
 test('a plan that does not fit the world any more is made again in the next world, five times at most', () => {
   const machine = createMachine({ providers: [big('a'), model('b', 4, { capabilities: ['a'] })] });
   machine.ask('1', needs('a'));

@@ -43,10 +43,8 @@ export function createMachine({
     machine.onEvent(event);
     for (const effect of stepped.effects) {
       told.push(effect);
-      if (effect.type === 'evict') {
-        machine.onEvict(effect.provider, effect.tier);
-        leaving.push(`${effect.provider} ${effect.tier}`);
-      }
+      machine.onEffect(effect);
+      if (effect.type === 'evict') leaving.push(`${effect.provider} ${effect.tier}`);
       if (effect.type !== 'animate') continue;
       machine.onAnimate(effect.lease, effect.plan, [...plans.values()]);
       plans.set(effect.lease, effect.plan);
@@ -75,9 +73,11 @@ export function createMachine({
     take,
     say,
     planOf: (lease: string) => plans.get(lease)!,
+    /** It was stepped, and nothing is done yet about what is to be done. */
     onEvent(_event: LeaseEvent | { type: 'time'; at: number }): void {},
     onAnimate(_lease: string, _plan: Resolved, _others: Resolved[]): void {},
-    onEvict(_provider: string, _tier: string): void {},
+    /** Each one in order, before anything is done about it. */
+    onEffect(_effect: LeaseEffect): void {},
     /** Animations that were begun and have not ended. */
     pending: () => [...plans.keys()],
     ask(id: string, need: Partial<Need>, about: Partial<LeaseAsk> = {}) {

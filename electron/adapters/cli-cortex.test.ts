@@ -90,7 +90,10 @@ test('grants and gpu: a key that is shown once, who holds what, who waits and fo
   const gpu = (await run('gpu')).stdout.split('\n');
   const listed = (await run('grants')).stdout;
   assert.deepEqual(
-    [gpu.find((line) => line.startsWith('eyes')), gpu.find((line) => line.startsWith('⏳'))?.replace(/lease_\w+|about \d+ s|1[01] min/g, '*')],
+    [
+      gpu.find((line) => line.startsWith('eyes')),
+      gpu.find((line) => line.startsWith('⏳'))?.replace(/lease_\w+|about \d+ s|1[01] min/g, '*'),
+    ],
     [
       'eyes             7B       warm     eyes:7B: 8.0 GB (measured), held by grant plan\\x1b[31m the week',
       '⏳ 1. grant think needs text-generation, *: waits for * to end: * at most.',

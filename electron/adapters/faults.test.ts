@@ -296,7 +296,8 @@ test(
       const { status, body } = await house.grant({ capabilities: [index % 2 === 0 ? 'f' : 'a'] });
       if (status === 200) await house.chat(body.models[0]!.model, { as: body.api_key! });
       if (status === 200) await house.revoke(body.id);
-      return status;
+      // A pulse that the switch cut off leaves its provider alone for a while.
+      return status === 503 ? (body as unknown as { code: string }).code : status;
     });
     const statuses = new Set(await Promise.all(crowd));
     await house.sovereign(true);
@@ -305,7 +306,7 @@ test(
     const { leases, queue, grants } = await house.standing();
     assert.deepEqual(
       [
-        [...statuses].every((status) => [200, 401, 403].includes(status)),
+        [...statuses].every((status) => [200, 401, 403, 'no_capability'].includes(status)),
         refused.status,
         far.received,
         leases,

@@ -238,7 +238,7 @@ export function createSeam(parts: SeamParts): Seam {
     const again = now === table ? decision : decide(now, call);
     return cross(begun, {
       table: now,
-      decision: route === null ? again : chose(route, decision.ranked[0]!.confidence, chosen!.why),
+      decision: route === null ? again : chose(route, chosen!.confidence, chosen!.why),
       params,
     });
   }

@@ -93,6 +93,8 @@ test('a tie of the operator is broken by the sidecar, and by nobody when it is n
     [undecided.error?.code, undecided.boundaries.some(({ boundary }) => boundary === 'sidecar'), decided.route, decided.why],
     ['route_uncertain', false, 'HOM.blinds', 'the sidecar took HOM.blinds of 2 that were near'],
   );
+  // Not that of whoever was nearest.
+  assert.equal(decided.confidence, undecided.error!.choices!.find(({ route }) => route === 'HOM.blinds')!.confidence);
 });
 
 test('a core that shuts down while the sidecar thinks runs nothing more', async () => {

@@ -13,8 +13,8 @@ export interface Undecided {
 }
 
 export interface Help {
-  /** The route it chose, and why in words; null: it chose none. */
-  chosen: { route: string; why: string } | null;
+  /** The route it chose, how sure the operator was of that one, and why in words; null: it chose none. */
+  chosen: { route: string; confidence: number; why: string } | null;
   /** In place of the call's own; null: those stay. */
   params: Record<string, unknown> | null;
   step: Step;
@@ -48,7 +48,8 @@ export async function help(
     const found = name === null ? null : findRoute(table, name);
     if (found !== null) {
       route = found;
-      chosen = { route: found.spec.name, why: `the sidecar took ${found.spec.name} of ${near.length} that were near` };
+      const { confidence } = undecided.ranked.find((one) => one.route === name)!;
+      chosen = { route: found.spec.name, confidence, why: `the sidecar took ${found.spec.name} of ${near.length} that were near` };
     }
   }
   const schema = route?.spec.inputSchema ?? null;

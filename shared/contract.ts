@@ -1,6 +1,6 @@
 /** READ FIRST. Everything a front can ask of the core: the built-in routes, the call, the frames and the events. */
 import { z } from 'zod';
-import type { CortexState, Discovered, GpuSample, GpuWaiter, Grant, Lease, NeedContext, Resolved } from './cortex.ts';
+import type { CortexState, Discovered, GpuSample, GpuWaiter, Grant, Lease, Need, NeedContext, Resolved } from './cortex.ts';
 import type { WireError } from './errors.ts';
 import { jobStates } from './job.ts';
 import type {
@@ -67,6 +67,20 @@ export const NeedAsk = z
     ({ capabilities, model }) => capabilities !== undefined || model !== undefined,
     'capabilities or a model are needed',
   ) satisfies z.ZodType<NeedAsk>;
+
+/** The need that is meant; seed 001's defaults for what was left out. */
+export function needOf(ask: { [Member in keyof NeedAsk]: NeedAsk[Member] | undefined }): Need {
+  return {
+    capabilities: [...new Set(ask.capabilities ?? [])].sort(),
+    tier: ask.tier ?? null,
+    model: ask.model ?? null,
+    priority: ask.priority ?? 50,
+    context: ask.context ?? 'interactive',
+    contextTokens: ask.contextTokens ?? null,
+    sensitive: ask.sensitive ?? false,
+    egress: ask.egress ?? 'remote',
+  };
+}
 
 // --- the call -------------------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ export interface InvalidUnit {
 
 // --- what is asked ----------------------------------------------------------------------------------------------------
 
-/** Seed 001's context: how much it hurts to wait. The weights are in `cortex/resolve.ts`. */
+/** Seed 001's context: how much it hurts to wait. The weights are in `cortex/resolve-room.ts`. */
 export type NeedContext = 'speech' | 'interactive' | 'background' | 'training';
 
 export interface Need {

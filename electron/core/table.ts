@@ -1,5 +1,5 @@
 /** The one table of everything that can be called. A new registry means a new table; the swap is one assignment. */
-import { type Operation, operations } from '../../shared/contract.ts';
+import { needOf, type Operation, operations } from '../../shared/contract.ts';
 import type { Registry, Route } from '../../shared/model.ts';
 import type { Boundary, CompiledRoute, Standing } from './boundaries.ts';
 import { danger, identity, schemaInput, serviceInput, underGrant } from './boundaries.ts';
@@ -73,16 +73,7 @@ const modelRoute: Route = {
   description: 'A completion by whichever model has the capabilities that the call needs',
   timeoutMs: 600_000,
   maxResponseBytes: 64 * 1024 * 1024,
-  need: {
-    capabilities: ['text-generation'],
-    tier: null,
-    model: null,
-    priority: 50,
-    context: 'interactive',
-    contextTokens: null,
-    sensitive: false,
-    egress: 'remote',
-  },
+  need: needOf({ capabilities: ['text-generation'] }),
 };
 
 /**

@@ -1,5 +1,5 @@
 /** Brings plans to life: evicts, loads, pulses, heals; keeps grants; and says how it all stands. What is decided is decided by the schedule. */
-import type { EventBody, NeedAsk } from '../../../shared/contract.ts';
+import { type EventBody, type NeedAsk, needOf } from '../../../shared/contract.ts';
 import { type CortexState, emptyCortex, type GpuAlert, type Grant, type Need, type Resolved, type World } from '../../../shared/cortex.ts';
 import { refuse, type WireError } from '../../../shared/errors.ts';
 import type { CortexSettings, Principal } from '../../../shared/model.ts';
@@ -122,7 +122,7 @@ export function createCortex(parts: CortexParts): Cortex {
   const animator = createAnimator({ world, loop, manifests, ending: spans.ending, tell });
   const asking = createAsking(loop);
   const grants = createGrants({
-    ...{ loop, asking, clock, need, bound, tell, settings: parts.settings },
+    ...{ loop, asking, clock, need: needOf, bound, tell, settings: parts.settings },
     store: parts.store,
     calls: callers.count,
     world: world.world,
@@ -130,19 +130,6 @@ export function createCortex(parts: CortexParts): Cortex {
     job: parts.job,
     url: parts.url,
   });
-
-  function need(ask: NeedAsk): Need {
-    return {
-      capabilities: [...new Set(ask.capabilities ?? [])].sort(),
-      tier: ask.tier ?? null,
-      model: ask.model ?? null,
-      priority: ask.priority ?? 50,
-      context: ask.context ?? 'interactive',
-      contextTokens: ask.contextTokens ?? null,
-      sensitive: ask.sensitive ?? false,
-      egress: ask.egress ?? 'remote',
-    };
-  }
 
   function bound(plan: Resolved): Bound[] {
     const found = new Map<string, Bound>();
@@ -208,7 +195,7 @@ export function createCortex(parts: CortexParts): Cortex {
 
   return {
     state,
-    need,
+    need: needOf,
     bound,
     used,
     changed,
@@ -240,7 +227,7 @@ export function createCortex(parts: CortexParts): Cortex {
     start: grants.start,
     closing: () => asking.giveUp(() => true, refuse('shutting_down', 'Dispatcher shuts down.')),
     operations: createCortexOperations({
-      ...{ world, loop, asking, manifests, grants, state, need, clock },
+      ...{ world, loop, asking, manifests, grants, state, need: needOf, clock },
       samples: parts.store.read.gpuSamples,
       registry: parts.registry,
       discover: parts.discover,

@@ -1,5 +1,5 @@
 /** Keeps the sidecar in memory and asks it at its provider. Where none is configured, or it is not warm, there is none. */
-import type { Need } from '../../../shared/cortex.ts';
+import { needOf } from '../../../shared/contract.ts';
 import { Refusal, refuse } from '../../../shared/errors.ts';
 import type { SidecarSettings } from '../../../shared/model.ts';
 import { Cutoff } from '../cutoff.ts';
@@ -55,16 +55,7 @@ export function createSidecarHost(parts: SidecarHostParts): SidecarHost {
     const lease = `sidecar.${++leases}`;
     // First of all: the answer may come before there is one.
     mine.lease = lease;
-    const need: Need = {
-      capabilities: [],
-      tier: null,
-      model: mine.provider,
-      priority: 100,
-      context: 'interactive',
-      contextTokens: null,
-      sensitive: false,
-      egress: 'lan',
-    };
+    const need = needOf({ model: mine.provider, priority: 100, egress: 'lan' });
     const ask = {
       id: lease,
       holder: { kind: 'load' as const, id: 'sidecar' },

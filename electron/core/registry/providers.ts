@@ -1,6 +1,7 @@
 /** The sections `providers:` and `cortex:` and the needs of services, compiled. Labels of containers (cortex/scan.ts) come by the same way. */
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { needOf } from '../../../shared/contract.ts';
 import type { ControllerSpec, Need, Provider, Tier } from '../../../shared/cortex.ts';
 import type { CortexSettings, SidecarSettings } from '../../../shared/model.ts';
 import { checkEndpoint } from './endpoint.ts';
@@ -314,19 +315,9 @@ function parametersOf(model: string): number | null {
 
 /** A service's `need`, with seed 001's defaults. null after an error. */
 export function compileNeed(given: Exclude<ReturnType<typeof needShape.read>, undefined>, at: number, report: Report): Need | null {
-  const capabilities = [...new Set(given.capabilities ?? [])].sort();
-  if (capabilities.length === 0 && given.model === undefined) {
-    report.error(at, 'This need names neither capabilities nor a model.', 'Add capabilities: [text-generation].');
-    return null;
-  }
-  return {
-    capabilities,
-    tier: given.tier ?? null,
-    model: given.model ?? null,
-    priority: given.priority ?? 50,
-    context: given.context ?? 'interactive',
-    contextTokens: given.context_tokens ?? null,
-    sensitive: given.sensitive ?? false,
-    egress: given.egress ?? 'remote',
-  };
+  const { context_tokens: contextTokens, ...same } = given;
+  const need = needOf({ ...same, contextTokens });
+  if (need.capabilities.length > 0 || need.model !== null) return need;
+  report.error(at, 'This need names neither capabilities nor a model.', 'Add capabilities: [text-generation].');
+  return null;
 }
